@@ -1,0 +1,36 @@
+"""The vocabulary: Segments, Annotations, Detections, Timeline, errors. numpy only."""
+
+from attentad.core.annotations import (
+    Annotations,
+    VideoAnnotation,
+    read_annotations,
+    write_annotations,
+)
+from attentad.core.detections import (
+    Detections,
+    VideoDetections,
+    no_detections,
+    read_detections,
+    write_detections,
+)
+from attentad.core.errors import AttentadError
+from attentad.core.segments import Segments, as_segments, tiou
+from attentad.core.timeline import Sampling, Timeline
+
+__all__ = [
+    "Annotations",
+    "AttentadError",
+    "Detections",
+    "Sampling",
+    "Segments",
+    "Timeline",
+    "VideoAnnotation",
+    "VideoDetections",
+    "as_segments",
+    "no_detections",
+    "read_annotations",
+    "read_detections",
+    "tiou",
+    "write_annotations",
+    "write_detections",
+]

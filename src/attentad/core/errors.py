@@ -1,0 +1,9 @@
+"""The one error type that is meant for the user's eyes."""
+
+
+class AttentadError(Exception):
+    """Bad input or a broken environment, in one sentence.
+
+    The message names the file, the video or the key concerned and what to do about it. The
+    command line prints it without a traceback and exits with code 2; Python callers catch it.
+    """

@@ -1,0 +1,93 @@
+"""Writing without leaving half a file behind, and reading JSON with errors a person can use."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from attentad.core.errors import AttentadError
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` when the block ends well.
+
+    The suffix is kept, for writers that look at it. Missing parent folders are made.
+
+    Raises:
+        AttentadError: the folder cannot be made or the file cannot be written (disk full, no
+            permission). Nothing is left under either name; an older file at `path` stays whole.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+        )
+        os.close(handle)
+        temporary = Path(name)
+        # mkstemp makes private files; what a user asked for gets the usual permissions.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise AttentadError(
+            f"{path} could not be written ({reason}); free some space or choose another place."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write `content` to `path` in one piece or not at all; see `atomic_path` for errors."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON; numpy scalars and arrays are allowed."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+    write_bytes(path, orjson.dumps(value, option=options))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Return the whole of a file, unzipped when its name ends in `.gz`.
+
+    Raises:
+        AttentadError: the file is missing or cannot be read.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path) as file:
+                return file.read()
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise AttentadError(f"{path} does not exist; check the path.") from error
+    except (OSError, EOFError) as error:
+        raise AttentadError(f"{path} could not be read ({error}).") from error
+
+
+def read_json(path: str | Path) -> Any:
+    """Return the parsed JSON of a file (`.json` or `.json.gz`).
+
+    Raises:
+        AttentadError: the file is missing or is not JSON.
+    """
+    content = read_bytes(path)
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise AttentadError(f"{path} is not valid JSON ({error}).") from error

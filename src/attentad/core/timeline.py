@@ -1,0 +1,147 @@
+"""Timeline: the only place where feature index, frame and second are converted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from attentad.core.errors import AttentadError
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Where the features of one video lie in time.
+
+    Feature i is computed from the frames [offset + i·stride, offset + i·stride + window) and
+    stands for the stride-wide *cell* around the middle of that window. A *grid* coordinate x is
+    continuous: cell i spans [i, i + 1), so an edge between cells is an integer.
+
+    Args:
+        length: number of feature steps T, at least 1.
+        fps: frames per second, of the sampled frames.
+        stride_frames: frames from one feature to the next (a rescaled view has a fraction).
+        window_frames: frames that one feature sees.
+        duration_sec: length of the video.
+        offset_frames: first frame of feature 0's window; negative when the video was padded.
+
+    Raises:
+        AttentadError: a quantity that must be positive is not.
+    """
+
+    length: int
+    fps: float
+    stride_frames: float
+    window_frames: float
+    duration_sec: float
+    offset_frames: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("length", "fps", "stride_frames", "window_frames", "duration_sec"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise AttentadError(f"a timeline needs a positive {name}, not {value}.")
+
+    @property
+    def step_sec(self) -> float:
+        """Seconds from one feature to the next."""
+        return self.stride_frames / self.fps
+
+    @property
+    def start_sec(self) -> float:
+        """Time of the left edge of cell 0 (grid coordinate 0)."""
+        middle_frame = self.offset_frames + self.window_frames / 2
+        return (middle_frame - self.stride_frames / 2) / self.fps
+
+    @property
+    def end_sec(self) -> float:
+        """Time of the right edge of the last cell (grid coordinate `length`)."""
+        return self.start_sec + self.length * self.step_sec
+
+    def seconds(self, grid: ArrayLike) -> NDArray[np.float64]:
+        """Grid coordinates → seconds, any shape; not clipped to the video."""
+        return self.start_sec + np.asarray(grid, dtype=np.float64) * self.step_sec
+
+    def grid(self, seconds: ArrayLike) -> NDArray[np.float64]:
+        """Seconds → grid coordinates, any shape; not clipped to 0..length."""
+        return (np.asarray(seconds, dtype=np.float64) - self.start_sec) / self.step_sec
+
+    def centres_sec(self) -> NDArray[np.float64]:
+        """Time of the middle of each cell, (length,)."""
+        return self.seconds(np.arange(self.length) + 0.5)
+
+    def clip(self, seconds: ArrayLike) -> NDArray[np.float64]:
+        """Seconds limited to the video, 0..duration_sec."""
+        return np.clip(np.asarray(seconds, dtype=np.float64), 0.0, self.duration_sec)
+
+    def rescaled(self, length: int) -> Timeline:
+        """The timeline of the same stretch of video divided into `length` equal cells."""
+        stride = self.length * self.stride_frames / length
+        return Timeline(
+            length=length,
+            fps=self.fps,
+            stride_frames=stride,
+            window_frames=stride,
+            duration_sec=self.duration_sec,
+            offset_frames=self.start_sec * self.fps,
+        )
+
+    def window(self, start_index: int, length: int) -> Timeline:
+        """The timeline of `length` features from `start_index` on; may reach past the video."""
+        return Timeline(
+            length=length,
+            fps=self.fps,
+            stride_frames=self.stride_frames,
+            window_frames=self.window_frames,
+            duration_sec=self.duration_sec,
+            offset_frames=self.offset_frames + start_index * self.stride_frames,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a JSON sidecar."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How video becomes snippets: part of the contract that travels in a model.
+
+    Args:
+        fps: frames per second at which the video is read, whatever its own rate.
+        window_frames: frames per snippet.
+        stride_frames: frames from one snippet to the next.
+        size_px: height and width of the square that the encoder sees: the short side is scaled
+            to it and the centre is cropped.
+    """
+
+    fps: float
+    window_frames: int
+    stride_frames: int
+    size_px: int
+
+    @property
+    def _first_frame(self) -> int:
+        return (self.stride_frames - self.window_frames) // 2
+
+    def timeline(self, frame_count: int, duration_sec: float) -> Timeline:
+        """The timeline of the snippets of a video of `frame_count` sampled frames.
+
+        Every stride gets one snippet, its window centred on it; first and last frame are
+        repeated beyond the ends, so that the snippets cover the whole video.
+        """
+        return Timeline(
+            length=max(1, math.ceil(frame_count / self.stride_frames)),
+            fps=self.fps,
+            stride_frames=self.stride_frames,
+            window_frames=self.window_frames,
+            duration_sec=duration_sec,
+            offset_frames=self._first_frame,
+        )
+
+    def frame_indices(self, length: int, frame_count: int) -> NDArray[np.int64]:
+        """Indices of the sampled frames of each snippet, (length, window_frames), clamped."""
+        starts = self._first_frame + self.stride_frames * np.arange(length)[:, None]
+        return np.clip(starts + np.arange(self.window_frames)[None, :], 0, frame_count - 1)
