@@ -1,0 +1,1 @@
+"""Training. `loop.fit` is the only code that imports Lightning, so import the modules by name."""
