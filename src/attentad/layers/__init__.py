@@ -1,0 +1,1 @@
+"""What several detectors share: boundary matching and balanced losses."""

@@ -1,0 +1,196 @@
+"""CSA: class-semantics-based attention (arXiv 2109.02613, §3.2).
+
+Two branches read R, what the recogniser says, and gate F, what the detector makes of it: one says
+which channels of F matter for the classes present, the other which time steps.
+
+    channel: A_C = σ(W_c · mean_t CB_c(R) + b_c)      CB_c: C_in → C_out
+    time:    A_T = σ(W_t · mean   CB_t(R) + b_t)      CB_t: C_in → T, mean over time
+    fuse:    F_A = ReLU(conv([A_T ⊙ F ; A_C ⊙ F]))
+
+CB is a stack of convolutions, each followed by a ReLU. The paper leaves several points open; the
+options below name the readings (spec csa §1.2).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from attentad.core import AttentadError
+
+TemporalMode = Literal["time_pool", "channel_pool", "one_channel"]
+Fusion = Literal["concat", "add", "mean", "add_conv"]
+Branches = Literal["both", "channel", "temporal"]
+ConvWidth = Literal["output", "feature", "context"]
+
+
+class CSA(nn.Module):
+    """Gates F (B, C_out, T) by channel and by time as R (B, C_in, T) suggests.
+
+    Args:
+        feature_dim: C_out, channels of F.
+        context_dim: C_in, channels of R.
+        length: T. The gates' FC layers tie the module to it.
+        kernel_size: k of the context convolutions, odd.
+        convs: n, convolutions per branch; the paper's headline model has 2, its ablations 1.
+        temporal_mode: how R becomes T numbers. `time_pool` (the literal reading): T conv channels,
+            mean over time. `channel_pool`: C_out conv channels, mean over channels, so that entry
+            t is tied to time t. `one_channel`: the last conv has one channel.
+        conv_width: channels between several convs: `output`, those of the branch's last conv
+            (C_out in `one_channel`); `feature`, C_out; `context`, C_in.
+        channel_width: channels of the channel branch's last conv: `feature` (C_out) or `context`
+            (C_in, its FC then maps C_in → C_out).
+        reduction: None, one FC layer d → d; r, two layers d → d // r → d with a ReLU between.
+        branches: `both`, or one of them alone.
+        single_projection: whether a single branch still passes through the fusion convolution.
+        fusion: `concat` (projected by a convolution and a ReLU), `add`, `mean`, or `add_conv` (sum,
+            then convolution and ReLU).
+        fusion_kernel: kernel of that convolution, odd.
+        masked_mean: whether means over time leave the padding out. By default it takes part as
+            zeros of R, as in the paper's zero-padded windows.
+
+    Raises:
+        AttentadError: an option has an unknown value.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        context_dim: int,
+        length: int,
+        *,
+        kernel_size: int = 3,
+        convs: int = 2,
+        temporal_mode: TemporalMode = "time_pool",
+        conv_width: ConvWidth = "output",
+        channel_width: Literal["feature", "context"] = "feature",
+        reduction: int | None = None,
+        branches: Branches = "both",
+        single_projection: bool = False,
+        fusion: Fusion = "concat",
+        fusion_kernel: int = 1,
+        masked_mean: bool = False,
+    ) -> None:
+        super().__init__()
+        _check("temporal_mode", temporal_mode, ("time_pool", "channel_pool", "one_channel"))
+        _check("conv_width", conv_width, ("output", "feature", "context"))
+        _check("channel_width", channel_width, ("feature", "context"))
+        _check("branches", branches, ("both", "channel", "temporal"))
+        _check("fusion", fusion, ("concat", "add", "mean", "add_conv"))
+        for name, kernel in (("kernel_size", kernel_size), ("fusion_kernel", fusion_kernel)):
+            if kernel < 1 or kernel % 2 == 0:
+                raise AttentadError(f"CSA's {name} must be odd and positive, not {kernel}.")
+        if convs < 1:
+            raise AttentadError(f"CSA's convs must be at least 1, not {convs}.")
+        self.length = length
+        self.feature_dim = feature_dim
+        self.temporal_mode = temporal_mode
+        self.fusion = fusion
+        self.masked_mean = masked_mean
+        inner = {"feature": feature_dim, "context": context_dim}
+        if branches != "temporal":
+            last = inner[channel_width]
+            widths = [inner.get(conv_width, last)] * (convs - 1) + [last]
+            self.channel_convs = _context_convs(context_dim, widths, kernel_size)
+            self.channel_fc = _gate_fc(last, feature_dim, reduction)
+        if branches != "channel":
+            last = {"time_pool": length, "channel_pool": feature_dim, "one_channel": 1}[
+                temporal_mode
+            ]
+            between = feature_dim if temporal_mode == "one_channel" else last
+            widths = [inner.get(conv_width, between)] * (convs - 1) + [last]
+            self.temporal_convs = _context_convs(context_dim, widths, kernel_size)
+            self.temporal_fc = _gate_fc(length, length, reduction)
+        self.branches = branches
+        projected = fusion in ("concat", "add_conv") if branches == "both" else single_projection
+        if projected:
+            halves = 2 if branches == "both" and fusion == "concat" else 1
+            padding = fusion_kernel // 2
+            self.projection: nn.Conv1d | None = nn.Conv1d(
+                halves * feature_dim, feature_dim, fusion_kernel, padding=padding
+            )
+        else:
+            self.projection = None
+
+    def gates(self, context: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """A_C (B, C_out) and A_T (B, T), each in 0..1; ones for a branch that is switched off."""
+        self._check_length(context)
+        ones = context.new_ones
+        channel = ones(len(context), self.feature_dim)
+        temporal = ones(len(context), self.length)
+        if self.branches != "temporal":
+            response = self._convolve(self.channel_convs, context, valid)
+            channel = torch.sigmoid(self.channel_fc(self._mean_over_time(response, valid)))
+        if self.branches != "channel":
+            response = self._convolve(self.temporal_convs, context, valid)
+            if self.temporal_mode == "time_pool":
+                pooled = self._mean_over_time(response, valid)
+            else:
+                pooled = response.mean(1)
+            temporal = torch.sigmoid(self.temporal_fc(pooled))
+        return channel, temporal
+
+    def forward(self, feature: Tensor, context: Tensor, valid: Tensor | None = None) -> Tensor:
+        """F (B, C_out, T), R (B, C_in, T), valid (B, T) → F_A (B, C_out, T).
+
+        Raises:
+            AttentadError: T is not the `length` that the module was built for.
+        """
+        self._check_length(feature)
+        channel, temporal = self.gates(context, valid)
+        by_channel, by_time = feature * channel[:, :, None], feature * temporal[:, None, :]
+        if self.branches == "channel":
+            attended = by_channel
+        elif self.branches == "temporal":
+            attended = by_time
+        elif self.fusion == "concat":
+            attended = torch.cat([by_time, by_channel], dim=1)
+        else:
+            attended = by_time + by_channel
+            if self.fusion == "mean":
+                attended = attended / 2
+        return attended if self.projection is None else torch.relu(self.projection(attended))
+
+    def _check_length(self, tensor: Tensor) -> None:
+        if tensor.shape[-1] != self.length:
+            raise AttentadError(
+                f"this CSA module was built for T = {self.length} steps and got "
+                f"{tensor.shape[-1]}: use the model's own length."
+            )
+
+    def _convolve(self, convs: nn.ModuleList, context: Tensor, valid: Tensor | None) -> Tensor:
+        mask = None if valid is None else valid[:, None].to(context.dtype)
+        response = context if mask is None else context * mask
+        for conv in convs:
+            response = torch.relu(conv(response))
+            if mask is not None and self.masked_mean:
+                response = response * mask
+        return response
+
+    def _mean_over_time(self, response: Tensor, valid: Tensor | None) -> Tensor:
+        if valid is None or not self.masked_mean:
+            return response.mean(2)
+        # The padding is zero already.
+        return response.sum(2) / valid.sum(1, keepdim=True).clamp(min=1)
+
+
+def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise AttentadError(f"CSA's {name} is one of {', '.join(allowed)}, not {value!r}.")
+
+
+def _context_convs(in_dim: int, widths: list[int], kernel_size: int) -> nn.ModuleList:
+    inputs = [in_dim, *widths[:-1]]
+    return nn.ModuleList(
+        nn.Conv1d(before, after, kernel_size, padding=kernel_size // 2)
+        for before, after in zip(inputs, widths, strict=True)
+    )
+
+
+def _gate_fc(in_dim: int, out_dim: int, reduction: int | None) -> nn.Module:
+    if reduction is None:
+        return nn.Linear(in_dim, out_dim)
+    inner = max(1, in_dim // reduction)
+    return nn.Sequential(nn.Linear(in_dim, inner), nn.ReLU(), nn.Linear(inner, out_dim))

@@ -1,0 +1,371 @@
+"""BMN: Boundary-Matching Network (Lin et al., ICCV 2019). Network, targets, loss, decoding.
+
+A base of 1-d convolutions turns the features into F; two heads say for every step how surely an
+action starts or ends there; the proposal evaluation module (PEM) says for every proposal, a *cell*
+(d, s) = box [s, s + d + 1) in grid coordinates, how well it fits an action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from attentad.core import AttentadError, Segments, Timeline, VideoDetections, as_segments, tiou
+from attentad.layers.balanced_loss import balanced_bce, balanced_regression
+from attentad.layers.boundary_matching import Border, BoundaryMatching, SampleRule, valid_cells
+from attentad.layers.proposal_map import Layout, ProposalMapConvs
+
+Variant = Literal["code", "paper"]
+SITES = ("input", "middle", "encoder")
+
+
+class BMNOutput(NamedTuple):
+    """Probabilities: start and end (B, T); the maps of proposals [d, s] (B, D, T).
+
+    `regression` and `classification` estimate the proposal's tIoU with the best action; they are
+    0 where a proposal would reach beyond the grid.
+    """
+
+    start: Tensor
+    end: Tensor
+    regression: Tensor
+    classification: Tensor
+
+
+def site_dims(
+    feature_dim: int, hidden_dim: int = 256, *, variant: Variant = "code"
+) -> dict[str, int]:
+    """Channels at the sites where an attention module can stand.
+
+    `input` is R itself, `middle` comes after the first base convolution, `encoder` is F, what the
+    boundary heads and the PEM read.
+    """
+    encoder_dim = hidden_dim // 2 if variant == "paper" else hidden_dim
+    return {"input": feature_dim, "middle": hidden_dim, "encoder": encoder_dim}
+
+
+class BMN(nn.Module):
+    """Features (B, C_in, T) → `BMNOutput`.
+
+    Args:
+        feature_dim: C_in.
+        length: T, steps of a view.
+        max_duration: D, the longest proposal in steps; T by default.
+        hidden_dim: channels of the 1-d convolutions.
+        sampled_dim: channels of the boundary-matching layer's output.
+        map_dim: channels of the 2-d convolutions.
+        groups: groups of the base's and the heads' 3-convolutions (`code`).
+        proposal_dim: channels that the boundary-matching layer reads (`code`): hidden_dim as in
+            most implementations by default, 128 in the authors' PaddlePaddle code.
+        bins: N, sampled points of the boundary-matching layer.
+        samples: S, points averaged in one of them.
+        variant: `code`, the public implementations; `paper`, the published table: no groups, F has
+            half the channels, one head for both boundaries, no 1-d convolution in the PEM and one
+            3×3 convolution instead of two.
+        layout: rows × columns of the map under the 2-d convolutions: duration × start or
+            start × end (needs D = T). The output is duration × start either way.
+        sampling: which interval is sampled, see `layers.boundary_matching.sampled_interval`.
+        border: what is sampled outside the grid, see `layers.boundary_matching.interpolation`.
+        attention: site → module, see `site_dims`.
+
+    Raises:
+        AttentadError: a setting that does not fit the others.
+    """
+
+    positions: Tensor
+
+    def __init__(
+        self,
+        feature_dim: int,
+        length: int,
+        *,
+        max_duration: int | None = None,
+        hidden_dim: int = 256,
+        sampled_dim: int = 512,
+        map_dim: int = 128,
+        groups: int = 4,
+        proposal_dim: int | None = None,
+        bins: int = 32,
+        samples: int = 3,
+        variant: Variant = "code",
+        layout: Layout = "dur_start",
+        sampling: SampleRule = "pd",
+        border: Border = "legacy",
+        attention: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        duration = length if max_duration is None else max_duration
+        _check_settings(length, duration, attention or {})
+        for dim in (feature_dim, hidden_dim):
+            if variant == "code" and dim % groups:
+                raise AttentadError(
+                    f"BMN's groups = {groups} must divide its {dim} channels: set groups to 1."
+                )
+        self.length, self.max_duration, self.variant = length, duration, variant
+        self.attention = nn.ModuleDict(attention or {})
+        encoder_dim = site_dims(feature_dim, hidden_dim, variant=variant)["encoder"]
+        if variant == "paper":
+            groups, pem_dim, map_convs = 1, encoder_dim, 1
+            self.boundary_head = _boundary_head(encoder_dim, hidden_dim, 2, groups)
+        else:
+            pem_dim, map_convs = proposal_dim or hidden_dim, 2
+            self.start_head = _boundary_head(encoder_dim, hidden_dim, 1, groups)
+            self.end_head = _boundary_head(encoder_dim, hidden_dim, 1, groups)
+            self.pem_conv = nn.Conv1d(encoder_dim, pem_dim, 3, padding=1)
+        self.base_1 = nn.Conv1d(feature_dim, hidden_dim, 3, padding=1, groups=groups)
+        self.base_2 = nn.Conv1d(hidden_dim, encoder_dim, 3, padding=1, groups=groups)
+        self.matching = BoundaryMatching(
+            pem_dim,
+            sampled_dim,
+            length,
+            duration,
+            bins=bins,
+            samples=samples,
+            rule=sampling,
+            border=border,
+        )
+        # 1×1 convolutions of the map, applied to its valid cells only.
+        self.map_in = nn.Linear(sampled_dim, map_dim)
+        self.map_convs = ProposalMapConvs(map_dim, map_convs, length, duration, layout)
+        self.map_out = nn.Linear(map_dim, 2)
+        positions = np.flatnonzero(valid_cells(length, duration))
+        self.register_buffer("positions", torch.from_numpy(positions), persistent=False)
+
+    def forward(self, features: Tensor, valid: Tensor | None = None) -> BMNOutput:
+        """Features (B, C_in, T), valid (B, T) true where there is video → `BMNOutput`.
+
+        Raises:
+            AttentadError: T is not the model's length.
+        """
+        if features.shape[-1] != self.length:
+            raise AttentadError(
+                f"this BMN was built for T = {self.length} steps and got {features.shape[-1]}."
+            )
+        context = _masked(features, valid)
+        hidden = self._attend("input", context, context, valid)
+        hidden = _masked(torch.relu(self.base_1(hidden)), valid)
+        hidden = self._attend("middle", hidden, context, valid)
+        hidden = _masked(torch.relu(self.base_2(hidden)), valid)
+        feature = self._attend("encoder", hidden, context, valid)
+        start, end = self._boundaries(feature, valid)
+        regression, classification = self._proposals(feature, valid)
+        return BMNOutput(start, end, regression, classification)
+
+    def _attend(self, site: str, feature: Tensor, context: Tensor, valid: Tensor | None) -> Tensor:
+        if site not in self.attention:
+            return feature
+        return _masked(self.attention[site](feature, context, valid), valid)
+
+    def _boundaries(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+        heads = (
+            [self.boundary_head] if self.variant == "paper" else [self.start_head, self.end_head]
+        )
+        scores = [head[1](_masked(torch.relu(head[0](feature)), valid)) for head in heads]
+        start, end = torch.sigmoid(torch.cat(scores, dim=1)).unbind(1)
+        return start, end
+
+    def _proposals(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self.variant == "code":
+            feature = _masked(torch.relu(self.pem_conv(feature)), valid)
+        cells = torch.relu(self.map_in(torch.relu(self.matching(feature))))
+        # Where a proposal leaves the grid the published map samples zeros, so that its cells hold
+        # a constant; the 3×3 convolutions see it beside the valid ones.
+        outside = torch.relu(self.map_in(torch.relu(self.matching.bias)))
+        scores = torch.sigmoid(self.map_out(self.map_convs(cells, outside)))
+        shape = (len(scores), 2, self.max_duration * self.length)
+        maps = scores.new_zeros(shape).index_copy(2, self.positions, scores.transpose(1, 2))
+        regression, classification = maps.unflatten(2, (self.max_duration, -1)).unbind(1)
+        return regression, classification
+
+
+def _check_settings(length: int, duration: int, attention: Mapping[str, nn.Module]) -> None:
+    if not 1 <= duration <= length:
+        raise AttentadError(f"BMN's max_duration must lie in 1..{length} steps, not {duration}.")
+    for site in attention:
+        if site not in SITES:
+            raise AttentadError(f"BMN has no site {site!r} for attention: use {', '.join(SITES)}.")
+
+
+def _boundary_head(in_dim: int, hidden_dim: int, out_dim: int, groups: int) -> nn.ModuleList:
+    first = nn.Conv1d(in_dim, hidden_dim, 3, padding=1, groups=groups)
+    return nn.ModuleList([first, nn.Conv1d(hidden_dim, out_dim, 1)])
+
+
+def _masked(feature: Tensor, valid: Tensor | None) -> Tensor:
+    return feature if valid is None else feature * valid[:, None].to(feature.dtype)
+
+
+def targets(
+    segments: Segments,
+    timeline: Timeline,
+    *,
+    max_duration: int | None = None,
+    boundary_rule: Literal["center", "edge"] = "center",
+    boundary_region: Literal["steps", "duration"] = "steps",
+) -> dict[str, NDArray[np.float32]]:
+    """What the network should say of one view.
+
+    Args:
+        segments: (N, 2) actions of the video in seconds; those outside the timeline are ignored.
+        timeline: of the view, T steps.
+        max_duration: D; T by default.
+        boundary_rule: a step is a boundary when its `center` (i + ½) or its `edge` (i) is less than
+            1.5 steps away: the IoA rule with threshold ½ of the public codes. Use `center` with
+            inclusive decoding, `edge` with exclusive.
+        boundary_region: half-width of the region around a boundary: 1.5 `steps`, or a tenth of the
+            action's `duration` as in the paper, at least 1.5 steps wide in all.
+
+    Returns:
+        `start` and `end` (T,) in {0, 1}; `iou` (D, T), each proposal's tIoU with the best action
+        (clipped to the view), 0 where the proposal would reach beyond the grid.
+    """
+    length = timeline.length
+    duration = length if max_duration is None else max_duration
+    actions = timeline.grid(timeline.clip(as_segments(segments)))
+    clipped = np.clip(actions, 0, length)
+    inside = clipped[:, 1] > clipped[:, 0]
+    actions, clipped = actions[inside], clipped[inside]
+    region = np.full(len(actions), 1.5)
+    if boundary_region == "duration":
+        region = np.maximum(0.75, (actions[:, 1] - actions[:, 0]) / 10)
+    points = np.arange(length) + (0.5 if boundary_rule == "center" else 0.0)
+    near = np.abs(points[:, None, None] - actions[None]) < region[:, None]
+    iou = np.zeros((duration, length), dtype=np.float32)
+    cells = valid_cells(length, duration)
+    d, s = np.nonzero(cells)
+    boxes = np.stack([s, s + d + 1], axis=1).astype(np.float64)
+    iou[cells] = tiou(boxes, clipped).max(axis=1, initial=0.0)
+    start, end = (near[:, :, edge].any(axis=1).astype(np.float32) for edge in (0, 1))
+    return {"start": start, "end": end, "iou": iou}
+
+
+def loss(
+    outputs: BMNOutput,
+    targets: Mapping[str, Tensor],
+    valid: Tensor | None = None,
+    *,
+    regression_weight: float = 10.0,
+    ratio_clamp: bool = False,
+    low_includes_zero: bool = False,
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """L = L_start + L_end + 10·L_reg + L_cls, counted over the batch (BMN §4.4).
+
+    Args:
+        outputs: of the network.
+        targets: of `targets`, stacked: `start`, `end` (B, T), `iou` (B, D, T).
+        valid: (B, T); steps without video and proposals that touch one do not count.
+        regression_weight: of L_reg.
+        ratio_clamp: see `balanced_bce`.
+        low_includes_zero: see `balanced_regression`.
+        generator: draws the cells of L_reg, see `balanced_regression`.
+
+    Returns:
+        `start`, `end`, `regression`, `classification` and their weighted sum `total`, scalars.
+    """
+    iou = targets["iou"]
+    cells = _countable_cells(iou, valid)
+    terms = {
+        "start": balanced_bce(outputs.start, targets["start"], 0.5, valid, ratio_clamp=ratio_clamp),
+        "end": balanced_bce(outputs.end, targets["end"], 0.5, valid, ratio_clamp=ratio_clamp),
+        "regression": balanced_regression(
+            outputs.regression,
+            iou,
+            cells,
+            low_includes_zero=low_includes_zero,
+            generator=generator,
+        ),
+        "classification": balanced_bce(
+            outputs.classification, iou, 0.9, cells, ratio_clamp=ratio_clamp
+        ),
+    }
+    total = terms["start"] + terms["end"] + terms["classification"]
+    return {"total": total + regression_weight * terms["regression"], **terms}
+
+
+def _countable_cells(iou: Tensor, valid: Tensor | None) -> Tensor:
+    batch, duration, length = iou.shape
+    cells = torch.from_numpy(valid_cells(length, duration)).to(iou.device)
+    if valid is None:
+        return cells.expand(batch, -1, -1)
+    missing = nn.functional.pad((~valid).long().cumsum(1), (1, 0))
+    starts = torch.arange(length, device=iou.device)
+    ends = starts + 1 + torch.arange(duration, device=iou.device)[:, None]
+    gaps = missing[:, ends.clamp(max=length)] - missing[:, None, :-1]
+    return cells & (gaps == 0)
+
+
+def decode(
+    outputs: BMNOutput,
+    timelines: Sequence[Timeline],
+    *,
+    valid: Tensor | None = None,
+    candidates: Literal["peaks", "all"] = "peaks",
+    pairing: Literal["inclusive", "exclusive"] = "inclusive",
+    confidence: Literal["product", "sqrt"] = "product",
+    boundary_scores: bool = True,
+    max_proposals: int = 1000,
+) -> list[VideoDetections]:
+    """Proposals of each view in seconds, best first, labels −1.
+
+    Args:
+        outputs: of the network, B views.
+        timelines: of the views.
+        valid: (B, T); proposals that reach beyond the last valid step are left out.
+        candidates: `peaks`, pairs of probable boundaries: first start, last end, local maxima, or
+            more than half the maximum; `all` pairs.
+        pairing: whether a proposal's end probability is that of its last step s + d (`inclusive`)
+            or of the step after it (`exclusive`; no proposal then ends with the view).
+        confidence: the proposal's own score: p_c · p_r, or its square root as in the paper.
+        boundary_scores: whether p_s · p_e multiplies it.
+        max_proposals: how many to keep.
+
+    Raises:
+        AttentadError: the outputs are not finite.
+    """
+    arrays = [part.detach().float().cpu().numpy().astype(np.float64) for part in outputs]
+    if not all(np.isfinite(part).all() for part in arrays):
+        raise AttentadError("the detector's outputs are not finite: check features and weights.")
+    start, end, regression, classification = arrays
+    conf = regression * classification
+    if confidence == "sqrt":
+        conf = np.sqrt(conf)
+    duration, length = conf.shape[1:]
+    steps = np.full(len(conf), length)
+    if valid is not None:
+        steps = valid.cpu().numpy().sum(1)
+    shift = 0 if pairing == "inclusive" else 1
+    results = []
+    for item, timeline in enumerate(timelines):
+        n = int(steps[item])
+        is_start = np.ones(n, dtype=bool)
+        is_end = np.ones(n, dtype=bool)
+        if candidates == "peaks" and n:
+            is_start, is_end = _peaks(start[item, :n]), _peaks(end[item, :n])
+            is_start[0] = is_end[-1] = True
+        s, e = np.nonzero(is_start[:, None] & is_end[None, :])
+        d = e - shift - s
+        fits = (d >= 0) & (d < duration)
+        s, e, d = s[fits], e[fits], d[fits]
+        scores = conf[item, d, s]
+        if boundary_scores:
+            scores = scores * start[item, s] * end[item, e]
+        boxes = timeline.clip(timeline.seconds(np.stack([s, s + d + 1], axis=1)))
+        kept = np.flatnonzero(boxes[:, 1] > boxes[:, 0])
+        order = kept[np.argsort(-scores[kept], kind="stable")][:max_proposals]
+        labels = np.full(len(order), -1, dtype=np.int64)
+        results.append(VideoDetections(boxes[order], scores[order], labels))
+    return results
+
+
+def _peaks(probability: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Steps above both neighbours, or above half the maximum."""
+    padded = np.pad(probability, 1, constant_values=np.inf)
+    local = (probability > padded[:-2]) & (probability > padded[2:])
+    peaks: NDArray[np.bool_] = local | (probability > 0.5 * probability.max())
+    return peaks

@@ -1,0 +1,92 @@
+"""Class-balanced losses on probabilities, shared by BMN, G-TAD and DBG."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def balanced_bce(
+    probability: Tensor,
+    target: Tensor,
+    positive_above: float,
+    where: Tensor | None = None,
+    *,
+    ratio_clamp: bool = False,
+) -> Tensor:
+    """Binary cross-entropy in which the positives weigh as much as the negatives (BMN, eq. 9).
+
+    Counted over all entries of the batch it equals ½·mean over positives of −log p plus ½·mean
+    over negatives of −log(1 − p). Without a positive, or without a negative, it is the plain mean.
+
+    Args:
+        probability: any shape, 0..1.
+        target: same shape; positive where larger than `positive_above`.
+        positive_above: θ.
+        where: same shape, true for the entries that count; all by default.
+        ratio_clamp: as mmaction2 does, keep entries/positives within 1.05..21, which also guards
+            the empty cases but breaks the half-and-half balance of rare positives.
+
+    Returns:
+        A scalar; 0 where nothing counts.
+    """
+    epsilon = 1e-5 if ratio_clamp else 1e-6
+    counted = torch.ones_like(target, dtype=torch.bool) if where is None else where
+    positive = (target > positive_above) & counted
+    negative = ~positive & counted
+    # Where nothing counts the argument of the logarithm is replaced, so that no NaN comes back.
+    probability = torch.where(counted, probability.float(), 0.5)
+    total, positives = counted.sum().float(), positive.sum().float()
+    if ratio_clamp:
+        ratio = (total / positives.clamp(min=1)).clamp(1.05, 21)
+        mixed = torch.ones_like(positives, dtype=torch.bool)
+    else:
+        ratio = total / positives.clamp(min=1)
+        mixed = (positives > 0) & (positives < total)
+    weight_positive = torch.where(mixed, ratio / 2, 1.0)
+    weight_negative = torch.where(mixed, ratio / (2 * (ratio - 1)), 1.0)
+    log_positive = torch.log(probability + epsilon) * positive
+    log_negative = torch.log(1 - probability + epsilon) * negative
+    summed = weight_positive * log_positive.sum() + weight_negative * log_negative.sum()
+    return -summed / total.clamp(min=1)
+
+
+def balanced_regression(
+    prediction: Tensor,
+    iou: Tensor,
+    where: Tensor,
+    *,
+    high: float = 0.7,
+    low: float = 0.3,
+    low_includes_zero: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Half the mean squared error over equally many cells of high, middle and low overlap.
+
+    All H cells above `high` count; of the M cells in (low, high] and the L cells up to `low` a
+    random share of min(1, H/M) and min(1, H/L), drawn anew in each call.
+
+    Args:
+        prediction: any shape.
+        iou: target, same shape.
+        where: same shape, true for the entries that count.
+        low_includes_zero: whether cells without any overlap belong to the low band.
+        generator: source of the draw; torch's global one by default.
+
+    Returns:
+        A scalar; 0 where no cell was drawn.
+    """
+    high_band = (iou > high) & where
+    middle_band = (iou > low) & (iou <= high) & where
+    low_band = (iou <= low) & where
+    if not low_includes_zero:
+        low_band &= iou > 0
+    device = iou.device if generator is None else generator.device
+    draw = torch.rand(iou.shape, generator=generator, device=device).to(iou.device)
+    count = high_band.sum()
+    chosen = high_band
+    for band in (middle_band, low_band):
+        chosen = chosen | (band & (draw * band.sum() < count))
+    # The masked difference keeps a NaN outside `where` from leaking into the gradient.
+    error = torch.where(chosen, prediction.float() - iou, 0.0)
+    return 0.5 * error.square().sum() / chosen.sum().clamp(min=1)

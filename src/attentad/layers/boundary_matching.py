@@ -1,0 +1,217 @@
+"""The boundary-matching layer of BMN (Lin et al., ICCV 2019, §4.2): project first, sample after.
+
+A *cell* of the proposal map is a start step s and a duration of d + 1 steps, the box
+[s, s + d + 1) in grid coordinates. BMN samples every cell's stretched box at N·S points, averages
+them in N bins and runs a Conv3d over the bins. Both are linear, so one may apply each bin's slice
+W_n of the kernel to the T features and add up the few projected features that a cell touches:
+
+    out[:, cell] = bias + Σ_n Σ_t m[t, n, cell] · (W_n x)[:, t],
+
+with at most 2·S non-zero m per bin and cell. The dense m is never built.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+SampleRule = Literal["pd", "jj"]
+Border = Literal["legacy", "zero", "clamp"]
+
+
+class SparseRows(NamedTuple):
+    """A sparse matrix by rows (CSR): row r has the entries row_starts[r]:row_starts[r + 1]."""
+
+    columns: NDArray[np.int64]
+    row_starts: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+def valid_cells(length: int, max_duration: int) -> NDArray[np.bool_]:
+    """Which cells (d, s) lie inside the grid: s + d + 1 ≤ length; (max_duration, length)."""
+    durations, starts = np.arange(max_duration)[:, None], np.arange(length)[None, :]
+    inside: NDArray[np.bool_] = starts + durations + 1 <= length
+    return inside
+
+
+def sampled_interval(
+    starts: NDArray[Any], durations: NDArray[Any], rule: SampleRule
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where sampling of cells (d, s) begins and ends, in feature indices (integer t = feature t).
+
+    Both rules stretch the proposal by half its length ℓ on both sides. `pd` (authors' code):
+    ℓ = d + 1, from s to s + d. `jj` (the PyTorch re-implementation): ℓ = d + 2, from s to
+    s + d + 1.
+    """
+    extra = {"pd": 0, "jj": 1}[rule]
+    half = 0.5 * (durations + 1 + extra)
+    return starts - half, starts + durations + extra + half
+
+
+def interpolation(
+    position: NDArray[np.float64], length: int, border: Border
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The two taps of linear interpolation at `position`: index and weight, each (..., 2).
+
+    Inside 0..length − 1 all borders agree. Outside, `zero` interpolates towards zeros, `clamp`
+    repeats the first and last feature, and `legacy` does what the published code does: nothing at
+    or beyond −1 and length, the full first feature in (−1, 0) because its index is truncated
+    towards zero, and the fading last feature in (length − 1, length). Taps of weight 0 have
+    index 0.
+    """
+    if border == "clamp":
+        position = np.clip(position, 0, length - 1)
+    floor = np.floor(position)
+    index = np.stack([floor, floor + 1], axis=-1).astype(np.int64)
+    weight = np.stack([floor + 1 - position, position - floor], axis=-1)
+    weight[(index < 0) | (index >= length)] = 0
+    if border == "legacy":
+        weight[(position > -1) & (position < 0), 1] = 1
+    index[weight == 0] = 0
+    return index, weight
+
+
+@lru_cache(maxsize=8)
+def sampling_weights(
+    length: int,
+    max_duration: int,
+    bins: int = 32,
+    samples: int = 3,
+    rule: SampleRule = "pd",
+    border: Border = "legacy",
+) -> SparseRows:
+    """The sampling matrix m of the valid cells, in (d, s) row-major order.
+
+    Row = cell, column = t·bins + n, value = the weight of feature t in bin n of that cell. A bin
+    is the mean of `samples` neighbouring points; points outside the grid count in its divisor.
+    """
+    durations, starts = np.nonzero(valid_cells(length, max_duration))
+    first, last = sampled_interval(starts, durations, rule)
+    point = np.arange(bins * samples)
+    steps = (last - first)[:, None] * point / max(1, bins * samples - 1)
+    index, weight = interpolation(first[:, None] + steps, length, border)
+    cell, sample, _ = used = np.nonzero(weight)
+    key = (cell * length + index[used]) * bins + sample // samples
+    order = np.argsort(key, kind="stable")
+    key, value = key[order], weight[used][order] / samples
+    distinct = np.flatnonzero(np.diff(key, prepend=-1))
+    values = np.add.reduceat(value, distinct) if len(distinct) else value
+    cell, columns = np.divmod(key[distinct], length * bins)
+    return SparseRows(columns, _row_starts(cell, len(starts)), values)
+
+
+def transposed(matrix: SparseRows, column_count: int) -> SparseRows:
+    """The same matrix by columns."""
+    rows = np.repeat(np.arange(len(matrix.row_starts) - 1), np.diff(matrix.row_starts))
+    order = np.argsort(matrix.columns, kind="stable")
+    starts = _row_starts(matrix.columns[order], column_count)
+    return SparseRows(rows[order], starts, matrix.values[order])
+
+
+def _row_starts(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return np.searchsorted(rows, np.arange(count + 1))
+
+
+def _times(columns: Tensor, row_starts: Tensor, values: Tensor, dense: Tensor) -> Tensor:
+    # A weighted bag of rows is a sparse times dense product, and the fastest one torch has.
+    return nn.functional.embedding_bag(
+        columns, dense, row_starts, mode="sum", per_sample_weights=values, include_last_offset=True
+    )
+
+
+class _SparseTimesDense(torch.autograd.Function):
+    """Sparse (R, K) times dense (B, K, C) → (B, R, C); the matrices are (columns, starts, values).
+
+    Item by item, because the rows of one item fit the processor's cache.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, dense: Tensor, *matrices: Tensor) -> Tensor:
+        ctx.save_for_backward(*matrices[3:])
+        columns, row_starts, values = matrices[:3]
+        return torch.stack([_times(columns, row_starts, values, item) for item in dense])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        columns, row_starts, values = ctx.saved_tensors
+        items = [_times(columns, row_starts, values, item) for item in grads[0].contiguous()]
+        return torch.stack(items), *[None] * 6
+
+
+class BoundaryMatching(nn.Module):
+    """Features (B, C_in, T) → features of the valid cells (B, cells, C_out), before any ReLU.
+
+    Equals BMN's sampling mask followed by Conv3d(C_in, C_out, (bins, 1, 1)) at the valid cells in
+    (d, s) row-major order. In an invalid cell the published layer samples zeros, so its output
+    there is `bias`.
+
+    Args:
+        in_dim: C_in.
+        out_dim: C_out.
+        length: T, steps of the grid.
+        max_duration: D, the longest proposal in steps.
+        bins: N, the published 32.
+        samples: S, points averaged in a bin.
+        rule: which interval is sampled, see `sampled_interval`.
+        border: what lies outside the grid, see `interpolation`.
+
+    The parameter `weight` is (bins, C_out, C_in): a Conv3d kernel (C_out, C_in, bins, 1, 1) with
+    its bins in front.
+    """
+
+    forward_columns: Tensor
+    forward_row_starts: Tensor
+    forward_values: Tensor
+    backward_columns: Tensor
+    backward_row_starts: Tensor
+    backward_values: Tensor
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        length: int,
+        max_duration: int,
+        *,
+        bins: int = 32,
+        samples: int = 3,
+        rule: SampleRule = "pd",
+        border: Border = "legacy",
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(bins, out_dim, in_dim))
+        self.bias = nn.Parameter(torch.empty(out_dim))
+        bound = 1 / math.sqrt(in_dim * bins)
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+        matrix = sampling_weights(length, max_duration, bins, samples, rule, border)
+        for name, part in (("forward", matrix), ("backward", transposed(matrix, length * bins))):
+            self._register(f"{name}_columns", torch.from_numpy(part.columns).int())
+            self._register(f"{name}_row_starts", torch.from_numpy(part.row_starts).int())
+            self._register(f"{name}_values", torch.from_numpy(part.values).float())
+
+    def _register(self, name: str, tensor: Tensor) -> None:
+        self.register_buffer(name, tensor, persistent=False)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        batch, in_dim, length = feature.shape
+        bins, out_dim, _ = self.weight.shape
+        kernel = self.weight.reshape(bins * out_dim, in_dim)
+        projected = nn.functional.linear(feature.transpose(1, 2), kernel)
+        rows = projected.reshape(batch, length * bins, out_dim).to(self.forward_values.dtype)
+        sampled = _SparseTimesDense.apply(
+            rows,
+            self.forward_columns,
+            self.forward_row_starts,
+            self.forward_values,
+            self.backward_columns,
+            self.backward_row_starts,
+            self.backward_values,
+        )
+        return sampled + self.bias
