@@ -1,0 +1,5 @@
+"""`python -m attentad`."""
+
+from attentad.cli import main
+
+main()

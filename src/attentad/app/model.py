@@ -1,0 +1,307 @@
+"""Trained models: built from a recipe, saved with their contract, loaded without other choices."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import attentad
+from attentad.app.recipe import (
+    DetectionRecipe,
+    RecognitionRecipe,
+    check_arguments,
+    parse_recipe,
+)
+from attentad.attention import build_attention
+from attentad.core import AttentadError, Sampling
+from attentad.data.detection_data import Views, rescaled_view, windows_view
+from attentad.data.features import Sidecar
+from attentad.detection import DETECTORS, Detector
+from attentad.recognition import RECOGNISERS
+from attentad.training.model_file import load_into, load_model, save_model
+
+
+@dataclass(frozen=True)
+class SnippetScores:
+    """How class scores are read out of R.
+
+    Args:
+        columns: K columns of R, in class order.
+        activation: `none`, `sigmoid`, or `softmax` over the classes and the background.
+        background: column of the background class, or None.
+        temperature: scores are divided by it before the activation.
+    """
+
+    columns: tuple[int, ...]
+    activation: str = "none"
+    background: int | None = None
+    temperature: float = 1.0
+
+    def read(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """R (n, C) → class scores (n, K)."""
+        columns = list(self.columns)
+        if self.background is not None:
+            columns.append(self.background)
+        scores = features[:, columns] / self.temperature
+        if self.activation == "sigmoid":
+            scores = 1 / (1 + np.exp(-scores))
+        elif self.activation == "softmax":
+            scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+            scores = scores / scores.sum(axis=1, keepdims=True)
+        return scores[:, : len(self.columns)]
+
+
+@dataclass(frozen=True)
+class RecogniserModel:
+    """A 3D CNN with all that is needed to turn video into R."""
+
+    recipe: RecognitionRecipe
+    classes: tuple[str, ...]
+    network: nn.Module
+
+    @property
+    def sampling(self) -> Sampling:
+        """How video becomes snippets."""
+        return Sampling(**self.recipe.sampling.model_dump())
+
+
+@dataclass(frozen=True)
+class DetectorModel:
+    """A detector with the contract that travels in its file.
+
+    Args:
+        clock: when features without a sidecar were taken; None if they always have one.
+        scores: where R holds class scores; None if labels come from a file.
+        encoder: the recogniser that makes R from video, or None.
+    """
+
+    recipe: DetectionRecipe
+    classes: tuple[str, ...]
+    feature_dim: int
+    network: nn.Module
+    clock: Sidecar | None = None
+    scores: SnippetScores | None = None
+    encoder: RecogniserModel | None = None
+
+    @property
+    def detector(self) -> Detector:
+        """The functions beside the network."""
+        return DETECTORS[self.recipe.detector.name]
+
+    @property
+    def views(self) -> Views:
+        """Makes the views of a video that the network was trained on."""
+        return build_views(self.recipe)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return next(self.network.parameters()).device
+
+
+def build_views(recipe: DetectionRecipe) -> Views:
+    """The recipe's view of a video as a function."""
+    view = recipe.view
+    if view.name == "windows":
+        return windows_view(view.length, view.stride_steps, view.cover_tail)
+    return rescaled_view(view.length, view.mode)
+
+
+def build_detector(recipe: DetectionRecipe, feature_dim: int) -> nn.Module:
+    """The recipe's network with its attention modules at their sites, freshly initialised.
+
+    Raises:
+        AttentadError: an unknown detector, site, attention or option, named.
+    """
+    choice = recipe.detector
+    if choice.name not in DETECTORS:
+        raise AttentadError(
+            f"detector.name: there is no detector {choice.name!r}; choose from "
+            f"{', '.join(DETECTORS)}."
+        )
+    detector = DETECTORS[choice.name]
+    check_arguments(
+        detector.network, choice.network, ("feature_dim", "length", "attention"), "detector.network"
+    )
+    check_arguments(
+        detector.targets, choice.targets, ("segments", "timeline"), "detector.targets"
+    )
+    check_arguments(
+        detector.loss, choice.loss, ("outputs", "targets", "valid", "generator"), "detector.loss"
+    )
+    check_arguments(
+        detector.decode, choice.decode, ("outputs", "timelines", "valid"), "detector.decode"
+    )
+    length = recipe.view.length
+    site_options = {key: choice.network[key] for key in ("hidden_dim",) if key in choice.network}
+    dims = detector.site_dims(feature_dim, **site_options)
+    modules: dict[str, nn.Module] = {}
+    for site, component in recipe.attention.items():
+        if site not in dims:
+            raise AttentadError(
+                f"attention.{site}: {choice.name} has no such site; choose from {', '.join(dims)}."
+            )
+        modules[site] = build_attention(
+            component.name,
+            component.options,
+            feature_dim=dims[site],
+            context_dim=feature_dim,
+            length=length,
+        )
+    return detector.network(feature_dim, length, attention=modules, **choice.network)
+
+
+def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.Module:
+    """The recipe's 3D CNN with its attention modules, freshly initialised.
+
+    Raises:
+        AttentadError: an unknown recogniser, site, attention or option, named.
+    """
+    name = recipe.recogniser.name
+    if name not in RECOGNISERS:
+        raise AttentadError(
+            f"recogniser.name: there is no recogniser {name!r}; choose from "
+            f"{', '.join(RECOGNISERS)}."
+        )
+    network = RECOGNISERS[name].network
+    options = recipe.recogniser.options
+    given = ("classes", "frames", "size_px", "attention")
+    check_arguments(network, options, given, "recogniser")
+    return network(
+        len(classes),
+        frames=recipe.sampling.window_frames,
+        size_px=recipe.sampling.size_px,
+        attention={site: (part.name, part.options) for site, part in recipe.attention.items()},
+        **options,
+    )
+
+
+def save_detector(path: str | Path, model: DetectorModel) -> None:
+    """Write weights, contract and, if there is one, the encoder into one safetensors file."""
+    tensors = {f"detector.{key}": value for key, value in model.network.state_dict().items()}
+    contract: dict[str, Any] = {
+        "kind": "detector",
+        "recipe": model.recipe.model_dump(mode="json"),
+        "classes": list(model.classes),
+        "feature_dim": model.feature_dim,
+        "clock": None if model.clock is None else model.clock.to_clock(),
+        "scores": None if model.scores is None else vars(model.scores),
+        "encoder": None,
+        "versions": _versions(),
+    }
+    if model.encoder is not None:
+        weights = model.encoder.network.state_dict()
+        tensors |= {f"encoder.{key}": value for key, value in weights.items()}
+        contract["encoder"] = {
+            "recipe": model.encoder.recipe.model_dump(mode="json"),
+            "classes": list(model.encoder.classes),
+        }
+    save_model(path, tensors, contract)
+
+
+def save_recogniser(path: str | Path, model: RecogniserModel) -> None:
+    """Write a recogniser's weights and contract into one safetensors file."""
+    tensors = {f"encoder.{key}": value for key, value in model.network.state_dict().items()}
+    contract = {
+        "kind": "recogniser",
+        "recipe": model.recipe.model_dump(mode="json"),
+        "classes": list(model.classes),
+        "versions": _versions(),
+    }
+    save_model(path, tensors, contract)
+
+
+def load_detector(path: str | Path) -> DetectorModel:
+    """Load a detector and, if it is inside, its encoder, ready for inference on the best device.
+
+    Raises:
+        AttentadError: not a model file of ours, damaged, or a recogniser.
+    """
+    tensors, contract = load_model(path)
+    if contract.get("kind") != "detector":
+        raise AttentadError(
+            f"{path} holds a {contract.get('kind')}, not a detector; train one with "
+            "`attentad train`."
+        )
+    recipe = parse_recipe(contract["recipe"], str(path))
+    assert isinstance(recipe, DetectionRecipe)
+    network = build_detector(recipe, contract["feature_dim"])
+    load_into(network, _part(tensors, "detector."), str(path))
+    scores, clock, encoder = contract["scores"], contract["clock"], None
+    if contract["encoder"] is not None:
+        encoder = _recogniser(contract["encoder"], tensors, path)
+    return DetectorModel(
+        recipe=recipe,
+        classes=tuple(contract["classes"]),
+        feature_dim=contract["feature_dim"],
+        network=network.to(best_device()).eval(),
+        clock=None if clock is None else Sidecar(**clock),
+        scores=None
+        if scores is None
+        else SnippetScores(**scores | {"columns": tuple(scores["columns"])}),
+        encoder=encoder,
+    )
+
+
+def load_recogniser(path: str | Path) -> RecogniserModel:
+    """Load a recogniser, also out of a detector's file that has one inside.
+
+    Raises:
+        AttentadError: not a model file of ours, damaged, or without a recogniser.
+    """
+    tensors, contract = load_model(path)
+    part = contract if contract.get("kind") == "recogniser" else contract.get("encoder")
+    if part is None:
+        raise AttentadError(
+            f"{path} holds no recogniser, so it cannot read video; give it feature files."
+        )
+    return _recogniser(part, tensors, path)
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def best_device() -> torch.device:
+    """CUDA when there is any, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def with_network(model: DetectorModel, network: nn.Module) -> DetectorModel:
+    """The same model around another network (its EMA, say), set to inference."""
+    return replace(model, network=network.eval())
+
+
+def _recogniser(
+    part: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], path: str | Path
+) -> RecogniserModel:
+    recipe = parse_recipe(part["recipe"], str(path))
+    assert isinstance(recipe, RecognitionRecipe)
+    classes = tuple(part["classes"])
+    network = build_recogniser(recipe, classes)
+    load_into(network, _part(tensors, "encoder."), str(path))
+    return RecogniserModel(recipe, classes, network.to(best_device()).eval())
+
+
+def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "attentad": attentad.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,307 @@
+"""`attentad train`: a recipe → a model file, detections on the test videos, and their score."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+import torch
+from torch import nn
+
+from attentad.app.detect import read_class_scores
+from attentad.app.inference import detect_features
+from attentad.app.model import (
+    DetectorModel,
+    RecogniserModel,
+    SnippetScores,
+    build_detector,
+    build_recogniser,
+    build_views,
+    file_sha256,
+    load_recogniser,
+    save_detector,
+    save_recogniser,
+    with_network,
+)
+from attentad.app.recipe import DetectionRecipe, RecognitionRecipe
+from attentad.core import (
+    Annotations,
+    AttentadError,
+    Detections,
+    read_annotations,
+    write_detections,
+)
+from attentad.core.files import write_json
+from attentad.data.clips import ClipData
+from attentad.data.detection_data import DetectionData, collate, video_timeline
+from attentad.data.features import FeatureStore, Sidecar, open_features
+from attentad.detection import DETECTORS
+from attentad.metrics import DetectionResult, detection_map, parse_tiou
+from attentad.recognition import RECOGNISERS, clip_accuracy
+from attentad.training.loop import fit
+
+MODEL_NAME = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainRun:
+    """Where the model is, and its score on the test part: mAP (detection) or accuracy."""
+
+    model: Path
+    score: float
+    result: DetectionResult | None = None
+
+
+def train(
+    recipe: DetectionRecipe | RecognitionRecipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> TrainRun:
+    """Train what the recipe says and score it on its test subsets.
+
+    Writes OUT/model.safetensors, OUT/log.jsonl, OUT/log.csv, OUT/last.ckpt, and for a detector
+    OUT/detections.json and OUT/evaluation.json.
+
+    Raises:
+        AttentadError: the recipe does not fit the data; see its message.
+    """
+    if isinstance(recipe, RecognitionRecipe):
+        return train_recogniser(recipe, out, resume=resume, progress=progress, on_epoch=on_epoch)
+    return train_detector(recipe, out, resume=resume, progress=progress, on_epoch=on_epoch)
+
+
+def train_detector(
+    recipe: DetectionRecipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> TrainRun:
+    """Train a detector on features; see `train`."""
+    data = recipe.data
+    annotations = read_annotations(data.root / data.annotations, classes=data.classes)
+    test = annotations.subset(data.test)
+    training = annotations.subset(data.train or _other_subsets(annotations, data.test))
+    store = open_features(data.root / data.features)
+    clock = None if data.clock is None else Sidecar(**data.clock.model_dump())
+    options = recipe.detector
+    if options.name not in DETECTORS:
+        build_detector(recipe, 1)  # raises the error that names the known detectors
+    detector = DETECTORS[options.name]
+    train_data = DetectionData(
+        store,
+        training,
+        views=build_views(recipe),
+        targets=partial(detector.targets, **_target_options(recipe)),
+        clock=clock,
+        min_coverage=recipe.view.min_coverage if recipe.view.name == "windows" else None,
+    )
+    torch.manual_seed(recipe.training.seed)
+    network = build_detector(recipe, train_data.feature_dim)
+    model = DetectorModel(
+        recipe=recipe,
+        classes=annotations.classes,
+        feature_dim=train_data.feature_dim,
+        network=network,
+        clock=clock,
+        scores=_snippet_scores(recipe, store, annotations.classes, train_data.feature_dim),
+        encoder=_matching_encoder(recipe, store),
+    )
+
+    def batch_loss(module: nn.Module, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        outputs = module(batch["features"], batch["valid"])
+        return detector.loss(outputs, batch["targets"], batch["valid"], **options.loss)
+
+    validation = None if data.validate_on is None else annotations.subset(data.validate_on)
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        assert validation is not None
+        result, _ = score_detector(with_network(model, module), store, validation)
+        return {"mAP": result.average_mAP}
+
+    fitted = fit(
+        network,
+        batch_loss,
+        train_data,
+        recipe.training,
+        out,
+        collate=collate,
+        validate=None if validation is None else validate,
+        resume=resume,
+        progress=progress,
+        on_epoch=on_epoch,
+        fingerprint=_fingerprint(recipe),
+    )
+    trained = with_network(model, fitted.network)
+    result, detections = score_detector(trained, store, test)
+    path = out / MODEL_NAME
+    if fitted.is_main:
+        save_detector(path, trained)
+        write_detections(out / "detections.json", detections)
+        write_json(out / "evaluation.json", result.to_dict())
+    return TrainRun(path, result.average_mAP, result)
+
+
+def train_recogniser(
+    recipe: RecognitionRecipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> TrainRun:
+    """Train a 3D CNN on trimmed clips; see `train`."""
+    data = recipe.data
+    common: dict[str, Any] = {
+        "sampling": recipe.sampling,
+        "mean": recipe.mean,
+        "std": recipe.std,
+    }
+    source = data.root / data.clips
+    train_data = ClipData(
+        source, subset=data.train, classes=data.classes, seed=recipe.training.seed,
+        **common, **data.augment,
+    )
+    classes = train_data.classes
+    torch.manual_seed(recipe.training.seed)
+    network = build_recogniser(recipe, classes)
+    loss = RECOGNISERS[recipe.recogniser.name].loss
+
+    def batch_loss(module: nn.Module, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        return loss(module(batch["clip"]), batch["label"], **recipe.loss)
+
+    fitted = fit(
+        network,
+        batch_loss,
+        train_data,
+        recipe.training,
+        out,
+        resume=resume,
+        progress=progress,
+        on_epoch=on_epoch,
+        fingerprint=_fingerprint(recipe),
+    )
+    trained = RecogniserModel(recipe, classes, fitted.network.eval())
+    path = out / MODEL_NAME
+    if fitted.is_main:
+        save_recogniser(path, trained)
+    test_data = ClipData(source, subset=data.test, classes=classes, **common)
+    accuracy = clip_accuracy(trained.network, test_data)
+    if fitted.is_main:
+        write_json(out / "evaluation.json", {"top1": accuracy, "clips": len(test_data)})
+    return TrainRun(path, accuracy)
+
+
+def score_detector(
+    model: DetectorModel, store: FeatureStore, annotations: Annotations
+) -> tuple[DetectionResult, Detections]:
+    """Run the model on every annotated video's features and evaluate as its recipe says."""
+    labels = model.recipe.labels
+    class_scores = {}
+    if labels.source == "file" and labels.file is not None:
+        class_scores = read_class_scores(labels.file, len(model.classes))
+    found = {}
+    for video, annotation in annotations.videos.items():
+        features = store.load(video)
+        timeline = video_timeline(
+            video, len(features), store.sidecar(video), model.clock, annotation.duration_sec
+        )
+        result = detect_features(
+            model, features, timeline, video=video, class_scores=class_scores.get(video)
+        )
+        found[video] = result.detections
+    detections = Detections(found, model.classes, {"detector": model.recipe.detector.name})
+    evaluation = model.recipe.evaluation
+    return (
+        detection_map(
+            annotations,
+            detections,
+            tiou=parse_tiou(evaluation.tiou),
+            protocol=evaluation.protocol,
+        ),
+        detections,
+    )
+
+
+def fold_recipe(recipe: DetectionRecipe, fold: str) -> DetectionRecipe:
+    """The recipe with another fold held out for testing.
+
+    Raises:
+        AttentadError: the recipe has no such fold.
+    """
+    if fold not in recipe.data.folds:
+        known = ", ".join(recipe.data.folds) or "none"
+        raise AttentadError(f"the recipe has no fold {fold!r}; its folds are: {known}.")
+    data = recipe.data.model_copy(update={"test": (fold,), "train": None})
+    return recipe.model_copy(update={"data": data})
+
+
+def _other_subsets(annotations: Annotations, test: tuple[str, ...]) -> list[str]:
+    return sorted({item.subset for item in annotations.videos.values()} - set(test))
+
+
+def _target_options(recipe: DetectionRecipe) -> dict[str, Any]:
+    """A target's shape follows the network's: arguments of the same name are passed on."""
+    shared = ("max_duration", "layout")
+    network = recipe.detector.network
+    return {key: network[key] for key in shared if key in network} | recipe.detector.targets
+
+
+def _snippet_scores(
+    recipe: DetectionRecipe, store: FeatureStore, classes: tuple[str, ...], feature_dim: int
+) -> SnippetScores | None:
+    """Which columns of R are the classes' scores, from the recipe or else from a sidecar."""
+    if recipe.labels.source != "snippets":
+        return None
+    told = recipe.data.scores
+    if told is not None:
+        columns = tuple(range(told.first, told.first + len(classes)))
+        if columns[-1] >= feature_dim:
+            raise AttentadError(
+                f"data.scores: {len(classes)} classes from column {told.first} on need "
+                f"{columns[-1] + 1} columns, but the features have {feature_dim}."
+            )
+        return SnippetScores(columns, told.activation, told.background, told.temperature)
+    sidecar = store.sidecar(next(iter(store.readers)))
+    if sidecar is None or sidecar.score_columns is None:
+        raise AttentadError(
+            f"{store.source} does not say which columns are class scores; set data.scores.first, "
+            "or label by file (labels.source=file)."
+        )
+    first = sidecar.score_columns[0]
+    missing = [name for name in classes if name not in sidecar.score_classes]
+    if missing:
+        raise AttentadError(
+            f"the features' class scores lack the class {missing[0]!r}; they have "
+            f"{', '.join(sidecar.score_classes)}."
+        )
+    return SnippetScores(tuple(first + sidecar.score_classes.index(name) for name in classes))
+
+
+def _matching_encoder(recipe: DetectionRecipe, store: FeatureStore) -> RecogniserModel | None:
+    """The recogniser to embed, checked to be the one that made the features."""
+    path = recipe.data.encoder
+    if path is None:
+        return None
+    sidecar = store.sidecar(next(iter(store.readers)))
+    made_by = "" if sidecar is None else sidecar.encoder.get("sha256", "")
+    if made_by != file_sha256(path):
+        raise AttentadError(
+            f"the features in {store.source} were not made by {path}; extract them again with it."
+        )
+    return load_recogniser(path)
+
+
+def _fingerprint(recipe: DetectionRecipe | RecognitionRecipe) -> str:
+    """Changes with anything that changes the result, so that no run resumes under another recipe."""
+    content = recipe.model_dump(mode="json", exclude={"about": True, "data": {"root"}})
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,0 +1,253 @@
+"""The command line: parse, call `app`, print. Everything heavy is imported inside a command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import attentad
+from attentad.core.errors import AttentadError
+
+if TYPE_CHECKING:
+    from attentad.metrics import DetectionResult
+
+app = typer.Typer(
+    help="Find when actions happen in long videos.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Seed = Annotated[int, typer.Option(help="Seed of all randomness.", min=0)]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake gives one sentence and exit code 2."""
+    try:
+        app()
+    except AttentadError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print(
+            "interrupted; what was finished is kept, and the same command goes on from there "
+            "(`train` needs --resume).",
+            file=sys.stderr,
+        )
+        raise SystemExit(130) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"attentad {attentad.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    seed: Seed = 0,
+) -> None:
+    """Make toy videos, train on them, detect in unseen ones, and write a page to look at."""
+    from attentad.app.demo import run_demo
+
+    result = run_demo(out, seed=seed, say=_say)
+    _print_map(result.evaluation)
+    _say(f"page: {result.page}")
+
+
+@app.command()
+def toy(
+    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    videos: Annotated[int, typer.Option(help="Number of untrimmed videos.")] = 60,
+    seed: Seed = 0,
+) -> None:
+    """Generate untrimmed toy videos with annotations, and trimmed clips for a recogniser."""
+    from attentad.app.progress import progress_bar
+    from attentad.data.toy import make_toy
+
+    with progress_bar("toy videos") as progress:
+        make_toy(out, videos=videos, seed=seed, progress=progress)
+    _say(f"{out}: {videos} videos, annotations.json, clips.csv")
+
+
+@app.command()
+def extract(
+    model: Annotated[Path, typer.Argument(help="A recogniser, or a detector with one inside.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the features.")],
+) -> None:
+    """Turn videos into feature files with sidecars; goes on where it stopped."""
+    from attentad.app.extract import extract as run
+    from attentad.app.progress import progress_bar
+
+    with progress_bar("features") as progress:
+        notes = run(model, inputs, out, progress)
+    _warn(notes)
+    _say(f"features: {out}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `attentad recipes`) or file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value changes, such as training.epochs=5.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for model, logs and scores.")] = Path("out"),
+    fold: Annotated[
+        str | None, typer.Option(help="Fold to hold out, or `all` to train one model per fold.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+) -> None:
+    """Train a recipe and score it on its test videos."""
+    from attentad.app.recipe import DetectionRecipe, load_recipe
+    from attentad.app.train import fold_recipe
+    from attentad.app.train import train as run
+
+    loaded = load_recipe(recipe, overrides or [])
+    if fold is None:
+        trained = run(loaded, out, resume=resume, on_epoch=_print_epoch)
+        _print_trained(trained.model, trained.score, trained.result)
+        return
+    if not isinstance(loaded, DetectionRecipe):
+        raise AttentadError("--fold is for detection recipes; this one trains a recogniser.")
+    folds = loaded.data.folds if fold == "all" else (fold,)
+    runs = []
+    for name in folds:
+        _say(f"fold {name}")
+        part = run(
+            fold_recipe(loaded, name), out / name, resume=resume, on_epoch=_print_epoch
+        )
+        _print_trained(part.model, part.score, part.result)
+        runs.append(part)
+    if len(runs) > 1:
+        mean = sum(part.score for part in runs) / len(runs)
+        _say(f"mean over {len(runs)} folds: average mAP {100 * mean:.2f}")
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that come with the package."""
+    from attentad.app.recipe import load_recipe, recipe_names
+
+    for name in recipe_names():
+        print(f"{name:24} {load_recipe(name).about}")
+
+
+@app.command()
+def detect(
+    model: Annotated[Path, typer.Argument(help="A trained detector.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Video files, feature files, or folders of either.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Detections: .json, .csv, .boris.csv or .vtt.")
+    ] = Path("detections.json"),
+    report: Annotated[Path | None, typer.Option(help="Also write this HTML page.")] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Ground truth to show in the page.")
+    ] = None,
+) -> None:
+    """Find the actions in videos or feature files."""
+    from attentad.app.detect import detect as run
+    from attentad.app.detect import write_run
+    from attentad.app.progress import progress_bar
+    from attentad.core import read_annotations
+
+    known = None if annotations is None else read_annotations(annotations)
+    with progress_bar("detecting") as progress:
+        found = run(model, inputs, progress)
+    _warn(found.notes)
+    write_run(found, out, report, annotations=known)
+    count = sum(len(items) for items in found.detections.videos.values())
+    _say(f"{out}: {count} detections in {len(found.results)} videos")
+    if report is not None:
+        _say(f"page: {report}")
+
+
+@app.command("eval")
+def evaluate(
+    detections: Annotated[Path, typer.Argument(help="Detections, JSON or CSV.")],
+    annotations: Annotated[Path, typer.Argument(help="JSON, CSV or THUMOS14 folder.")],
+    protocol: Annotated[str, typer.Option(help="Name of the evaluation protocol.")] = "activitynet",
+    tiou: Annotated[str, typer.Option(help="start:stop:step, or values with commas.")] = (
+        "0.3:0.7:0.1"
+    ),
+    subset: Annotated[str | None, typer.Option(help="Annotated subset(s) to score on.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Unknown labels are errors.")] = False,
+    out: Annotated[Path | None, typer.Option("--json", help="Also write the result here.")] = None,
+) -> None:
+    """Score detections against annotations (mAP)."""
+    from attentad.app.evaluate import evaluate_files
+
+    result = evaluate_files(
+        detections,
+        annotations,
+        protocol=protocol,
+        tiou=tiou,
+        subset=subset,
+        strict=strict,
+        out_json=out,
+    )
+    _print_map(result)
+
+
+@app.command()
+def report(
+    detections: Annotated[Path, typer.Argument(help="Detections, JSON or CSV.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    annotations: Annotated[Path | None, typer.Option(help="Ground truth.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder with the video files.")] = None,
+    log: Annotated[Path | None, typer.Option(help="log.jsonl of the training run.")] = None,
+) -> None:
+    """Write an HTML page that shows detections on a timeline."""
+    from attentad.app.report import report_files
+
+    report_files(detections, out=out, annotations=annotations, videos=videos, log=log)
+    _say(f"page: {out}")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _warn(notes: list[str]) -> None:
+    for note in notes:
+        print(f"warning: {note}", file=sys.stderr)
+
+
+def _print_epoch(row: dict[str, Any]) -> None:
+    """One line an epoch where no progress bar can be shown, as in a log file."""
+    if not sys.stderr.isatty():
+        parts = [f"{key} {value:.4g}" for key, value in row.items() if isinstance(value, float)]
+        _say(f"epoch {row['epoch']}: " + ", ".join(parts))
+
+
+def _print_trained(model: Path, score: float, result: DetectionResult | None) -> None:
+    if result is None:
+        _say(f"{model}: top-1 accuracy {100 * score:.1f} % on the test clips")
+    else:
+        _print_map(result)
+        _say(f"model: {model}")
+
+
+def _print_map(result: DetectionResult) -> None:
+    from attentad.app.evaluate import print_result
+
+    print_result(result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""Feature files: one array (T, C) per video, with a sidecar that says how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attentad.core import AttentadError, Timeline
+from attentad.core.files import atomic_path, read_json, write_json
+
+SUFFIXES = (".npy", ".npz", ".pt", ".h5", ".hdf5", ".csv")
+ARCHIVES = (".npz", ".pt", ".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What a feature file's neighbour `NAME.json` tells about it.
+
+    Args:
+        fps: frames per second of the frames that the features were computed from.
+        stride_frames: frames from one feature to the next.
+        window_frames: frames that one feature saw.
+        offset_frames: first frame of feature 0's window.
+        duration_sec: length of the video; None in a sidecar that serves several videos.
+        encoder: what made the features: name, sha256 of its model file, and so on.
+        score_columns: [start, stop) of the columns that hold class scores, or None.
+        score_classes: class names of those columns, in order.
+        source: file name of the video.
+    """
+
+    fps: float
+    stride_frames: float
+    window_frames: float
+    offset_frames: float = 0.0
+    duration_sec: float | None = None
+    encoder: dict[str, Any] = field(default_factory=dict)
+    score_columns: tuple[int, int] | None = None
+    score_classes: tuple[str, ...] = ()
+    source: str = ""
+
+    def timeline(self, length: int, duration_sec: float | None = None) -> Timeline:
+        """The timeline of `length` features; the video's duration defaults to what they cover."""
+        known = self.duration_sec or duration_sec
+        return Timeline(
+            length=length,
+            fps=self.fps,
+            stride_frames=self.stride_frames,
+            window_frames=self.window_frames,
+            duration_sec=known or length * self.stride_frames / self.fps,
+            offset_frames=self.offset_frames,
+        )
+
+    def to_clock(self) -> dict[str, float]:
+        """The part of the sidecar that holds for every video: when features are taken."""
+        return {
+            "fps": self.fps,
+            "stride_frames": self.stride_frames,
+            "window_frames": self.window_frames,
+            "offset_frames": self.offset_frames,
+        }
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """The feature arrays of a folder or an archive, read one video at a time."""
+
+    source: Path
+    readers: Mapping[str, Callable[[], NDArray[Any]]]
+    sidecars: Mapping[str, Path]
+
+    def load(self, video: str) -> NDArray[np.float32]:
+        """The features of one video, (T, C) float32, checked.
+
+        Raises:
+            AttentadError: the video has no features, or they are not a (T, C) array of finite
+                numbers with T and C at least 1.
+        """
+        if video not in self.readers:
+            raise AttentadError(
+                f"{self.source} holds no features of video {video}; extract them or remove the "
+                "video from the annotations."
+            )
+        where = f"{self.source}: the features of video {video}"
+        try:
+            features = np.asarray(self.readers[video](), dtype=np.float32)
+        except (OSError, ValueError, EOFError, KeyError) as error:
+            raise AttentadError(f"{where} could not be read ({error}).") from error
+        if features.ndim != 2 or 0 in features.shape:
+            raise AttentadError(
+                f"{where} have shape {features.shape}; one row per step and one column per "
+                "channel is needed."
+            )
+        if not np.isfinite(features).all():
+            row = int(np.argmin(np.isfinite(features).all(axis=1)))
+            raise AttentadError(
+                f"{where} hold NaN or infinity (first in row {row}); extract them again."
+            )
+        return features
+
+    def sidecar(self, video: str) -> Sidecar | None:
+        """The sidecar of one video, or None where there is none."""
+        path = self.sidecars.get(video)
+        return None if path is None else read_sidecar(path)
+
+
+def open_features(path: str | Path) -> FeatureStore:
+    """Open a folder with one file per video, an archive of several, or a single file.
+
+    `.npy`, `.csv` (a header line is allowed) and single-array `.npz` hold one video, named like
+    the file. `.npz`, `.pt` (a dict of tensors) and `.h5` with several arrays hold one video per
+    key. The sidecar of `X.npy` is `X.json`; that of an archive serves all its videos.
+
+    Raises:
+        AttentadError: the path is missing, holds no features, or is of an unknown kind.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise AttentadError(f"{path} does not exist; give a feature file or a folder of them.")
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    readers: dict[str, Callable[[], NDArray[Any]]] = {}
+    sidecars: dict[str, Path] = {}
+    for file in files:
+        sidecar = file.with_suffix(".json")
+        for video, reader in _readers(file).items():
+            if video in readers:
+                raise AttentadError(f"{path} holds the features of video {video} twice.")
+            readers[video] = reader
+            if sidecar.exists():
+                sidecars[video] = sidecar
+    if not readers:
+        raise AttentadError(f"{path} holds no feature files ({', '.join(SUFFIXES)}).")
+    return FeatureStore(path, readers, sidecars)
+
+
+def is_feature_file(path: str | Path) -> bool:
+    """Whether the file name says features rather than video."""
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def write_features(path: str | Path, features: NDArray[np.float32], sidecar: Sidecar) -> None:
+    """Write `NAME.npy` and its sidecar `NAME.json`; the sidecar last, as the sign of completeness.
+
+    Raises:
+        AttentadError: the files cannot be written.
+    """
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        np.save(temporary, features, allow_pickle=False)
+    write_json(path.with_suffix(".json"), asdict(sidecar))
+
+
+def read_sidecar(path: str | Path) -> Sidecar:
+    """Read a sidecar.
+
+    Raises:
+        AttentadError: the file is malformed, or lacks fps, stride_frames or window_frames.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise AttentadError(f"{path} is not a feature sidecar: it must be a JSON object.")
+    known = {key: value for key, value in content.items() if key in Sidecar.__annotations__}
+    for key in ("fps", "stride_frames", "window_frames"):
+        value = known.get(key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+            raise AttentadError(f"{path}: {key} must be a positive number, not {value!r}.")
+    columns = known.get("score_columns")
+    if columns is not None:
+        known["score_columns"] = (int(columns[0]), int(columns[1]))
+    known["score_classes"] = tuple(known.get("score_classes", ()))
+    return Sidecar(**known)
+
+
+def _readers(file: Path) -> dict[str, Callable[[], NDArray[Any]]]:
+    suffix = file.suffix.lower()
+    if suffix == ".npy":
+        return {file.stem: partial(_load_npy, file)}
+    if suffix == ".csv":
+        return {file.stem: partial(_load_csv, file)}
+    if suffix not in ARCHIVES:
+        raise AttentadError(f"{file} is no feature file; known kinds: {', '.join(SUFFIXES)}.")
+    load = {".npz": _load_npz, ".pt": _load_pt}.get(suffix, _load_h5)
+    try:
+        keys = load(file, None)
+    except AttentadError:
+        raise
+    except Exception as error:  # each library has its own errors for a broken file
+        raise AttentadError(f"{file} could not be read as features ({error}).") from error
+    if len(keys) == 1 and keys[0] in ("features", "feature", "arr_0", "feats", ""):
+        return {file.stem: partial(load, file, keys[0])}
+    return {key: partial(load, file, key) for key in keys}
+
+
+def _load_npy(file: Path) -> NDArray[Any]:
+    return np.load(file, allow_pickle=False)
+
+
+def _load_csv(file: Path) -> NDArray[Any]:
+    with file.open() as lines:
+        first = lines.readline().split(",")
+    try:
+        [float(cell) for cell in first]
+        header = 0
+    except ValueError:
+        header = 1
+    return np.loadtxt(file, delimiter=",", skiprows=header, ndmin=2)
+
+
+def _load_npz(file: Path, key: str | None) -> Any:
+    with np.load(file, allow_pickle=False) as archive:
+        return list(archive.files) if key is None else archive[key]
+
+
+def _load_pt(file: Path, key: str | None) -> Any:
+    import torch
+
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict):
+        content = {"": content}
+    return [str(name) for name in content] if key is None else content[key].numpy()
+
+
+def _load_h5(file: Path, key: str | None) -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise AttentadError(
+            f"{file} needs h5py to be read; install it with `pip install attentad[hdf5]`."
+        ) from None
+    with h5py.File(file, "r") as archive:
+        if key is not None:
+            return archive[key][()]
+        names: list[str] = []
+        archive.visititems(
+            lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None
+        )
+        return names

@@ -1,0 +1,87 @@
+"""Training views of a video's features: the whole video rescaled to T steps, or windows of T."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attentad.core import Timeline
+
+EDGE_SEC = 1e-4  # keeps the samples strictly between the first and the last snippet centre
+
+
+def rescale(
+    features: NDArray[np.float32], timeline: Timeline, length: int, *, mode: str = "bsn"
+) -> tuple[NDArray[np.float32], Timeline]:
+    """Rescale (n, C) features to (length, C), with the timeline of the result.
+
+    `bsn` is the scheme of BSN and of the public BMN features (spec csa §5.1): step j of T is the
+    mean of the linear interpolant at the start, the middle and the end of the j-th part of the
+    covered time; parts wholly before the first or after the last snippet centre are zero. `linear`
+    reads the interpolant at the middle of each part and repeats the ends.
+
+    Args:
+        features: (n, C), one row per snippet.
+        timeline: where the snippets lie.
+        length: T, the number of steps wanted.
+        mode: `bsn` or `linear`.
+    """
+    n = len(features)
+    st = timeline.step_sec
+    centres = (np.arange(n) + 0.5) * st
+    edges = np.arange(length + 1) * (n * st / length)
+    if n == 1:
+        rescaled = np.repeat(features, length, axis=0)
+    elif mode == "linear":
+        rescaled = _interpolate(features, (edges[:-1] + edges[1:]) / 2 / st - 0.5)
+    else:
+        lo = np.maximum(centres[0] + EDGE_SEC, edges[:-1])
+        hi = np.minimum(centres[-1] - EDGE_SEC, edges[1:])
+        points = [_interpolate(features, at / st - 0.5) for at in (lo, (lo + hi) / 2, hi)]
+        rescaled = np.mean(points, axis=0, dtype=np.float32)
+        rescaled[(hi < centres[0]) | (lo > centres[-1])] = 0
+    return rescaled.astype(np.float32, copy=False), timeline.rescaled(length)
+
+
+def _interpolate(features: NDArray[np.float32], index: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rows of (n, C) at fractional indices, linearly, clamped to the ends."""
+    index = np.clip(index, 0, len(features) - 1)
+    left = np.minimum(index.astype(np.int64), max(len(features) - 2, 0))
+    right = np.minimum(left + 1, len(features) - 1)
+    weight = (index - left).astype(np.float32)[:, None]
+    return (1 - weight) * features[left] + weight * features[right]
+
+
+def window_starts(n: int, length: int, stride_steps: int, *, cover_tail: bool = True) -> list[int]:
+    """First index of each window of `length` over `n` steps (spec csa §5.2).
+
+    With `cover_tail` a last window ends exactly at the last step. Without, G-TAD's rule: an extra
+    window only if more than a fifth of a window would stay uncovered. A video shorter than a
+    window gets one window, padded at its end.
+    """
+    if n <= length:
+        return [0]
+    starts = list(range(0, n - length + 1, stride_steps))
+    uncovered = n - (starts[-1] + length)
+    if uncovered > (0 if cover_tail else length // 5):
+        starts.append(n - length)
+    return starts
+
+
+def take_window(
+    features: NDArray[np.float32], timeline: Timeline, start_index: int, length: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], Timeline]:
+    """Window (length, C) from `start_index`, zero beyond the end; its mask; its timeline."""
+    part = features[start_index : start_index + length]
+    window = np.zeros((length, features.shape[1]), np.float32)
+    window[: len(part)] = part
+    return window, np.arange(length) < len(part), timeline.window(start_index, length)
+
+
+def window_is_useful(
+    segments: NDArray[np.float64], start_sec: float, end_sec: float, min_coverage: float
+) -> bool:
+    """Whether some instance lies in the window with more than `min_coverage` of its length."""
+    inside = np.minimum(segments[:, 1], end_sec) - np.maximum(segments[:, 0], start_sec)
+    lengths = np.maximum(segments[:, 1] - segments[:, 0], 1e-9)
+    return bool((inside / lengths > min_coverage).any())
