@@ -129,26 +129,35 @@ def result_table(result: DetectionResult, *, per_class: bool = False) -> Table:
     return table
 
 
-def warnings(result: DetectionResult) -> list[str]:
+def print_result(result: DetectionResult, *, per_class: bool = False) -> None:
+    """Show the table on standard output and what to know about it on standard error."""
+    from rich.console import Console
+
+    Console().print(result_table(result, per_class=per_class))
+    for note in notes(result):
+        Console(stderr=True).print(f"note: {note}", highlight=False, markup=False)
+
+
+def notes(result: DetectionResult) -> list[str]:
     """What a reader of the number should know: one sentence each, empty when all matched."""
-    notes = []
+    found = []
     labels = result.detections["unknown_labels"]
     if labels:
-        notes.append(
+        found.append(
             f"{sum(labels.values())} detections were left out, as the ground truth evaluated has "
             f"no class {_some(labels)}."
         )
     videos = result.detections["videos_outside_ground_truth"]
     if videos:
-        notes.append(
+        found.append(
             f"{sum(videos.values())} detections count as false positives, as they lie in "
             f"{len(videos)} videos without ground truth: {_some(videos)}."
         )
     dropped = result.ground_truth["dropped"]
     for reason, count in dropped.items():
         if count:
-            notes.append(f"Ground truth dropped ({reason.replace('_', ' ')}): {count}.")
-    return notes
+            found.append(f"Ground truth dropped ({reason.replace('_', ' ')}): {count}.")
+    return found
 
 
 def _inclusive_range(parts: list[Decimal], text: str) -> tuple[float, ...]:

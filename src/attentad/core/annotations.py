@@ -52,7 +52,8 @@ class Annotations:
         Raises:
             AttentadError: no video is in any of them.
         """
-        wanted = names.split(",") if isinstance(names, str) else list(names)
+        parts = names.split(",") if isinstance(names, str) else names
+        wanted = [part.strip() for part in parts]
         kept = {video: item for video, item in self.videos.items() if item.subset in wanted}
         if not kept:
             known = ", ".join(sorted({item.subset for item in self.videos.values()})) or "none"
@@ -250,12 +251,18 @@ def read_csv_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[st
     """Rows of a CSV file as (place for errors, column → text); `columns` must be in its header."""
     text = read_bytes(path).decode("utf-8-sig", "replace")
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-    missing = [name for name in columns if name not in (reader.fieldnames or [])]
+    try:
+        header = reader.fieldnames or []
+        rows = [(f"{path}, line {reader.line_num}", row) for row in reader]
+    except csv.Error as error:
+        raise AttentadError(f"{path}, line {reader.line_num} is not CSV ({error}).") from None
+    missing = [name for name in columns if name not in header]
     if missing:
         raise AttentadError(
-            f"{path} lacks the column {missing[0]!r}; its first line must name {', '.join(columns)}."
+            f"{path} lacks the column {missing[0]!r}; its first line must name "
+            f"{', '.join(columns)}."
         )
-    return [(f"{path}, line {reader.line_num}", row) for row in reader]
+    return rows
 
 
 def _read_csv(path: Path) -> dict[str, VideoAnnotation]:
@@ -282,7 +289,9 @@ def _read_csv(path: Path) -> dict[str, VideoAnnotation]:
             segments=as_segments(segments[video]),
             labels=tuple(labels[video]),
             subset=facts[video].get("subset", ""),
-            duration_sec=_optional_number(facts[video].get("duration"), f"{path}: {video} duration"),
+            duration_sec=_optional_number(
+                facts[video].get("duration"), f"{path}: {video} duration"
+            ),
             fps=_optional_number(facts[video].get("fps"), f"{path}: {video} fps"),
         )
         for video in segments

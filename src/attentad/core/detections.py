@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -56,46 +57,46 @@ class Detections:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_detections(path: str | Path, classes: tuple[str, ...] | None = None) -> Detections:
+def read_detections(path: str | Path, classes: Sequence[str] | None = None) -> Detections:
     """Read detections: CSV when the name ends in `.csv`, else ActivityNet submission JSON.
 
     Args:
         path: the file.
-        classes: class names in their order. Labels beyond them are appended, so that an
-            evaluation can report them; by default the sorted labels that occur.
+        classes: class names in their order; by default those that the file lists itself. Labels
+            beyond them are appended, sorted, so that an evaluation can report them.
 
     Raises:
         AttentadError: the file is missing or malformed, a segment ends before it starts, or a
             score is not a finite number.
     """
     path = Path(path)
-    if path.suffix.lower() == ".csv":
-        rows, meta = _rows_csv(path), {}
-    else:
-        rows, meta = _rows_json(path)
-    found = sorted({label for items in rows.values() for *_, label in items})
-    known = tuple(classes or ())
-    names = known + tuple(label for label in found if label not in known)
+    table, meta = (_read_csv(path), {}) if path.suffix.lower() == ".csv" else _read_json(path)
+    stops = np.cumsum(list(table.sizes.values()), dtype=np.int64)
+    broken = ~(np.isfinite(table.segments).all(axis=1) & np.isfinite(table.scores))
+    backwards = table.segments[:, 1] < table.segments[:, 0]
+    if (broken | backwards).any():
+        row = int(np.argmax(broken | backwards))
+        video = list(table.sizes)[int(np.searchsorted(stops, row, side="right"))]
+        start, end = table.segments[row].tolist()
+        checked_segment(start, end, f"{path}: video {video}")
+        raise AttentadError(f"{path}: video {video} has a score that is not finite; correct it.")
+    listed = meta.pop("classes", ())
+    known = tuple(listed if classes is None else classes)
+    names = known + tuple(sorted(set(table.labels) - set(known)))
     index = {name: i for i, name in enumerate(names)}
+    labels = np.fromiter(map(index.__getitem__, table.labels), np.int64, len(table.labels))
     videos = {}
-    for video, items in rows.items():
-        segments = as_segments([(start, end) for start, end, _, _ in items])
-        scores = np.array([score for _, _, score, _ in items], dtype=np.float64)
-        broken = ~np.isfinite(segments).all(axis=1) | ~np.isfinite(scores)
-        if broken.any():
-            raise AttentadError(f"{path}: video {video} has a segment or score that is not finite.")
-        if (segments[:, 1] < segments[:, 0]).any():
-            row = int(np.argmax(segments[:, 1] < segments[:, 0]))
-            checked_segment(*segments[row], f"{path}: video {video}")
-        labels = np.array([index[label] for *_, label in items], dtype=np.int64)
-        videos[video] = VideoDetections(segments, scores, labels)
+    for video, size, stop in zip(table.sizes, table.sizes.values(), stops.tolist(), strict=True):
+        rows = slice(stop - size, stop)
+        videos[video] = VideoDetections(table.segments[rows], table.scores[rows], labels[rows])
     return Detections(videos, names, meta)
 
 
 def write_detections(path: str | Path, detections: Detections) -> None:
     """Write by suffix: `.csv`, `.boris.csv` (BORIS tabular events), `.vtt` (WebVTT), else JSON.
 
-    WebVTT captions belong to one video: with several, `name.vtt` becomes `name.VIDEO.vtt` each.
+    WebVTT captions belong to one video: unless there is one, `name.vtt` becomes `name.VIDEO.vtt`
+    for each.
     Detections without a class get the label `action`.
     """
     path = Path(path)
@@ -118,46 +119,82 @@ def label_name(label: int, classes: tuple[str, ...]) -> str:
     return classes[label] if label >= 0 else "action"
 
 
-def _rows_json(
-    path: Path,
-) -> tuple[dict[str, list[tuple[float, float, float, str]]], dict[str, Any]]:
+@dataclass(frozen=True)
+class _Table:
+    """The detections of a file, flat: video id → how many, then their columns in that order."""
+
+    sizes: dict[str, int]
+    segments: Segments
+    scores: NDArray[np.float64]
+    labels: list[str]
+
+
+def _read_json(path: Path) -> tuple[_Table, dict[str, Any]]:
     content = read_json(path)
     results = content.get("results") if isinstance(content, dict) else None
     if not isinstance(results, dict):
         raise AttentadError(
             f'{path} is not a detection file: it needs a "results" object of video id → list.'
         )
-    rows = {}
+    try:
+        # One pass over all videos: files of half a million detections are common.
+        columns = _json_columns(list(chain.from_iterable(results.values())))
+    except _MALFORMED:
+        raise AttentadError(_malformed(path, results)) from None
+    meta = content.get("external_data")
+    meta = dict(meta) if isinstance(meta, dict) else {}
+    classes = meta.get("classes", [])
+    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+        raise AttentadError(f'{path}: "classes" in "external_data" must be a list of names.')
+    return _Table({video: len(items) for video, items in results.items()}, *columns), meta
+
+
+# What a detection that is no object of the right fields may raise while it is taken apart.
+_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+
+
+def _json_columns(items: list[Any]) -> tuple[Segments, NDArray[np.float64], list[str]]:
+    segments = as_segments(np.array([item["segment"] for item in items], dtype=np.float64))
+    scores = np.array([item["score"] for item in items], dtype=np.float64)
+    labels = [item.get("label", "action") for item in items]
+    if len(segments) != len(items) or scores.ndim != 1:
+        raise ValueError("a segment or score has another shape")
+    if any(type(label) is not str for label in set(labels)):
+        labels = [str(label) for label in labels]
+    return segments, scores, labels
+
+
+def _malformed(path: Path, results: Mapping[str, Any]) -> str:
     for video, items in results.items():
         try:
-            rows[video] = [
-                (
-                    float(item["segment"][0]),
-                    float(item["segment"][1]),
-                    float(item["score"]),
-                    str(item.get("label", "action")),
-                )
-                for item in items
-            ]
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-            raise AttentadError(
+            _json_columns(list(items))
+        except _MALFORMED:
+            return (
                 f'{path}: video {video}: each detection needs "segment": [start, end], "score" '
                 'and "label".'
-            ) from None
-    meta = content.get("external_data")
-    return rows, meta if isinstance(meta, dict) else {}
+            )
+    return f'{path}: "results" must be an object of video id → list of detections.'
 
 
-def _rows_csv(path: Path) -> dict[str, list[tuple[float, float, float, str]]]:
+def _read_csv(path: Path) -> _Table:
     rows: dict[str, list[tuple[float, float, float, str]]] = {}
     for where, row in read_csv_rows(path, CSV_COLUMNS):
-        segment = checked_segment(row["start"], row["end"], f"{where}: video {row['video']}")
+        video = (row["video"] or "").strip()
+        if not video:
+            raise AttentadError(f"{where}: the video is empty; name one.")
+        segment = checked_segment(row["start"], row["end"], f"{where}: video {video}")
         try:
             score = float(row["score"])
         except (TypeError, ValueError):
             raise AttentadError(f"{where}: score {row['score']!r} must be a number.") from None
-        rows.setdefault(row["video"], []).append((*segment, score, row["label"] or "action"))
-    return rows
+        rows.setdefault(video, []).append((*segment, score, row["label"] or "action"))
+    flat = list(chain.from_iterable(rows.values()))
+    return _Table(
+        {video: len(items) for video, items in rows.items()},
+        as_segments([row[:2] for row in flat]),
+        np.array([row[2] for row in flat], dtype=np.float64),
+        [row[3] for row in flat],
+    )
 
 
 def _write_json(path: Path, detections: Detections) -> None:
@@ -217,8 +254,9 @@ def _webvtt(items: VideoDetections, classes: tuple[str, ...]) -> str:
     for row in np.argsort(items.segments[:, 0], kind="stable"):
         start, end = items.segments[row]
         name = label_name(int(items.labels[row]), classes)
-        # A cue may not contain "-->", and < and & start markup.
+        # A cue may not contain "-->" nor a line break, and < and & start markup.
         name = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        name = " ".join(name.split())
         cues.append(f"{_clock(start)} --> {_clock(end)}\n{name} ({items.scores[row]:.2f})")
     return "\n\n".join(cues) + "\n"
 

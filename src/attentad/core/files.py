@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +78,7 @@ def read_bytes(path: str | Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise AttentadError(f"{path} does not exist; check the path.") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise AttentadError(f"{path} could not be read ({error}).") from error
 
 
@@ -87,7 +89,14 @@ def read_json(path: str | Path) -> Any:
         AttentadError: the file is missing or is not JSON.
     """
     content = read_bytes(path)
+    # A large file makes millions of objects, none of them garbage: the collector's walks over
+    # them would take longer than the parsing.
+    collecting = gc.isenabled()
+    gc.disable()
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise AttentadError(f"{path} is not valid JSON ({error}).") from error
+    finally:
+        if collecting:
+            gc.enable()

@@ -29,7 +29,7 @@ class Timeline:
         offset_frames: first frame of feature 0's window; negative when the video was padded.
 
     Raises:
-        AttentadError: a quantity that must be positive is not.
+        AttentadError: a quantity that must be a positive number is not.
     """
 
     length: int
@@ -41,9 +41,11 @@ class Timeline:
 
     def __post_init__(self) -> None:
         for name in ("length", "fps", "stride_frames", "window_frames", "duration_sec"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise AttentadError(f"a timeline needs a positive {name}, not {value}.")
+            _check_positive("timeline", name, getattr(self, name))
+        if self.length != int(self.length):
+            raise AttentadError(f"a timeline needs a whole length, not {self.length}.")
+        if not math.isfinite(self.offset_frames):
+            raise AttentadError(f"a timeline needs finite offset_frames, not {self.offset_frames}.")
 
     @property
     def step_sec(self) -> float:
@@ -115,12 +117,19 @@ class Sampling:
         stride_frames: frames from one snippet to the next.
         size_px: height and width of the square that the encoder sees: the short side is scaled
             to it and the centre is cropped.
+
+    Raises:
+        AttentadError: a quantity is not a positive number.
     """
 
     fps: float
     window_frames: int
     stride_frames: int
     size_px: int
+
+    def __post_init__(self) -> None:
+        for name in ("fps", "window_frames", "stride_frames", "size_px"):
+            _check_positive("sampling", name, getattr(self, name))
 
     @property
     def _first_frame(self) -> int:
@@ -145,3 +154,9 @@ class Sampling:
         """Indices of the sampled frames of each snippet, (length, window_frames), clamped."""
         starts = self._first_frame + self.stride_frames * np.arange(length)[:, None]
         return np.clip(starts + np.arange(self.window_frames)[None, :], 0, frame_count - 1)
+
+
+def _check_positive(owner: str, name: str, value: Any) -> None:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and value > 0):
+        raise AttentadError(f"a {owner} needs a positive {name}, not {value!r}.")

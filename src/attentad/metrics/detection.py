@@ -264,9 +264,7 @@ def _detected(
     segments = np.concatenate([np.zeros((0, 2)), *(item.segments for item in items.values())])
     if not (np.isfinite(scores).all() and np.isfinite(segments).all()):
         raise AttentadError("the detections hold a score or time that is not finite.")
-    given = np.concatenate(
-        [np.zeros(0, dtype=np.int64), *(item.labels for item in items.values())]
-    )
+    given = np.concatenate([np.zeros(0, dtype=np.int64), *(item.labels for item in items.values())])
     index = {name: row for row, name in enumerate(classes)}
     names = [*detections.classes, label_name(-1, ())]
     # Label −1, a proposal without a class, reads the last entry.
@@ -294,4 +292,3 @@ def _detected(
         "videos_outside_ground_truth": dict(sorted(outside.items())),
     }
     return Instances(segments[known], video[known], label[known]), scores[known], facts
-

@@ -24,7 +24,7 @@ class SuppressionOptions(TypedDict, total=False):
     """The keyword arguments of `suppress`, for callers that pass them through."""
 
     method: str
-    class_wise: bool
+    per_class: bool
     tiou_threshold: float
     sigma: float
     t1: float
@@ -166,7 +166,7 @@ def suppress(
     detections: VideoDetections,
     *,
     method: str = "gauss",
-    class_wise: bool = True,
+    per_class: bool = True,
     tiou_threshold: float = 0.5,
     sigma: float = 0.5,
     t1: float = 0.5,
@@ -182,14 +182,14 @@ def suppress(
         detections: of one video, or of one window of it.
         method: `gauss` and `adaptive` are the rules of `soft_nms`; `hard` is `nms`; `none` only
             sorts and cuts.
-        class_wise: classes do not suppress one another. Proposals (label −1) are one class.
+        per_class: classes do not suppress one another. Proposals (label −1) are one class.
         tiou_threshold: of `hard`.
         sigma: of Soft-NMS, as are `t1`, `t2` and `duration_sec`.
         t1: see `soft_nms`.
         t2: see `soft_nms`.
         duration_sec: see `soft_nms`.
         score_floor: detections whose score ends below it are left out.
-        keep: at most so many per class, or in all when not `class_wise`.
+        keep: at most so many per class, or in all when not `per_class`.
         keep_total: at most so many in all.
 
     Raises:
@@ -202,7 +202,7 @@ def suppress(
     labels = detections.labels
     groups = (
         [np.flatnonzero(labels == label) for label in np.unique(labels)]
-        if class_wise
+        if per_class
         else [np.arange(len(labels))]
     )
     parts = []
@@ -258,9 +258,7 @@ def _log(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(positive, np.log(np.where(positive, scores, 1.0)), _LOG_ZERO)
 
 
-def _checked(
-    segments: ArrayLike, scores: ArrayLike
-) -> tuple[Segments, NDArray[np.float64]]:
+def _checked(segments: ArrayLike, scores: ArrayLike) -> tuple[Segments, NDArray[np.float64]]:
     rows, values = as_segments(segments), np.asarray(scores, dtype=np.float64)
     if values.shape != (len(rows),):
         raise ValueError(f"{len(rows)} segments have scores of shape {values.shape}")

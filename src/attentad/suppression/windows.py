@@ -24,13 +24,15 @@ def merge_windows(
             have already decayed (G-TAD on THUMOS14); `global` suppresses the union only.
         max_length_sec: segments of at least this length are left out first, as G-TAD does at
             300 frames; None keeps all.
-        options: see `suppress`; the same in both passes.
+        options: see `suppress`; the same in both passes. Without a `method` nothing is
+            suppressed: the windows are joined and sorted.
 
     Raises:
         AttentadError: `how` is unknown, or as `suppress`.
     """
     if how not in ("per_window", "global"):
         raise AttentadError(f"windows are merged per_window or global, not {how!r}.")
+    options.setdefault("method", "none")
     if max_length_sec is not None:
         windows = [
             window[window.segments[:, 1] - window.segments[:, 0] < max_length_sec]
