@@ -24,10 +24,13 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _check_options(name: str, given: set[str], table: dict[str, set[str]]) -> None:
+def _check_options(settings: _Settings, name: str, table: dict[str, set[str]]) -> None:
     """An option of another algorithm would be ignored in silence, so it is an error."""
+    fields = type(settings).model_fields
     special = set[str]().union(*table.values())
-    foreign = sorted((given & special) - table[name])
+    # Defaults may be spelt out, so that dumped settings can be read again.
+    changed = {key for key in special if getattr(settings, key) != fields[key].default}
+    foreign = sorted(changed - table[name])
     if foreign:
         own = ", ".join(sorted(table[name])) or "none"
         raise ValueError(f"{name} has no option {foreign[0]}; it has: {own}")
@@ -61,7 +64,7 @@ class OptimizerSettings(_Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_options(self.name, self.model_fields_set, _OPTIMIZER_OPTIONS)
+        _check_options(self, self.name, _OPTIMIZER_OPTIONS)
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be in 0..1 (1 excluded), not {self.betas}")
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
@@ -101,7 +104,7 @@ class ScheduleSettings(_Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_options(self.name, self.model_fields_set, _SCHEDULE_OPTIONS)
+        _check_options(self, self.name, _SCHEDULE_OPTIONS)
         if self.name == "step" and not self.milestones:
             raise ValueError("a step schedule needs milestones, such as [7]")
         rising = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))

@@ -1,0 +1,180 @@
+"""One epoch of training: its steps, its validation, its row in the log."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from attentad.core import AttentadError
+from attentad.training.checkpoint import merged_sums
+from attentad.training.ema import ema_rate, ema_update, weights_applied
+from attentad.training.items import ItemFailure, to_device, videos_of
+from attentad.training.logs import Row
+from attentad.training.optimizer import set_lr
+from attentad.training.progress import Tick
+from attentad.training.ranks import gathered, largest, on_first, raise_together, rank
+from attentad.training.schedule import better, lr_factor
+from attentad.training.seeding import STEP, VALIDATION, seed_all
+from attentad.training.state import State, save, save_best
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+BatchLoss = Callable[[nn.Module, Any], Mapping[str, Tensor]]
+Validate = Callable[[nn.Module], Mapping[str, float]]
+
+
+def train_epoch(
+    state: State,
+    batch_loss: BatchLoss,
+    loader: Iterator[Any],
+    sizes: Sequence[int],
+    stopping: Callable[[], bool],
+    tick: Tick,
+) -> None:
+    """Take the steps that the epoch still has; save and raise when asked to stop."""
+    position, every = state.position, state.settings.checkpoint_every_steps
+    state.network.train()
+    mark = time.perf_counter()
+    while position.step < state.steps:
+        batch = _next_batch(loader)
+        _stop_if_asked(state, stopping)
+        raise_together(batch.message if isinstance(batch, ItemFailure) else None)
+        losses = _step(state, batch_loss, to_device(batch, state.fabric.device))
+        position.add(losses, sizes[position.step])
+        position.step += 1
+        now = time.perf_counter()
+        position.seconds, mark = position.seconds + now - mark, now
+        tick(position.epoch + 1, position.step, losses["total"])
+        done = position.epoch * state.steps + position.step
+        if every is not None and done % every == 0 and position.step < state.steps:
+            save(state)
+    _stop_if_asked(state, stopping)
+
+
+def _step(state: State, batch_loss: BatchLoss, batch: Any) -> dict[str, float]:
+    """One optimiser step; the loss terms of this process's batch."""
+    settings, position, fabric = state.settings, state.position, state.fabric
+    step = position.epoch * state.steps + position.step
+    plateau = position.plateau.factor
+    factor = lr_factor(settings.schedule, step, state.steps, settings.epochs, plateau)
+    set_lr(state.optimizer, settings.optimizer.lr * factor)
+    seed_all(settings.seed, STEP, position.epoch, position.step, rank())
+
+    terms = batch_loss(state.module, batch)
+    values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
+    losses = dict(zip(terms, values, strict=True))
+    raise_together(_not_finite(state, losses, batch))
+    fabric.backward(terms["total"])
+    if settings.clip_norm is not None:
+        norm = fabric.clip_gradients(
+            state.module, state.optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
+        )
+        # With a gradient scaler infinite gradients are normal: it leaves the step out and adapts.
+        if norm is not None and not _has_scaler(fabric) and not norm.isfinite():
+            raise_together(_where(state, batch, "the gradient is not finite"))
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    if state.average is not None and settings.ema_decay is not None:
+        rate = ema_rate(settings.ema_decay, step + 1, settings.ema_warmup)
+        ema_update(state.average, state.network, rate)
+    return losses
+
+
+def loss_row(state: State) -> Row:
+    """The epoch's row: number from 1, learning rate of its last step, mean loss terms."""
+    position, settings = state.position, state.settings
+    step = (position.epoch + 1) * state.steps - 1
+    plateau = position.plateau.factor
+    factor = lr_factor(settings.schedule, step, state.steps, settings.epochs, plateau)
+    sums = merged_sums(gathered(position.sums))
+    means = {name: total / items for name, (total, items) in sums.items()}
+    return {"epoch": position.epoch + 1, "lr": settings.optimizer.lr * factor, **means}
+
+
+def validated(state: State, validate: Validate | None, loss: float) -> Row:
+    """Validation metrics of this epoch as `val_…`; keeps the best weights and the plateau."""
+    settings, position = state.settings, state.position
+    epoch = position.epoch + 1
+    metrics: Mapping[str, float] = {}
+    if validate is not None and (epoch % settings.validate_every == 0 or epoch == settings.epochs):
+        mark = time.perf_counter()
+        metrics = on_first(lambda: _metrics(state, validate))
+        position.seconds += time.perf_counter() - mark
+    name, mode, schedule = settings.select_by, settings.select_mode, settings.schedule
+    if name is None:
+        position.plateau = position.plateau.after(loss, "min", schedule.patience, schedule.gamma)
+    elif metrics:
+        if name not in metrics:
+            raise AttentadError(
+                f"select_by: validation gives no {name}; it gives {', '.join(sorted(metrics))}."
+            )
+        score = metrics[name]
+        if better(score, position.best_score, mode):
+            position.best_score, position.best_epoch = score, epoch
+            on_first(lambda: save_best(state, dict(metrics)))
+        position.plateau = position.plateau.after(score, mode, schedule.patience, schedule.gamma)
+    return {f"val_{key}": value for key, value in metrics.items()}
+
+
+def _metrics(state: State, validate: Validate) -> dict[str, float]:
+    """Call `validate` with the weights that would be shipped, and put everything back."""
+    seed_all(state.settings.seed, VALIDATION, state.position.epoch)
+    network = state.network
+    network.eval()
+    try:
+        with torch.no_grad(), weights_applied(network, state.average):
+            return {key: float(value) for key, value in validate(network).items()}
+    finally:
+        network.train()
+
+
+def _next_batch(loader: Iterator[Any]) -> Any:
+    """The next batch, or an ItemFailure."""
+    try:
+        return next(loader)
+    except RuntimeError as error:
+        # torch's words for a worker that vanished; other errors carry the worker's traceback.
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        return ItemFailure(
+            f"a data worker died ({str(error).splitlines()[0].rstrip('. ')}); there may be too "
+            "little memory for so many workers."
+        )
+
+
+def _stop_if_asked(state: State, stopping: Callable[[], bool]) -> None:
+    if not largest(stopping()):
+        return
+    save(state)
+    position = state.position
+    raise AttentadError(
+        f"training was stopped in epoch {position.epoch + 1} after step {position.step} of "
+        f"{state.steps}; its state is in {state.last}: resume it to go on from there."
+    )
+
+
+def _not_finite(state: State, losses: Mapping[str, float], batch: Any) -> str | None:
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            return _where(state, batch, f"the loss term {name} is {value}")
+    return None
+
+
+def _where(state: State, batch: Any, what: str) -> str:
+    videos = videos_of(batch)
+    named = f" (videos {', '.join(videos)})" if videos else ""
+    half = " or train with precision 32-true" if _has_scaler(state.fabric) else ""
+    return (
+        f"{what} in epoch {state.position.epoch + 1}, step {state.position.step + 1}{named}; check "
+        f"their features, lower optimizer.lr, set clip_norm{half}."
+    )
+
+
+def _has_scaler(fabric: Fabric) -> bool:
+    return getattr(fabric.strategy.precision, "scaler", None) is not None

@@ -1,0 +1,326 @@
+"""The training loop for any detector or recogniser, on Lightning Fabric.
+
+The only module of the project that imports Lightning when it runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from attentad.core import AttentadError
+from attentad.training.checkpoint import (
+    Position,
+    Run,
+    load_checkpoint,
+    load_weights,
+    remove_leftovers,
+)
+from attentad.training.ema import ema_start
+from attentad.training.epoch import BatchLoss, Validate, loss_row, train_epoch, validated
+from attentad.training.interrupt import stop_requests
+from attentad.training.items import Collate, EpochBatches, make_loader
+from attentad.training.logs import Row, read_rows, write_log
+from attentad.training.model_file import load_into
+from attentad.training.optimizer import make_optimizer
+from attentad.training.progress import training_bar
+from attentad.training.ranks import on_first, rank
+from attentad.training.settings import TrainingSettings
+from attentad.training.state import State, save
+
+# Fabric announces devices and precision at level INFO on stderr.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What training left behind.
+
+    Args:
+        best: `best.ckpt`, the weights with the best score; None without `select_by`.
+        last: `last.ckpt`, the trainer's whole state.
+        log: `log.jsonl`; `log.csv` lies beside it.
+        rows: the log, one row an epoch.
+        best_score: value of `select_by` of the best weights.
+        best_epoch: their epoch, from 1.
+        rank: number of this process; only process 0 should write and print what follows.
+    """
+
+    best: Path | None
+    last: Path
+    log: Path
+    rows: list[Row]
+    best_score: float | None
+    best_epoch: int | None
+    rank: int
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights to ship, on the CPU: the best, else the last; averaged where EMA is on."""
+        return load_weights(self.best or self.last)
+
+
+def fit(
+    network: nn.Module,
+    batch_loss: BatchLoss,
+    train_data: Any,
+    settings: TrainingSettings,
+    out: str | Path,
+    *,
+    collate: Collate | None = None,
+    validate: Validate | None = None,
+    fingerprint: str = "",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool | None = None,
+    on_epoch: Callable[[Row], None] | None = None,
+) -> FitResult:
+    """Train a network; the same arguments give the same weights, interrupted or not.
+
+    Every source of randomness is seeded from `settings.seed` and the place in training (epoch,
+    step, item), so that a run that was killed and resumed ends, on a CPU, bit for bit like one
+    that was not. For this an item may depend on its index, the epoch and the global random
+    generators only, and `batch_loss` may draw from the global generators but must not keep one
+    of its own. Seed before building `network` too (`seeding.seed_initial`).
+
+    With several devices every process calls `fit`, sees its own part of each epoch's items, and
+    `batch_loss` is the mean over a process's own batch; gradients are then averaged, so a step
+    equals one of a single process with a batch `devices` times as large wherever the loss is a
+    plain mean over items. A loss that is normalised within the batch (such as by its number of
+    positives) is so per process. Strategy `ddp` (also what `auto` means) runs the
+    program's own command again for each further process; `ddp_spawn` needs arguments that can be
+    pickled.
+
+    Args:
+        network: trained in place; afterwards it holds the last weights (without EMA), so take
+            `FitResult.weights()`.
+        batch_loss: (network, batch) → loss terms, scalars; `total` is minimised, all are logged
+            as their means over the epoch's items. It must call the network it is given, as a
+            function.
+        train_data: a data set of items (`len` and `[]`); `set_epoch(epoch)`, from 0, is called
+            where it exists, in the process that makes the items.
+        out: folder of `last.ckpt`, `best.ckpt`, `log.jsonl` and `log.csv`.
+        collate: items → batch; a batch's `video` names its videos in errors.
+        validate: called in process 0 with the plain network in evaluation mode, without
+            gradients and, where EMA is on, with the averaged weights.
+        fingerprint: names recipe and data; a run that is resumed must have the same.
+        resume: go on from `out/last.ckpt` if there is one.
+        overwrite: delete what an earlier run left in `out` and start anew.
+        progress: a bar on stderr; None shows it only on a terminal.
+        on_epoch: called in process 0 with each new row of the log.
+
+    Raises:
+        AttentadError: the device is missing; `out` holds another run; a checkpoint is damaged or
+            of another recipe; a loss or weight is not finite; a data item is bad; a validation
+            metric is missing; the user asked to stop (the state is saved then).
+    """
+    fabric = _fabric(settings)
+    run = partial(
+        _outcome,
+        batch_loss=batch_loss,
+        train_data=train_data,
+        settings=settings,
+        out=Path(out),
+        collate=collate,
+        validate=validate,
+        fingerprint=fingerprint,
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
+        on_epoch=on_epoch,
+    )
+    # The network is an argument of its own: a launcher that spawns looks for modules to unshare.
+    outcome = fabric.launch(run, network)
+    if isinstance(outcome, AttentadError):
+        raise outcome
+    result: FitResult = outcome
+    return result
+
+
+def _outcome(fabric: Fabric, network: nn.Module, **arguments: Any) -> FitResult | AttentadError:
+    """The result or the error as a value, which also comes back from a spawned process."""
+    try:
+        with _determinism(arguments["settings"].deterministic):
+            return _train(fabric, network, **arguments)
+    except AttentadError as error:
+        return error
+
+
+def _train(
+    fabric: Fabric,
+    network: nn.Module,
+    *,
+    batch_loss: BatchLoss,
+    train_data: Any,
+    settings: TrainingSettings,
+    out: Path,
+    collate: Collate | None,
+    validate: Validate | None,
+    fingerprint: str,
+    resume: bool,
+    overwrite: bool,
+    progress: bool | None,
+    on_epoch: Callable[[Row], None] | None,
+) -> FitResult:
+    batches = EpochBatches(
+        len(train_data),
+        settings.batch_size,
+        seed=settings.seed,
+        rank=rank(),
+        world_size=fabric.world_size,
+        drop_last=settings.drop_last,
+    )
+    _check_work(batches, settings, validate)
+    loader = make_loader(
+        train_data,
+        batches,
+        seed=settings.seed,
+        collate=collate,
+        workers=settings.workers,
+        pin_memory=fabric.device.type == "cuda",
+    )
+    run = Run.of(fingerprint, settings, len(train_data), fabric.world_size)
+    on_first(lambda: _prepare_folder(out, resume, overwrite))
+    state = _start(fabric, network, settings, out, run, batches.steps)
+    position, rows = state.position, read_rows(out, state.position.epoch)
+    bar = training_bar(progress if rank() == 0 else False, settings.epochs, state.steps)
+
+    with stop_requests() as stopping, bar as tick:
+        while position.epoch < settings.epochs:
+            batches.epoch, batches.first_step = position.epoch, position.step
+            train_epoch(state, batch_loss, iter(loader), batches.sizes(), stopping, tick)
+            row = loss_row(state)
+            row |= validated(state, validate, row["total"])
+            rows.append(row | {"seconds": position.seconds})
+            on_first(lambda: write_log(out, rows))
+            position.next_epoch()
+            save(state)
+            if on_epoch is not None and rank() == 0:
+                on_epoch(dict(rows[-1]))
+    return FitResult(
+        best=out / "best.ckpt" if position.best_epoch is not None else None,
+        last=state.last,
+        log=out / "log.jsonl",
+        rows=rows,
+        best_score=position.best_score,
+        best_epoch=position.best_epoch,
+        rank=rank(),
+    )
+
+
+def _start(
+    fabric: Fabric,
+    network: nn.Module,
+    settings: TrainingSettings,
+    out: Path,
+    run: Run,
+    steps: int,
+) -> State:
+    """The state to begin with: of `last.ckpt` where there is one, else fresh."""
+    last = out / "last.ckpt"
+    checkpoint = load_checkpoint(last) if last.exists() else None
+    if checkpoint is not None:
+        run.check(last, checkpoint)
+        load_into(network, checkpoint["network"], last)
+    module, optimizer = fabric.setup(network, make_optimizer(network, settings.optimizer))
+    average = ema_start(network) if settings.ema_decay is not None else None
+    state = State(
+        fabric, settings, out, run, steps, network, module, optimizer, average, Position()
+    )
+    if checkpoint is not None:
+        optimizer.load_state_dict(checkpoint["optimizer"])
+        fabric.strategy.precision.load_state_dict(checkpoint["scaler"])
+        for name, value in (average or {}).items():
+            value.copy_(checkpoint["average"][name])
+        state.position = Position.from_dict(checkpoint["position"])
+        if rank() > 0:
+            state.position.sums = {}  # saved as the sum over all processes
+    return state
+
+
+def _prepare_folder(out: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse to lose an earlier run; tidy what a killed one left half written."""
+    earlier = [out / name for name in ("last.ckpt", "best.ckpt", "log.jsonl", "log.csv")]
+    if overwrite and not resume:
+        for path in earlier:
+            path.unlink(missing_ok=True)
+    elif earlier[0].exists() and not resume:
+        raise AttentadError(
+            f"{out} holds an earlier training; resume it, overwrite it or choose another folder."
+        )
+    remove_leftovers(out)
+
+
+def _check_work(
+    batches: EpochBatches, settings: TrainingSettings, validate: Validate | None
+) -> None:
+    if batches.items == 0:
+        raise AttentadError("there are no training items; check the training subset.")
+    if batches.steps == 0:
+        raise AttentadError(
+            f"{batches.items} training items do not fill one batch of {settings.batch_size} per "
+            "process; lower batch_size or set drop_last to false."
+        )
+    if settings.select_by is not None and validate is None:
+        raise AttentadError(
+            f"select_by is {settings.select_by}, but nothing is validated; leave it out."
+        )
+
+
+def _fabric(settings: TrainingSettings) -> Fabric:
+    """Fabric for these settings, once it is sure that the machine has the devices."""
+    gpus = torch.cuda.device_count()
+    gpu = gpus > 0 if settings.accelerator == "auto" else settings.accelerator == "gpu"
+    if gpu and settings.devices > gpus:
+        raise AttentadError(
+            f"training asks for {settings.devices} GPU(s) and {gpus} can be used; lower devices or "
+            "set accelerator to cpu."
+        )
+    return Fabric(
+        accelerator="cuda" if gpu else "cpu",
+        devices=settings.devices,
+        strategy=settings.strategy,
+        precision=_precision(settings, gpu),
+    )
+
+
+def _precision(
+    settings: TrainingSettings, gpu: bool
+) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
+    """The precision that the settings name; `auto` is half on a GPU, bfloat16 where it has it."""
+    if settings.precision == "16-mixed" and not gpu:
+        raise AttentadError(
+            "precision 16-mixed needs a GPU; choose 32-true or bf16-mixed on a CPU."
+        )
+    if settings.precision != "auto":
+        return settings.precision
+    if not gpu:
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+
+
+@contextmanager
+def _determinism(wanted: bool) -> Iterator[None]:
+    """Allow only deterministic algorithms inside the block."""
+    if not wanted:
+        yield
+        return
+    # cuBLAS reads it when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
