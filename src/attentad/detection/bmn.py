@@ -172,15 +172,21 @@ class BMN(nn.Module):
     def _proposals(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         if self.variant == "code":
             feature = _masked(torch.relu(self.pem_conv(feature)), valid)
-        cells = torch.relu(self.map_in(torch.relu(self.matching(feature))))
         # Where a proposal leaves the grid the published map samples zeros, so that its cells hold
         # a constant; the 3×3 convolutions see it beside the valid ones.
         outside = torch.relu(self.map_in(torch.relu(self.matching.bias)))
-        scores = torch.sigmoid(self.map_out(self.map_convs(cells, outside)))
+        # On a processor one item at a time: its activations stay in the cache.
+        projected = self.matching.project(feature)
+        chunk = 1 if feature.device.type == "cpu" else len(feature)
+        scores = torch.cat([self._scores(part, outside) for part in projected.split(chunk)])
         shape = (len(scores), 2, self.max_duration * self.length)
         maps = scores.new_zeros(shape).index_copy(2, self.positions, scores.transpose(1, 2))
         regression, classification = maps.unflatten(2, (self.max_duration, -1)).unbind(1)
         return regression, classification
+
+    def _scores(self, projected: Tensor, outside: Tensor) -> Tensor:
+        cells = self.map_in(self.matching.sample(projected).relu_()).relu_()
+        return torch.sigmoid(self.map_out(self.map_convs(cells, outside)))
 
 
 def _check_settings(length: int, duration: int, attention: Mapping[str, nn.Module]) -> None:
@@ -240,8 +246,8 @@ def targets(
     d, s = np.nonzero(cells)
     boxes = np.stack([s, s + d + 1], axis=1).astype(np.float64)
     iou[cells] = tiou(boxes, clipped).max(axis=1, initial=0.0)
-    start, end = (near[:, :, edge].any(axis=1).astype(np.float32) for edge in (0, 1))
-    return {"start": start, "end": end, "iou": iou}
+    labels = np.any(near, axis=1).astype(np.float32)
+    return {"start": labels[:, 0], "end": labels[:, 1], "iou": iou}
 
 
 def loss(

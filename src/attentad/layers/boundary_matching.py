@@ -200,13 +200,20 @@ class BoundaryMatching(nn.Module):
         self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, feature: Tensor) -> Tensor:
-        batch, in_dim, length = feature.shape
-        bins, out_dim, _ = self.weight.shape
+        """(B, C_in, T) → (B, cells, C_out)."""
+        return self.sample(self.project(feature))
+
+    def project(self, feature: Tensor) -> Tensor:
+        """W_n x for every step t and bin n: (B, C_in, T) → (B, T·bins, C_out)."""
+        bins, out_dim, in_dim = self.weight.shape
         kernel = self.weight.reshape(bins * out_dim, in_dim)
         projected = nn.functional.linear(feature.transpose(1, 2), kernel)
-        rows = projected.reshape(batch, length * bins, out_dim).to(self.forward_values.dtype)
+        return projected.reshape(len(feature), -1, out_dim).to(self.forward_values.dtype)
+
+    def sample(self, projected: Tensor) -> Tensor:
+        """Σ m · projected + bias: (B, T·bins, C_out) → (B, cells, C_out)."""
         sampled = _SparseTimesDense.apply(
-            rows,
+            projected,
             self.forward_columns,
             self.forward_row_starts,
             self.forward_values,
@@ -214,4 +221,4 @@ class BoundaryMatching(nn.Module):
             self.backward_row_starts,
             self.backward_values,
         )
-        return sampled + self.bias
+        return sampled.add_(self.bias)

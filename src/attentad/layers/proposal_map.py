@@ -1,8 +1,13 @@
-"""2-D convolutions over the proposal map, of which only the valid triangle is of interest."""
+"""2-D convolutions over the proposal map, of which only the valid triangle is of interest.
+
+About half of the map's cells are proposals that reach beyond the grid. Their values matter only
+next to a valid cell, so on a processor the map is convolved in bands of rows, each as wide as its
+valid cells need.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +18,7 @@ from attentad.core import AttentadError
 from attentad.layers.boundary_matching import valid_cells
 
 Layout = Literal["dur_start", "start_end"]
+BAND_ROWS = 10
 
 
 def cell_positions(
@@ -36,6 +42,87 @@ def cell_positions(
     return (length, length), starts * length + starts + durations
 
 
+class Band(NamedTuple):
+    """A rectangle of the map: rows top:bottom, columns left:right."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+def bands(needed: NDArray[np.bool_], rows: int) -> list[Band]:
+    """Rectangles of at most `rows` rows that together cover the true cells of `needed` (H, W)."""
+    found = []
+    for top in range(0, len(needed), rows):
+        part = needed[top : top + rows]
+        columns = np.flatnonzero(part.any(axis=0))
+        if len(columns):
+            found.append(Band(top, top + len(part), int(columns[0]), int(columns[-1]) + 1))
+    return found
+
+
+def dilated(cells: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
+    """The cells with all those that `steps` 3×3 convolutions reach from them."""
+    for _ in range(steps):
+        padded = np.pad(cells, 1)
+        rows = padded[:-2] | padded[1:-1] | padded[2:]
+        cells = rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
+    return cells
+
+
+class _BandedConv(torch.autograd.Function):
+    """ReLU(3×3 convolution) of (B, C, H + 2, W + 2), framed by zeros, in the bands; zero elsewhere.
+
+    The result has the same frame. A gradient outside the bands is ignored.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, framed: Tensor, weight: Tensor, bias: Tensor, where: list[Band]
+    ) -> Tensor:
+        result = torch.zeros_like(framed)
+        for band in where:
+            part = nn.functional.conv2d(_halo(framed, band), weight, bias)
+            _inner(result, band).copy_(part.relu_())
+        ctx.save_for_backward(framed, weight, result)
+        ctx.where = where
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        framed, weight, result = ctx.saved_tensors
+        grad_framed = torch.zeros_like(framed)
+        grad_weight, grad_bias = torch.zeros_like(weight), weight.new_zeros(len(weight))
+        for band in ctx.where:
+            grad = _inner(grads[0], band) * (_inner(result, band) > 0)
+            by_input, by_weight, by_bias = torch.ops.aten.convolution_backward(
+                grad,
+                _halo(framed, band),
+                weight,
+                [len(weight)],
+                stride=[1, 1],
+                padding=[0, 0],
+                dilation=[1, 1],
+                transposed=False,
+                output_padding=[0, 0],
+                groups=1,
+                output_mask=[True, True, True],
+            )
+            _halo(grad_framed, band).add_(by_input)
+            grad_weight += by_weight
+            grad_bias += by_bias
+        return grad_framed, grad_weight, grad_bias, None
+
+
+def _inner(framed: Tensor, band: Band) -> Tensor:
+    return framed[:, :, band.top + 1 : band.bottom + 1, band.left + 1 : band.right + 1]
+
+
+def _halo(framed: Tensor, band: Band) -> Tensor:
+    return framed[:, :, band.top : band.bottom + 2, band.left : band.right + 2]
+
+
 class ProposalMapConvs(nn.Module):
     """3×3 convolutions with ReLU over the proposal map, zero padding: (B, cells, C) → the same.
 
@@ -56,6 +143,10 @@ class ProposalMapConvs(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(dim, dim, 3, padding=1) for _ in range(count))
         self.shape, positions = cell_positions(length, max_duration, layout)
         self.register_buffer("positions", torch.from_numpy(positions), persistent=False)
+        valid = np.zeros(self.shape, dtype=bool)
+        valid.flat[positions] = True
+        # A convolution is needed where the later ones look from the valid cells.
+        self.bands = [bands(dilated(valid, count - 1 - i), BAND_ROWS) for i in range(count)]
 
     def forward(self, cells: Tensor, background: Tensor) -> Tensor:
         """`background` (C,) is what the published network has in every invalid cell."""
@@ -64,6 +155,12 @@ class ProposalMapConvs(nn.Module):
         filled = background.expand(batch, height * width, dim).index_copy(1, self.positions, cells)
         # Channels last in memory, which is how the cells come.
         image = filled.view(batch, height, width, dim).permute(0, 3, 1, 2)
-        for conv in self.convs:
-            image = torch.relu(conv(image))
+        if image.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+            framed = nn.functional.pad(image, (1, 1, 1, 1))
+            for conv, where in zip(self.convs, self.bands, strict=True):
+                framed = _BandedConv.apply(framed, conv.weight, conv.bias, where)
+            image = framed[:, :, 1:-1, 1:-1]
+        else:
+            for conv in self.convs:
+                image = conv(image).relu_()
         return image.permute(0, 2, 3, 1).reshape(batch, height * width, dim)[:, self.positions]
