@@ -41,11 +41,10 @@ class Timeline:
 
     def __post_init__(self) -> None:
         for name in ("length", "fps", "stride_frames", "window_frames", "duration_sec"):
-            _check_positive("timeline", name, getattr(self, name))
+            _check_number("timeline", name, getattr(self, name))
         if self.length != int(self.length):
             raise AttentadError(f"a timeline needs a whole length, not {self.length}.")
-        if not math.isfinite(self.offset_frames):
-            raise AttentadError(f"a timeline needs finite offset_frames, not {self.offset_frames}.")
+        _check_number("timeline", "offset_frames", self.offset_frames, positive=False)
 
     @property
     def step_sec(self) -> float:
@@ -129,7 +128,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name in ("fps", "window_frames", "stride_frames", "size_px"):
-            _check_positive("sampling", name, getattr(self, name))
+            _check_number("sampling", name, getattr(self, name))
 
     @property
     def _first_frame(self) -> int:
@@ -156,7 +155,8 @@ class Sampling:
         return np.clip(starts + np.arange(self.window_frames)[None, :], 0, frame_count - 1)
 
 
-def _check_positive(owner: str, name: str, value: Any) -> None:
+def _check_number(owner: str, name: str, value: Any, *, positive: bool = True) -> None:
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and value > 0):
-        raise AttentadError(f"a {owner} needs a positive {name}, not {value!r}.")
+    if not (number and math.isfinite(value) and (value > 0 or not positive)):
+        kind = "positive" if positive else "finite"
+        raise AttentadError(f"a {owner} needs a {kind} {name}, not {value!r}.")

@@ -55,10 +55,9 @@ def label_by_snippets(
         raise AttentadError(f"contrast must be 0 or a positive ratio, not {contrast}.")
     start, end = timeline.grid(proposals.segments).T
     sums, covered = _covered_sums(values, start, end)
-    cell = _nearest_cell(start, end, len(values))
-    means = np.where(
-        covered[:, None] > 0, sums / np.where(covered > 0, covered, 1.0)[:, None], values[cell]
-    )
+    nearest = np.clip(np.floor(start), 0, len(values) - 1).astype(np.int64)
+    inside = (covered > 0)[:, None]
+    means = np.where(inside, sums / np.where(inside, covered[:, None], 1.0), values[nearest])
     if contrast > 0:
         flank = contrast * (end - start)
         left_sum, left = _covered_sums(values, start - flank, start)
@@ -120,13 +119,6 @@ def _labelled(
     return VideoDetections(
         segments[order], scores.ravel()[order], best.ravel()[order].astype(np.int64)
     )
-
-
-def _nearest_cell(
-    start: NDArray[np.float64], end: NDArray[np.float64], length: int
-) -> NDArray[np.int64]:
-    middle = np.floor((start + end) / 2)
-    return np.clip(middle, 0, length - 1).astype(np.int64)
 
 
 def _covered_sums(
