@@ -193,3 +193,14 @@ def test_wrong_input() -> None:
         label_by_video(items, [[0.5]])
     with pytest.raises(AttentadError, match="vector of finite numbers"):
         label_by_video(items, [0.5, math.inf])
+
+
+def test_logits_are_refused_unless_they_only_rank() -> None:
+    items = proposals([[1, 2]], [0.5])
+    with pytest.raises(AttentadError, match="as low as -0.5 cannot be multiplied"):
+        label_by_snippets(items, VALUES - 0.5, TIMELINE)
+    with pytest.raises(AttentadError, match="as low as -1 cannot be multiplied"):
+        label_by_video(items, [-1.0, 0.5])
+    found = label_by_video(items, [-1.0, -0.5], topk=1, fuse="none")
+    assert found.labels.tolist() == [1]
+    assert found.scores.tolist() == [0.5]

@@ -26,7 +26,8 @@ def label_by_snippets(
 
     Args:
         proposals: class-agnostic; their labels are ignored.
-        snippet_scores: (T, K) class scores per snippet, not negative; column i is class i.
+        snippet_scores: (T, K) class scores per snippet; column i is class i. Not negative,
+            unless `fuse` is none.
         timeline: of the T snippets. A cell counts with the fraction that the segment covers; a
             segment outside the features, or without length, takes the nearest cell.
         topk: classes per proposal (at most K); on a tie the lower index wins.
@@ -40,8 +41,8 @@ def label_by_snippets(
         topk detections per proposal, best first.
 
     Raises:
-        AttentadError: the scores do not fit the timeline or are not finite, or an option is
-            unknown.
+        AttentadError: the scores do not fit the timeline, are negative or not finite, or an
+            option is unknown.
     """
     values = np.asarray(snippet_scores, dtype=np.float64)
     if values.ndim != 2 or len(values) != timeline.length or values.shape[1] == 0:
@@ -51,6 +52,7 @@ def label_by_snippets(
         )
     if not np.isfinite(values).all():
         raise AttentadError("the snippet scores hold NaN or infinite values; extract them anew.")
+    _check_sign(values, fuse)
     if contrast < 0:
         raise AttentadError(f"contrast must be 0 or a positive ratio, not {contrast}.")
     start, end = timeline.grid(proposals.segments).T
@@ -80,7 +82,8 @@ def label_by_video(
 
     Args:
         proposals: class-agnostic; their labels are ignored.
-        class_scores: (K,) scores of the video, not negative, such as UntrimmedNet's or CUHK's.
+        class_scores: (K,) scores of the video, such as UntrimmedNet's or CUHK's. Not negative,
+            unless `fuse` is none.
         topk: classes per proposal (at most K); on a tie the lower index wins.
         fuse: as in `label_by_snippets`.
 
@@ -88,7 +91,7 @@ def label_by_video(
         topk detections per proposal, best first.
 
     Raises:
-        AttentadError: the scores are not a finite vector, or an option is unknown.
+        AttentadError: the scores are negative or no finite vector, or an option is unknown.
     """
     scores = np.asarray(class_scores, dtype=np.float64)
     if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
@@ -96,7 +99,16 @@ def label_by_video(
             f"video-level class scores must be a vector of finite numbers, not shape "
             f"{scores.shape}."
         )
+    _check_sign(scores, fuse)
     return _labelled(proposals, np.tile(scores, (len(proposals), 1)), topk, fuse)
+
+
+def _check_sign(scores: NDArray[np.float64], fuse: str) -> None:
+    if fuse != "none" and scores.size and scores.min() < 0:
+        raise AttentadError(
+            f"class scores as low as {scores.min():g} cannot be multiplied with proposal scores; "
+            "give probabilities (a softmax or sigmoid of them), or fuse none."
+        )
 
 
 def _labelled(
