@@ -197,7 +197,7 @@ def test_wrong_input() -> None:
 
 def test_logits_are_refused_unless_they_only_rank() -> None:
     items = proposals([[1, 2]], [0.5])
-    with pytest.raises(AttentadError, match="as low as -0.5 cannot be multiplied"):
+    with pytest.raises(AttentadError, match=r"as low as -0\.5 cannot be multiplied"):
         label_by_snippets(items, VALUES - 0.5, TIMELINE)
     with pytest.raises(AttentadError, match="as low as -1 cannot be multiplied"):
         label_by_video(items, [-1.0, 0.5])
