@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attentad.app.evaluate import evaluate_files, notes, parse_tiou, print_result, result_table
+from attentad.app.evaluate import (
+    class_table,
+    evaluate_files,
+    notes,
+    parse_tiou,
+    print_result,
+    result_table,
+)
 from attentad.core import AttentadError
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
@@ -100,16 +107,20 @@ def test_table_and_notes_say_what_a_reader_needs(
 ) -> None:
     found, truth = files
     result = evaluate_files(found, truth, tiou="0.3:0.7:0.1", subset="test", blocked=["w"])
-    table = result_table(result, per_class=True)
-    assert table.columns[0].header == "tIoU"
-    assert [column.header for column in table.columns[1:]] == [
-        *("0.3", "0.4", "0.5", "0.6", "0.7"),
-        "average",
+    table = result_table(result)
+    assert [column.header for column in table.columns] == ["tIoU", "mAP %"]
+    assert list(table.columns[0].cells) == ["0.3", "0.4", "0.5", "0.6", "0.7", "average"]
+    assert list(table.columns[1].cells) == [*["100.00"] * 4, "0.00", "80.00"]
+    classes = class_table(result)
+    assert [list(column.cells) for column in classes.columns[:3]] == [
+        ["run"],
+        ["80.00"],
+        ["100.00"],
     ]
     said = notes(result)
     assert "no class fly, jump" in said[0]
     assert said[-1] == "Ground truth dropped (blocked videos): 1."
-    print_result(result)
+    print_result(result, per_class=True)
     shown = capsys.readouterr()
     assert "100.00" in shown.out
     assert "80.00" in shown.out

@@ -102,30 +102,36 @@ def evaluate_files(
     return result
 
 
-def result_table(result: DetectionResult, *, per_class: bool = False) -> Table:
-    """mAP in percent at each threshold and on average, as a rich table.
-
-    Args:
-        result: of `evaluate_files` or `metrics.detection_map`.
-        per_class: add a row of average precision for each class.
-    """
+def result_table(result: DetectionResult) -> Table:
+    """mAP in percent at each threshold and on average, as a rich table."""
     from rich.table import Table
 
     truth = result.ground_truth
-    title = (
-        f"mAP [%], protocol {result.protocol}: {truth['instances']} instances of "
-        f"{truth['classes']} classes in {truth['videos']} videos"
+    caption = (
+        f"protocol {result.protocol}: {truth['instances']} instances of {truth['classes']} "
+        f"classes in {truth['videos']} videos"
     )
-    table = Table(title=title)
+    table = Table(caption=caption)
     table.add_column("tIoU")
-    for value in result.tiou:
-        table.add_column(tiou_key(value), justify="right")
-    table.add_column("average", justify="right", style="bold")
-    if per_class:
-        for name, row in zip(result.classes, result.average_precision, strict=True):
-            table.add_row(name, *_percent([*row, row.mean()]))
-        table.add_section()
-    table.add_row("all classes", *_percent([*result.mean_ap, result.average_map]), style="bold")
+    table.add_column("mAP %", justify="right")
+    for value, mean in zip(result.tiou, result.mean_ap, strict=True):
+        table.add_row(tiou_key(value), _percent(mean))
+    table.add_section()
+    table.add_row("average", _percent(result.average_map), style="bold")
+    return table
+
+
+def class_table(result: DetectionResult) -> Table:
+    """Average precision in percent of each class, on average and at each threshold."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("AP %", overflow="fold")
+    for heading in ("average", *map(tiou_key, result.tiou)):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, row in zip(result.classes, result.average_precision, strict=True):
+        table.add_row(name, _percent(row.mean()), *map(_percent, row))
     return table
 
 
@@ -133,7 +139,10 @@ def print_result(result: DetectionResult, *, per_class: bool = False) -> None:
     """Show the table on standard output and what to know about it on standard error."""
     from rich.console import Console
 
-    Console().print(result_table(result, per_class=per_class))
+    console = Console()
+    if per_class:
+        console.print(class_table(result))
+    console.print(result_table(result))
     for note in notes(result):
         Console(stderr=True).print(f"note: {note}", highlight=False, markup=False)
 
@@ -177,8 +186,8 @@ def _tiou_error(given: str | Sequence[float]) -> AttentadError:
     )
 
 
-def _percent(values: Sequence[float]) -> list[str]:
-    return [f"{100 * value:.2f}" for value in values]
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
 
 
 def _some(names: Iterable[str]) -> str:
