@@ -110,6 +110,9 @@ def train(
         str | None, typer.Option(help="Fold to hold out, or `all` to train one model per fold.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")
+    ] = False,
 ) -> None:
     """Train a recipe and score it on its test videos."""
     from attentad.app.recipe import DetectionRecipe, load_recipe
@@ -117,24 +120,23 @@ def train(
     from attentad.app.train import train as run
 
     loaded = load_recipe(recipe, overrides or [])
-    if fold is None:
-        trained = run(loaded, out, resume=resume, on_epoch=_print_epoch)
+    parts = {out: loaded}
+    if fold is not None:
+        if not isinstance(loaded, DetectionRecipe):
+            raise AttentadError("--fold is for detection recipes; this one trains a recogniser.")
+        folds = loaded.data.folds if fold == "all" else (fold,)
+        parts = {out / name: fold_recipe(loaded, name) for name in folds}
+    scores = []
+    for folder, part in parts.items():
+        trained = run(part, folder, resume=resume, overwrite=overwrite, on_epoch=_print_epoch)
+        if trained is None:  # one of several processes, and not the one that reports
+            continue
         _print_trained(trained.model, trained.score, trained.result)
-        return
-    if not isinstance(loaded, DetectionRecipe):
-        raise AttentadError("--fold is for detection recipes; this one trains a recogniser.")
-    folds = loaded.data.folds if fold == "all" else (fold,)
-    runs = []
-    for name in folds:
-        _say(f"fold {name}")
-        part = run(
-            fold_recipe(loaded, name), out / name, resume=resume, on_epoch=_print_epoch
-        )
-        _print_trained(part.model, part.score, part.result)
-        runs.append(part)
-    if len(runs) > 1:
-        mean = sum(part.score for part in runs) / len(runs)
-        _say(f"mean over {len(runs)} folds: average mAP {100 * mean:.2f}")
+        if trained.score is not None:
+            scores.append(trained.score)
+    if len(scores) > 1:
+        mean = 100 * sum(scores) / len(scores)
+        _say(f"mean over {len(scores)} folds: average mAP {mean:.2f}")
 
 
 @app.command()
@@ -235,12 +237,12 @@ def _print_epoch(row: dict[str, Any]) -> None:
         _say(f"epoch {row['epoch']}: " + ", ".join(parts))
 
 
-def _print_trained(model: Path, score: float, result: DetectionResult | None) -> None:
-    if result is None:
-        _say(f"{model}: top-1 accuracy {100 * score:.1f} % on the test clips")
-    else:
+def _print_trained(model: Path, score: float | None, result: DetectionResult | None) -> None:
+    if result is not None:
         _print_map(result)
-        _say(f"model: {model}")
+    elif score is not None:
+        _say(f"top-1 accuracy on the test clips: {100 * score:.1f} %")
+    _say(f"model: {model}")
 
 
 def _print_map(result: DetectionResult) -> None:

@@ -92,7 +92,7 @@ def write_run(
     evaluation: dict[str, Any] | None = None,
     losses: dict[str, list[float]] | None = None,
     title: str = "Detections",
-    embed_total_bytes: int | None = None,
+    embed_total_bytes: int = 48 * 2**20,
 ) -> None:
     """Write the detections by suffix (see `write_detections`) and, if asked, the page."""
     write_detections(out, run.detections)
@@ -119,8 +119,7 @@ def write_run(
         losses=losses or {},
         facts=facts,
     )
-    options = {} if embed_total_bytes is None else {"embed_total_bytes": embed_total_bytes}
-    write_page(report, page, **options)
+    write_page(report, page, embed_total_bytes=embed_total_bytes)
 
 
 def _fact(value: Any) -> str:

@@ -141,4 +141,6 @@ def _label(
             "scores; set data.scores in the recipe."
         )
     scores = model.scores.read(features)
-    return label_by_snippets(proposals, scores, timeline, topk=topk, fuse=labels.fuse)
+    return label_by_snippets(
+        proposals, scores, timeline, topk=topk, fuse=labels.fuse, contrast=labels.contrast
+    )

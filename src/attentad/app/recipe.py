@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from attentad.core import AttentadError
 from attentad.training.settings import TrainingSettings
@@ -62,7 +62,9 @@ class DetectionData(Section):
     annotations: Path = Field(description="ActivityNet JSON, THUMOS14 text folder or CSV")
     classes: tuple[str, ...] | None = Field(None, description="class names in their order")
     train: tuple[str, ...] | None = Field(None, description="subsets; None = all that do not test")
-    test: tuple[str, ...] = Field(description="subsets that are never trained on")
+    test: tuple[str, ...] = Field(
+        description="subsets to score the trained model on; empty = no scoring, and set `train`"
+    )
     validate_on: tuple[str, ...] | None = Field(
         None, description="subsets scored during training to choose the best epoch"
     )
@@ -70,6 +72,12 @@ class DetectionData(Section):
     clock: FeatureClock | None = Field(None, description="None = the features' sidecars say")
     scores: ScoreColumns | None = Field(None, description="None = the features' sidecars say")
     encoder: Path | None = Field(None, description="recogniser that made the features, to embed")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.test and self.train is None:
+            raise ValueError("with an empty test, train must name the subsets to train on")
+        return self
 
 
 class View(Section):
@@ -102,18 +110,23 @@ class Labels(Section):
     file: Path | None = Field(None, description="npz of video id → class scores, for `file`")
     topk: int = Field(1, ge=1, description="classes per proposal")
     fuse: Literal["prod", "sqrt", "none"] = "prod"
+    contrast: float = Field(
+        0.0, ge=0, description="snippets: subtract the score around, so many lengths wide"
+    )
 
 
 class Suppression(Section):
-    """Soft-NMS after labelling (spec csa §6)."""
+    """Suppression of duplicates after labelling, see `suppression.suppress` (spec csa §6)."""
 
-    method: Literal["gauss", "adaptive", "hard"] = "gauss"
-    sigma: float = Field(0.4, gt=0)
+    method: Literal["gauss", "adaptive", "hard", "none"] = "gauss"
+    per_class: bool = Field(True, description="suppress within a class, or among all classes")
+    tiou_threshold: float = Field(0.5, ge=0, le=1, description="hard")
+    sigma: float = Field(0.4, gt=0, description="gauss, adaptive")
     t1: float = Field(0.5, ge=0, le=1, description="adaptive: tIoU threshold of short segments")
     t2: float = Field(0.9, ge=0, le=1, description="adaptive: tIoU threshold of long segments")
-    score_floor: float = Field(0.0, ge=0)
-    keep: int = Field(200, ge=1, description="detections per video, or per class")
-    per_class: bool = Field(True, description="suppress within a class, or among all classes")
+    score_floor: float = Field(0.0, ge=0, description="leave out what ends below")
+    keep: int | None = Field(None, ge=1, description="at most so many per class (or in all)")
+    keep_total: int | None = Field(200, ge=1, description="at most so many per video")
 
 
 class Evaluation(Section):

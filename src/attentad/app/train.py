@@ -7,18 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 import torch
 from torch import nn
 
 from attentad.app.detect import read_class_scores
+from attentad.app.evaluate import parse_tiou
 from attentad.app.inference import detect_features
 from attentad.app.model import (
     DetectorModel,
     RecogniserModel,
     SnippetScores,
+    best_device,
     build_detector,
     build_recogniser,
     build_views,
@@ -28,11 +30,12 @@ from attentad.app.model import (
     save_recogniser,
     with_network,
 )
-from attentad.app.recipe import DetectionRecipe, RecognitionRecipe
+from attentad.app.recipe import DetectionRecipe, RecognitionRecipe, check_arguments
 from attentad.core import (
     Annotations,
     AttentadError,
     Detections,
+    Sampling,
     read_annotations,
     write_detections,
 )
@@ -41,20 +44,31 @@ from attentad.data.clips import ClipData
 from attentad.data.detection_data import DetectionData, collate, video_timeline
 from attentad.data.features import FeatureStore, Sidecar, open_features
 from attentad.detection import DETECTORS
-from attentad.metrics import DetectionResult, detection_map, parse_tiou
+from attentad.metrics import DetectionResult, detection_map
 from attentad.recognition import RECOGNISERS, clip_accuracy
 from attentad.training.loop import fit
+from attentad.training.model_file import load_into
+from attentad.training.seeding import seed_initial
 
 MODEL_NAME = "model.safetensors"
 
 
 @dataclass(frozen=True)
 class TrainRun:
-    """Where the model is, and its score on the test part: mAP (detection) or accuracy."""
+    """Where the model is, and its score in 0..1 on the test part: average mAP, or accuracy.
+
+    The score is None where the recipe names no test subset.
+    """
 
     model: Path
-    score: float
+    score: float | None
     result: DetectionResult | None = None
+
+
+class _Common(TypedDict):
+    resume: bool
+    overwrite: bool
+    on_epoch: Callable[[dict[str, Any]], None] | None
 
 
 def train(
@@ -62,20 +76,22 @@ def train(
     out: Path,
     *,
     resume: bool = False,
-    progress: bool = True,
+    overwrite: bool = False,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
-) -> TrainRun:
+) -> TrainRun | None:
     """Train what the recipe says and score it on its test subsets.
 
     Writes OUT/model.safetensors, OUT/log.jsonl, OUT/log.csv, OUT/last.ckpt, and for a detector
-    OUT/detections.json and OUT/evaluation.json.
+    OUT/detections.json and OUT/evaluation.json. With several devices only process 0 returns a
+    result; the others return None.
 
     Raises:
         AttentadError: the recipe does not fit the data; see its message.
     """
+    common: _Common = {"resume": resume, "overwrite": overwrite, "on_epoch": on_epoch}
     if isinstance(recipe, RecognitionRecipe):
-        return train_recogniser(recipe, out, resume=resume, progress=progress, on_epoch=on_epoch)
-    return train_detector(recipe, out, resume=resume, progress=progress, on_epoch=on_epoch)
+        return train_recogniser(recipe, out, **common)
+    return train_detector(recipe, out, **common)
 
 
 def train_detector(
@@ -83,13 +99,13 @@ def train_detector(
     out: Path,
     *,
     resume: bool = False,
-    progress: bool = True,
+    overwrite: bool = False,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
-) -> TrainRun:
+) -> TrainRun | None:
     """Train a detector on features; see `train`."""
     data = recipe.data
     annotations = read_annotations(data.root / data.annotations, classes=data.classes)
-    test = annotations.subset(data.test)
+    test = annotations.subset(data.test) if data.test else None
     training = annotations.subset(data.train or _other_subsets(annotations, data.test))
     store = open_features(data.root / data.features)
     clock = None if data.clock is None else Sidecar(**data.clock.model_dump())
@@ -105,7 +121,7 @@ def train_detector(
         clock=clock,
         min_coverage=recipe.view.min_coverage if recipe.view.name == "windows" else None,
     )
-    torch.manual_seed(recipe.training.seed)
+    seed_initial(recipe.training.seed)
     network = build_detector(recipe, train_data.feature_dim)
     model = DetectorModel(
         recipe=recipe,
@@ -126,7 +142,7 @@ def train_detector(
     def validate(module: nn.Module) -> dict[str, float]:
         assert validation is not None
         result, _ = score_detector(with_network(model, module), store, validation)
-        return {"mAP": result.average_mAP}
+        return {"mAP": result.average_map}
 
     fitted = fit(
         network,
@@ -137,18 +153,21 @@ def train_detector(
         collate=collate,
         validate=None if validation is None else validate,
         resume=resume,
-        progress=progress,
+        overwrite=overwrite,
         on_epoch=on_epoch,
         fingerprint=_fingerprint(recipe),
     )
-    trained = with_network(model, fitted.network)
+    if fitted.rank > 0:
+        return None
+    load_into(network, fitted.weights(), out)
+    trained = with_network(model, network.to(best_device()))
+    save_detector(out / MODEL_NAME, trained)
+    if test is None:
+        return TrainRun(out / MODEL_NAME, None)
     result, detections = score_detector(trained, store, test)
-    path = out / MODEL_NAME
-    if fitted.is_main:
-        save_detector(path, trained)
-        write_detections(out / "detections.json", detections)
-        write_json(out / "evaluation.json", result.to_dict())
-    return TrainRun(path, result.average_mAP, result)
+    write_detections(out / "detections.json", detections)
+    write_json(out / "evaluation.json", result.to_dict())
+    return TrainRun(out / MODEL_NAME, result.average_map, result)
 
 
 def train_recogniser(
@@ -156,23 +175,30 @@ def train_recogniser(
     out: Path,
     *,
     resume: bool = False,
-    progress: bool = True,
+    overwrite: bool = False,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
-) -> TrainRun:
+) -> TrainRun | None:
     """Train a 3D CNN on trimmed clips; see `train`."""
     data = recipe.data
     common: dict[str, Any] = {
-        "sampling": recipe.sampling,
+        "sampling": Sampling(**recipe.sampling.model_dump()),
         "mean": recipe.mean,
         "std": recipe.std,
     }
     source = data.root / data.clips
+    given = ("source", "subset", "classes", "view", "seed", *common)
+    check_arguments(ClipData, data.augment, given, "data.augment")
     train_data = ClipData(
-        source, subset=data.train, classes=data.classes, seed=recipe.training.seed,
-        **common, **data.augment,
+        source,
+        subset=data.train,
+        classes=data.classes,
+        view="random",
+        seed=recipe.training.seed,
+        **common,
+        **data.augment,
     )
     classes = train_data.classes
-    torch.manual_seed(recipe.training.seed)
+    seed_initial(recipe.training.seed)
     network = build_recogniser(recipe, classes)
     loss = RECOGNISERS[recipe.recogniser.name].loss
 
@@ -186,19 +212,19 @@ def train_recogniser(
         recipe.training,
         out,
         resume=resume,
-        progress=progress,
+        overwrite=overwrite,
         on_epoch=on_epoch,
         fingerprint=_fingerprint(recipe),
     )
-    trained = RecogniserModel(recipe, classes, fitted.network.eval())
-    path = out / MODEL_NAME
-    if fitted.is_main:
-        save_recogniser(path, trained)
+    if fitted.rank > 0:
+        return None
+    load_into(network, fitted.weights(), out)
+    trained = RecogniserModel(recipe, classes, network.to(best_device()).eval())
     test_data = ClipData(source, subset=data.test, classes=classes, **common)
     accuracy = clip_accuracy(trained.network, test_data)
-    if fitted.is_main:
-        write_json(out / "evaluation.json", {"top1": accuracy, "clips": len(test_data)})
-    return TrainRun(path, accuracy)
+    save_recogniser(out / MODEL_NAME, trained)
+    write_json(out / "evaluation.json", {"top1": accuracy, "clips": len(test_data.files)})
+    return TrainRun(out / MODEL_NAME, accuracy)
 
 
 def score_detector(

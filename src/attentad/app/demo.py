@@ -1,0 +1,126 @@
+"""`attentad demo`: from nothing to a page, over real video files, without network or GPU."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from attentad.app.detect import detect, write_run
+from attentad.app.evaluate import evaluate_files, parse_tiou
+from attentad.app.extract import extract
+from attentad.app.progress import progress_bar
+from attentad.app.recipe import DetectionRecipe, RecognitionRecipe, load_recipe
+from attentad.app.train import MODEL_NAME, train
+from attentad.core import AttentadError, read_annotations
+from attentad.core.files import read_json, write_json
+from attentad.data.toy import make_toy
+from attentad.metrics import DetectionResult
+from attentad.training.logs import read_log
+
+VIDEOS = 60  # a third of them for testing
+SUBSET = "test"
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """The page, and mAP on the toy videos that training never saw."""
+
+    page: Path
+    evaluation: DetectionResult
+
+
+def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> DemoResult:
+    """Draw toy videos, train recogniser and detector, detect in the test videos, write a page.
+
+    Finished steps of an earlier, interrupted run in `out` are kept.
+
+    Args:
+        out: folder for videos, features, models, detections and the page.
+        seed: of the videos and of both trainings.
+        say: called with one line for each step.
+
+    Raises:
+        AttentadError: `out` holds a demo of another seed, or cannot be written.
+    """
+    started = time.monotonic()
+
+    def step(text: str) -> None:
+        say(f"[{time.monotonic() - started:4.0f} s] {text}")
+
+    _check_folder(out, seed)
+    data = out / "toy"
+    step(f"drawing {VIDEOS} toy videos and trimmed clips in {data}")
+    with progress_bar("toy videos") as progress:
+        make_toy(data, videos=VIDEOS, seed=seed, progress=progress)
+
+    recogniser = out / "recogniser" / MODEL_NAME
+    if not recogniser.exists():
+        step("training the recogniser (3D ResNet with STA) on the trimmed clips")
+        recipe = load_recipe(
+            "demo/recogniser", [f"data.root={data}", f"training.seed={seed}"]
+        )
+        assert isinstance(recipe, RecognitionRecipe)
+        trained = train(recipe, recogniser.parent, resume=True)
+        if trained is not None and trained.score is not None:
+            step(f"recogniser: {100 * trained.score:.1f} % of the test clips right")
+
+    annotations = read_annotations(data / "annotations.json")
+    names = [name for name, item in annotations.videos.items() if item.subset != SUBSET]
+    step(f"reading features from {len(names)} training videos")
+    with progress_bar("features") as progress:
+        extract(recogniser, _files(data, names), out / "features", progress)
+
+    detector = out / "detector" / MODEL_NAME
+    if not detector.exists():
+        step("training the detector (BMN with CSA) on the features")
+        overrides = [
+            f"data.features={(out / 'features').resolve()}",
+            f"data.annotations={(data / 'annotations.json').resolve()}",
+            f"data.encoder={recogniser.resolve()}",
+            f"training.seed={seed}",
+        ]
+        detection_recipe = load_recipe("demo/detector", overrides)
+        assert isinstance(detection_recipe, DetectionRecipe)
+        train(detection_recipe, detector.parent, resume=True)
+
+    test = annotations.subset(SUBSET)
+    step(f"detecting in {len(test.videos)} test videos that no training saw")
+    with progress_bar("detecting") as progress:
+        run = detect(detector, _files(data, list(test.videos)), progress)
+    page, found = out / "report.html", out / "detections.json"
+    write_run(run, found)
+    tiou = load_recipe("demo/detector").evaluation.tiou  # type: ignore[union-attr]
+    evaluation = evaluate_files(
+        found,
+        data / "annotations.json",
+        tiou=parse_tiou(tiou),
+        subset=SUBSET,
+        out_json=out / "evaluation.json",
+    )
+    write_run(
+        run,
+        found,
+        page,
+        annotations=test,
+        evaluation=evaluation.to_dict(),
+        losses=read_log(detector.parent / "log.jsonl"),
+        title="attentad demo: toy videos",
+    )
+    step("done")
+    return DemoResult(page, evaluation)
+
+
+def _files(data: Path, names: list[str]) -> list[Path]:
+    return [data / "videos" / f"{name}.mp4" for name in names]
+
+
+def _check_folder(out: Path, seed: int) -> None:
+    """Keep steps of another seed from being taken for this one's."""
+    marker = out / "demo.json"
+    if marker.exists() and read_json(marker) != {"seed": seed}:
+        raise AttentadError(
+            f"{out} holds a demo of another seed; choose another folder with --out or delete it."
+        )
+    write_json(marker, {"seed": seed})
