@@ -124,6 +124,7 @@ def test_table_and_notes_say_what_a_reader_needs(
     shown = capsys.readouterr()
     assert "100.00" in shown.out
     assert "80.00" in shown.out
+    assert "1 instances of 1 classes in 1 videos" in shown.out
     assert "fly" in shown.err
     clean = evaluate_files(found, truth, subset="test")
     assert "1 videos without ground truth: nowhere" in notes(clean)[1]

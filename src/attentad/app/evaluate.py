@@ -106,12 +106,7 @@ def result_table(result: DetectionResult) -> Table:
     """mAP in percent at each threshold and on average, as a rich table."""
     from rich.table import Table
 
-    truth = result.ground_truth
-    caption = (
-        f"protocol {result.protocol}: {truth['instances']} instances of {truth['classes']} "
-        f"classes in {truth['videos']} videos"
-    )
-    table = Table(caption=caption)
+    table = Table()
     table.add_column("tIoU")
     table.add_column("mAP %", justify="right")
     for value, mean in zip(result.tiou, result.mean_ap, strict=True):
@@ -127,11 +122,11 @@ def class_table(result: DetectionResult) -> Table:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("AP %", overflow="fold")
-    for heading in ("average", *map(tiou_key, result.tiou)):
+    table.add_column("AP %", min_width=16, no_wrap=True, overflow="ellipsis")
+    for heading in ("avg", *map(tiou_key, result.tiou)):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in zip(result.classes, result.average_precision, strict=True):
-        table.add_row(name, _percent(row.mean()), *map(_percent, row))
+        table.add_row(name, *(f"{100 * value:.1f}" for value in (row.mean(), *row)))
     return table
 
 
@@ -143,6 +138,12 @@ def print_result(result: DetectionResult, *, per_class: bool = False) -> None:
     if per_class:
         console.print(class_table(result))
     console.print(result_table(result))
+    truth = result.ground_truth
+    console.print(
+        f"protocol {result.protocol}: {truth['instances']} instances of {truth['classes']} "
+        f"classes in {truth['videos']} videos",
+        highlight=False,
+    )
     for note in notes(result):
         Console(stderr=True).print(f"note: {note}", highlight=False, markup=False)
 
