@@ -1,0 +1,120 @@
+// Wiring: the state of the page is the selected video and the score threshold.
+
+const data = JSON.parse(byId("data").textContent);
+
+function start() {
+  drawLosses(data.losses);
+  if (!data.videos.length) {
+    byId("no-videos").hidden = false;
+    return;
+  }
+  byId("viewer").hidden = false;
+  const { classes, videos } = data;
+  const slider = byId("threshold");
+  const number = byId("threshold-number");
+  let current = 0;
+  let threshold = data.threshold;
+
+  const updateNow = createNowLine(classes);
+  const player = createPlayer((time) => {
+    timeline.setTime(time);
+    updateNow(videos[current], threshold, time);
+  });
+  const timeline = createTimeline({ classes, onSeek: player.seek, onSelect: (i) => select(i, true) });
+  const table = createDetectionTable({ classes, onSelect: (i) => select(i, false) });
+  const list = createVideoList(videos, choose);
+
+  function choose(index) {
+    current = clamp(index, 0, videos.length - 1);
+    const video = videos[current];
+    byId("video-name").textContent = video.id;
+    byId("video-facts").textContent = describe(video);
+    byId("hint-play").hidden = video.media.kind === "none";
+    for (const item of document.querySelectorAll('[data-key="truth"]')) item.hidden = !video.truth;
+    timeline.show(video, threshold);
+    table.select(-1);
+    table.show(video, threshold);
+    list.select(current);
+    player.show(video.media, current, video.duration);
+    byId("previous").disabled = current === 0;
+    byId("next").disabled = current === videos.length - 1;
+    history.replaceState(null, "", `#${encodeURIComponent(video.id)}`);
+  }
+
+  function select(index, scroll) {
+    timeline.select(index);
+    table.select(index, scroll);
+    player.seek(videos[current].detections.start[index]);
+  }
+
+  function setThreshold(value) {
+    if (!Number.isFinite(value)) return;
+    threshold = value;
+    list.setThreshold(threshold);
+    timeline.setThreshold(threshold);
+    table.show(videos[current], threshold);
+    updateNow(videos[current], threshold, player.time());
+  }
+
+  function describe(video) {
+    const seconds = `${formatTime(video.duration, video.duration)}${video.duration < 120 ? " s" : ""}`;
+    const truth = video.truth ? plural(video.truth.label.length, "true action") : "no ground truth";
+    return `${seconds} · ${truth}`;
+  }
+
+  const [low, high] = data.scoreRange;
+  for (const input of [slider, number]) {
+    input.min = low;
+    input.max = high;
+    input.step = "any";
+    input.disabled = low === high;
+  }
+  number.step = stepOf(high - low);
+  slider.value = threshold;
+  number.value = threshold;
+  slider.addEventListener("input", () => {
+    const value = Number(Number(slider.value).toPrecision(3));
+    number.value = value;
+    setThreshold(value);
+  });
+  number.addEventListener("input", () => {
+    if (number.value === "") return;
+    slider.value = number.value;
+    setThreshold(Number(number.value));
+  });
+
+  byId("previous").addEventListener("click", () => choose(current - 1));
+  byId("next").addEventListener("click", () => choose(current + 1));
+
+  document.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const node = event.target;
+    // Fields, the native video controls and buttons keep their own keys.
+    if (node.closest("input, select, textarea, video, .table-scroll")) return;
+    if (event.key === "ArrowLeft" && current > 0) choose(current - 1);
+    else if (event.key === "ArrowRight" && current < videos.length - 1) choose(current + 1);
+    else if (event.key === " " && !node.closest("button, a") && player.playable()) player.toggle();
+    else return;
+    event.preventDefault();
+  });
+
+  const wanted = fromHash();
+  choose(Math.max(0, videos.findIndex((video) => video.id === wanted)));
+  setThreshold(threshold);
+}
+
+// The video that the address names, so that a link or a reload returns to it.
+function fromHash() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
+// A round step of about a hundredth of the range, for the arrows of the number field.
+function stepOf(range) {
+  return range > 0 ? 10 ** Math.floor(Math.log10(range) - 1) / 10 : "any";
+}
+
+start();

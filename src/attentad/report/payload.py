@@ -1,0 +1,215 @@
+"""The page's data: a report as one compact JSON object, rounded and thinned for a browser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import ArrayLike, NDArray
+
+from attentad.core import VideoAnnotation, VideoDetections
+from attentad.core.detections import label_name
+from attentad.report.content import Curve, Report, VideoPage
+from attentad.report.matching import MATCH_TIOU, first_threshold, found_by, same_class_overlap
+from attentad.report.media import Media
+
+DETECTIONS_PER_VIDEO = 1000
+"""More than anybody looks at; the page says how many lower scores it leaves out."""
+CURVE_POINTS = 400_000
+"""Points of all curves of a page together: about 3 MB of JSON."""
+
+
+def page_data(report: Report, media: Sequence[Media]) -> dict[str, Any]:
+    """The object that the page's script reads: columns of plain numbers, seconds throughout.
+
+    Args:
+        report: what to show.
+        media: how each of its videos can be played, in their order.
+    """
+    classes = _all_classes(report)
+    index = {name: i for i, name in enumerate(classes)}
+    curves = sum(len(video.curves) for video in report.videos)
+    points = min(1200, max(60, CURVE_POINTS // max(1, curves)))
+    videos, matches = [], []
+    for video, item in zip(report.videos, media, strict=True):
+        kept = _highest(video.detections)
+        truth, owner = _truth(video.ground_truth, kept, index)
+        matches.append((kept.scores, owner))
+        videos.append(
+            {
+                "id": plain_text(video.video),
+                "duration": round(_duration_sec(video), 3),
+                "media": {key: plain_text(text) for key, text in item.to_dict().items()},
+                "detections": _detections(kept, report.classes, index, video.ground_truth),
+                "omitted": len(video.detections) - len(kept),
+                "truth": truth,
+                "curves": [_curve(curve, index, points) for curve in video.curves],
+            }
+        )
+    scores = [score for kept_scores, _ in matches for score in kept_scores.tolist()]
+    return {
+        "classes": [plain_text(name) for name in classes],
+        "matchTiou": MATCH_TIOU,
+        "threshold": round_down(first_threshold(matches)),
+        "scoreRange": [min([0.0, *significant(scores)]), max([0.0, *significant(scores)])],
+        "videos": videos,
+        "losses": {plain_text(k): significant(v) for k, v in report.losses.items() if len(v)},
+    }
+
+
+def script_json(value: Any) -> str:
+    """`value` as JSON that can stand in an HTML script element.
+
+    Nothing in it can end the element or open a comment, since <, > and & are escaped, nor end a
+    line of JavaScript (U+2028, U+2029). Numbers that are not finite become null.
+    """
+    text = orjson.dumps(value).decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def plain_text(text: str) -> str:
+    """`text` that can be encoded: half a surrogate pair, as file names may hold, becomes `?`."""
+    return str(text).encode("utf-8", "replace").decode()
+
+
+def significant(values: ArrayLike, digits: int = 4) -> list[float]:
+    """Numbers to a few significant digits: a score of 0.00012 keeps its meaning."""
+    numbers = np.asarray(values, dtype=np.float64).tolist()
+    return [float(f"{number:.{digits}g}") for number in numbers]
+
+
+def round_down(value: float, digits: int = 3) -> float:
+    """`value` to a few significant digits, never above it: what reached it still does."""
+    if value <= 0 or not math.isfinite(value):
+        return 0.0 if not math.isfinite(value) else value
+    unit = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
+    return float(f"{math.floor(value / unit * (1 + 1e-12)) * unit:.{digits}g}")
+
+
+def thinned(value: NDArray[np.float64], points: int) -> NDArray[np.int64]:
+    """Indices of at most 3·ceil(points / 2) samples that keep a curve's peaks and gaps.
+
+    The curve is cut into points / 2 stretches; the lowest, the highest and the first missing
+    sample of each stay. A curve that is short enough stays whole.
+    """
+    if len(value) <= points:
+        return np.arange(len(value))
+    edges = np.linspace(0, len(value), math.ceil(points / 2) + 1).astype(int)
+    kept: set[int] = {0, len(value) - 1}
+    for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        part = value[first:last]
+        missing = ~np.isfinite(part)
+        if missing.any():
+            kept.add(first + int(np.argmax(missing)))
+        if not missing.all():
+            kept.add(first + int(np.argmin(np.where(missing, np.inf, part))))
+            kept.add(first + int(np.argmax(np.where(missing, -np.inf, part))))
+    return np.array(sorted(kept), dtype=np.int64)
+
+
+def _all_classes(report: Report) -> list[str]:
+    """The report's classes, then labels that occur beside them (`action`, unknown truths)."""
+    names = [str(name) for name in report.classes]
+    known = set(names)
+    for video in report.videos:
+        extra = list(video.ground_truth.labels) if video.ground_truth else []
+        if len(video.detections) and (video.detections.labels < 0).any():
+            extra.append(label_name(-1, ()))
+        for name in extra:
+            if name not in known:
+                known.add(name)
+                names.append(name)
+    return names
+
+
+def _highest(detections: VideoDetections) -> VideoDetections:
+    """The highest scores that the page shows, falling; what is not finite cannot be drawn."""
+    finite = np.isfinite(detections.segments).all(axis=1) & np.isfinite(detections.scores)
+    rows = np.flatnonzero(finite)
+    order = rows[np.argsort(-detections.scores[rows], kind="stable")]
+    return detections[order[:DETECTIONS_PER_VIDEO]]
+
+
+def _duration_sec(video: VideoPage) -> float:
+    if math.isfinite(video.duration_sec) and video.duration_sec > 0:
+        return float(video.duration_sec)
+    ends = [video.detections.segments[:, 1]]
+    if video.ground_truth is not None:
+        ends.append(video.ground_truth.segments[:, 1])
+    ends += [np.asarray(curve.time_sec, dtype=np.float64) for curve in video.curves]
+    together = np.concatenate(ends)
+    together = together[np.isfinite(together) & (together > 0)]
+    return float(together.max()) if len(together) else 1.0
+
+
+def _detections(
+    kept: VideoDetections,
+    classes: Sequence[str],
+    index: dict[str, int],
+    ground_truth: VideoAnnotation | None,
+) -> dict[str, Any]:
+    names = tuple(classes)
+    columns: dict[str, Any] = {
+        "start": _milliseconds(kept.segments[:, 0]),
+        "end": _milliseconds(kept.segments[:, 1]),
+        "score": significant(kept.scores),
+        "label": [index[label_name(label, names)] for label in kept.labels.tolist()],
+    }
+    if ground_truth is not None and len(ground_truth.labels):
+        overlap = same_class_overlap(
+            kept, ground_truth.segments, _true_labels(ground_truth.labels, index)
+        )
+        columns["overlap"] = np.round(overlap.max(axis=1), 2).tolist()
+    return columns
+
+
+def _truth(
+    ground_truth: VideoAnnotation | None, kept: VideoDetections, index: dict[str, int]
+) -> tuple[dict[str, Any] | None, NDArray[np.int64] | None]:
+    if ground_truth is None:
+        return None, None
+    labels = _true_labels(ground_truth.labels, index)
+    owner = found_by(same_class_overlap(kept, ground_truth.segments, labels), kept.scores)
+    columns = {
+        "start": _milliseconds(ground_truth.segments[:, 0]),
+        "end": _milliseconds(ground_truth.segments[:, 1]),
+        "label": labels.tolist(),
+        "foundBy": owner.tolist(),
+    }
+    return columns, owner
+
+
+def _true_labels(labels: Iterable[str], index: dict[str, int]) -> NDArray[np.int64]:
+    return np.array([index[label] for label in labels], dtype=np.int64)
+
+
+def _curve(curve: Curve, index: dict[str, int], points: int) -> dict[str, Any]:
+    value = np.asarray(curve.value, dtype=np.float64)
+    rows = thinned(value, points)
+    label = index.get(curve.name, -1)
+    return {
+        "name": plain_text(curve.name),
+        "group": plain_text(curve.group) or _usual_group(curve.name, label),
+        "label": label,
+        "time": _milliseconds(np.asarray(curve.time_sec, dtype=np.float64)[rows]),
+        "value": significant(value[rows]),
+    }
+
+
+def _usual_group(name: str, label: int) -> str:
+    """Panel of a curve that names none: what belongs on one axis stands together."""
+    if label >= 0:
+        return "class scores"
+    if "gate" in name or "attention" in name:
+        return "attention"
+    return "boundaries" if name.split()[0:1] in (["start"], ["end"]) else "curves"
+
+
+def _milliseconds(seconds: NDArray[np.float64]) -> list[float]:
+    rounded: list[float] = np.round(seconds, 3).tolist()
+    return rounded

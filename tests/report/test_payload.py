@@ -1,0 +1,179 @@
+"""The page's data: rounded, thinned, safe inside a script element."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attentad.core import VideoAnnotation, VideoDetections, as_segments, no_detections
+from attentad.report import Curve, Report, VideoPage
+from attentad.report.media import Media
+from attentad.report.payload import (
+    DETECTIONS_PER_VIDEO,
+    page_data,
+    plain_text,
+    round_down,
+    script_json,
+    significant,
+    thinned,
+)
+
+NONE = Media("none", note="No file.")
+VALUES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, -3.0, math.nan, math.inf]), max_size=120)
+
+
+def data_of(*videos: VideoPage, classes: tuple[str, ...] = ("a", "b"), **more: object) -> dict:
+    report = Report("t", classes, list(videos), **more)  # type: ignore[arg-type]
+    return json.loads(script_json(page_data(report, [NONE] * len(videos))))
+
+
+def detections(*rows: tuple[float, float, float, int]) -> VideoDetections:
+    return VideoDetections(
+        as_segments([row[:2] for row in rows]),
+        np.array([row[2] for row in rows], dtype=np.float64),
+        np.array([row[3] for row in rows], dtype=np.int64),
+    )
+
+
+def test_detections_fall_by_score_and_know_their_overlap():
+    truth = VideoAnnotation(as_segments([[0, 4], [6, 8]]), ("a", "b"))
+    found = detections((6, 9, 0.2, 1), (0, 5, 0.9, 0), (0, 5, 0.5, 1))
+    video = data_of(VideoPage("v", 10.0, None, found, truth))["videos"][0]
+    assert video["detections"] == {
+        "start": [0.0, 0.0, 6.0],
+        "end": [5.0, 5.0, 9.0],
+        "score": [0.9, 0.5, 0.2],
+        "label": [0, 1, 1],
+        "overlap": [0.8, 0.0, 0.67],
+    }
+    assert video["truth"] == {
+        "start": [0.0, 6.0],
+        "end": [4.0, 8.0],
+        "label": [0, 1],
+        "foundBy": [0, 2],
+    }
+
+
+def test_no_ground_truth_differs_from_no_instances():
+    none = data_of(VideoPage("v", 10.0, None, detections((0, 1, 0.5, 0)), None))["videos"][0]
+    empty = VideoAnnotation(as_segments([]), ())
+    some = data_of(VideoPage("v", 10.0, None, detections((0, 1, 0.5, 0)), empty))["videos"][0]
+    assert none["truth"] is None
+    assert some["truth"] == {"start": [], "end": [], "label": [], "foundBy": []}
+    assert "overlap" not in some["detections"]
+
+
+def test_labels_beyond_the_classes_are_named():
+    truth = VideoAnnotation(as_segments([[0, 4]]), ("rare",))
+    found = detections((0, 4, 0.5, -1), (0, 4, 0.4, 1))
+    data = data_of(VideoPage("v", 10.0, None, found, truth))
+    assert data["classes"] == ["a", "b", "rare", "action"]
+    assert data["videos"][0]["detections"]["label"] == [3, 1]
+    assert data["videos"][0]["truth"] == {
+        "start": [0.0],
+        "end": [4.0],
+        "label": [2],
+        "foundBy": [0],
+    }
+
+
+def test_empty_report_and_empty_video():
+    assert data_of()["videos"] == []
+    data = data_of(VideoPage("v", math.nan, None, no_detections(), None))
+    assert data["videos"][0]["duration"] == 1.0
+    assert data["scoreRange"] == [0.0, 0.0]
+    assert data["threshold"] == 0.0
+
+
+def test_unknown_duration_is_the_last_end():
+    truth = VideoAnnotation(as_segments([[0, 7]]), ("a",))
+    found = detections((0, 5, 0.5, 0), (0, math.inf, 0.5, 0))
+    video = data_of(VideoPage("v", 0.0, None, found, truth))["videos"][0]
+    assert video["duration"] == 7.0
+    assert video["detections"]["end"] == [5.0]
+
+
+def test_only_the_highest_scores_enter_and_the_rest_is_counted():
+    many = DETECTIONS_PER_VIDEO + 5
+    found = VideoDetections(
+        np.tile([0.0, 1.0], (many, 1)), np.arange(many, dtype=float), np.zeros(many, dtype=int)
+    )
+    video = data_of(VideoPage("v", 10.0, None, found, None))["videos"][0]
+    assert video["omitted"] == 5
+    assert video["detections"]["score"][-1] == 5.0
+
+
+def test_values_that_are_not_finite_become_null():
+    curve = Curve("gate", np.array([0.0, 1.0, 2.0]), np.array([0.5, math.nan, math.inf]))
+    data = data_of(
+        VideoPage("v", 3.0, None, no_detections(), None, [curve]), losses={"total": [1.0, math.nan]}
+    )
+    assert data["videos"][0]["curves"][0]["value"] == [0.5, None, None]
+    assert data["losses"] == {"total": [1.0, None]}
+
+
+def test_curves_are_grouped_by_what_shares_an_axis():
+    time = np.zeros(1)
+    names = ["a", "start", "end", "encoder gate over time", "speed"]
+    curves = [Curve(name, time, time) for name in names] + [Curve("x", time, time, "mine")]
+    video = data_of(VideoPage("v", 3.0, None, no_detections(), None, curves))["videos"][0]
+    groups = [curve["group"] for curve in video["curves"]]
+    assert groups == ["class scores", "boundaries", "boundaries", "attention", "curves", "mine"]
+    assert [curve["label"] for curve in video["curves"]] == [0, -1, -1, -1, -1, -1]
+
+
+def test_a_curve_needs_as_many_times_as_values():
+    with pytest.raises(ValueError, match="curve gate"):
+        Curve("gate", np.zeros(3), np.zeros(2))
+
+
+def test_json_cannot_leave_its_element():
+    text = script_json({"a": "</script><!-- \u2028\u2029 & <b>"})
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text) == {"a": "</script><!-- \u2028\u2029 & <b>"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text())
+def test_any_text_survives_the_trip(text):
+    assert json.loads(script_json(plain_text(text))) == text
+
+
+def test_half_a_surrogate_pair_does_not_break_the_page():
+    assert plain_text("a\udc80b") == "a?b"
+
+
+@settings(max_examples=80, deadline=None)
+@given(VALUES, st.integers(2, 40))
+def test_thinning_keeps_peaks_and_gaps(values, points):
+    value = np.array(values)
+    rows = thinned(value, points)
+    assert (np.diff(rows) > 0).all()
+    assert len(rows) <= max(points, 3 * math.ceil(points / 2) + 2)
+    if len(value) <= points:
+        assert rows.tolist() == list(range(len(value)))
+    finite = value[np.isfinite(value)]
+    kept = value[rows]
+    if len(finite):
+        assert kept[np.isfinite(kept)].max() == finite.max()
+        assert kept[np.isfinite(kept)].min() == finite.min()
+    assert (~np.isfinite(value)).any() == (~np.isfinite(kept)).any()
+
+
+def test_numbers_keep_their_meaning():
+    assert significant([0.00012345678, 123456.0, 0.0]) == [0.0001235, 123500.0, 0.0]
+    assert round_down(0.56789) == 0.567
+    assert round_down(0.5) == 0.5
+    assert round_down(-0.3) == -0.3
+    assert round_down(math.nan) == 0.0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(1e-9, 1e6))
+def test_rounding_down_never_rises(value):
+    assert 0.98 * value <= round_down(value) <= value * (1 + 1e-9)
