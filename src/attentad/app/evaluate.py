@@ -118,13 +118,12 @@ def result_table(result: DetectionResult) -> Table:
 
 def class_table(result: DetectionResult) -> Table:
     """Average precision in percent of each class, on average and at each threshold."""
-    from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("AP %", min_width=16, no_wrap=True, overflow="ellipsis")
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("AP %", min_width=16)
     for heading in ("avg", *map(tiou_key, result.tiou)):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", min_width=4)
     for name, row in zip(result.classes, result.average_precision, strict=True):
         table.add_row(name, *(f"{100 * value:.1f}" for value in (row.mean(), *row)))
     return table
