@@ -1,0 +1,242 @@
+"""Trimmed clips for a recogniser: which files, which label, and the views it trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from attentad.core import AttentadError, Sampling
+from attentad.core.annotations import read_csv_rows
+from attentad.recognition.augment import (
+    KINETICS_MEAN,
+    KINETICS_STD,
+    clip_starts,
+    crop_box,
+    looped_indices,
+    normalised,
+    random_start,
+    resized,
+)
+from attentad.video import frame_count, frames, probe
+
+CSV_COLUMNS = ("path", "label")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """One trimmed video.
+
+    Args:
+        name: the file as its list names it; the videos' id.
+        path: where it is.
+        label: class name.
+        subset: such as `training`; empty where the list does not say.
+    """
+
+    name: str
+    path: Path
+    label: str
+    subset: str = ""
+
+
+def read_clip_files(source: str | Path, *, subset: str | None = None) -> list[ClipFile]:
+    """Read a list of trimmed videos.
+
+    Args:
+        source: CSV with the columns path (relative to the CSV), label and, if there is one,
+            subset; or a folder with a folder of videos for each class.
+        subset: keep the files of this subset; None keeps all.
+
+    Raises:
+        AttentadError: the list or a file is missing, a row is incomplete, or nothing is left.
+    """
+    source = Path(source)
+    files = _read_folders(source) if source.is_dir() else _read_csv(source)
+    kept = [file for file in files if subset is None or file.subset == subset]
+    if not kept:
+        known = ", ".join(sorted({file.subset for file in files if file.subset})) or "none"
+        reason = "" if subset is None else f" in subset {subset}; the subsets are: {known}"
+        raise AttentadError(f"{source} lists no clips{reason or '; add at least one'}.")
+    for file in kept:
+        if not file.path.is_file():
+            raise AttentadError(f"{source}: the clip {file.path} does not exist; check the path.")
+    return kept
+
+
+class ClipData(Dataset[dict[str, Any]]):
+    """Clips of trimmed videos, each an item {"clip", "label", "video"}.
+
+    `clip` is (3, L, H, W) float32, normalised; `label` an index into `classes`; `video` the
+    file's name. Decoded pictures are kept in memory as far as `memory_bytes` allows.
+
+    Args:
+        source: see `read_clip_files`.
+        sampling: frames per second, clip length L and side.
+        subset: part of the list to take; None = all.
+        classes: class names in their order; None = the sorted labels of the whole list.
+        view: `random` gives one clip per video with a random start, anew in every epoch (a short
+            video is looped); `centre` the middle clip; `all` every non-overlapping clip.
+        mean, std: of RGB in 0..1.
+        seed: `random`: the same seed, epoch and index give the same clip.
+        decode_px: short side at which videos are decoded and kept, of which crops are cut;
+            None = `sampling.size_px`.
+        scales: `random`: sides of the square crops as fractions of the short side.
+        flip: `random`: mirror half of the clips; leave it off where left and right matter.
+        memory_bytes: most memory for decoded pictures.
+
+    Raises:
+        AttentadError: see `read_clip_files`; or a label is not among `classes`.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        *,
+        sampling: Sampling,
+        subset: str | None = None,
+        classes: Sequence[str] | None = None,
+        view: Literal["random", "centre", "all"] = "all",
+        mean: Sequence[float] = KINETICS_MEAN,
+        std: Sequence[float] = KINETICS_STD,
+        seed: int = 0,
+        decode_px: int | None = None,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        memory_bytes: int = 2**30,
+    ) -> None:
+        _check(view, scales)
+        self.sampling = sampling
+        self.files = read_clip_files(source, subset=subset)
+        if classes is None:
+            classes = sorted({file.label for file in read_clip_files(source)})
+        self.classes = tuple(classes)
+        index = {name: i for i, name in enumerate(self.classes)}
+        for file in self.files:
+            if file.label not in index:
+                raise AttentadError(
+                    f"{source}: the clip {file.name} has the label {file.label!r}, which is not "
+                    f"in the class list ({', '.join(self.classes)})."
+                )
+        self.labels = [index[file.label] for file in self.files]
+        self.view = view
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.seed, self.epoch = seed, 0
+        self.decode_px = decode_px or sampling.size_px
+        self.scales, self.flip = tuple(scales), flip
+        self.memory_bytes = memory_bytes
+        self._kept: dict[int, Tensor] = {}
+        self._clips = self._list_clips()
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        file, number = self._clips[item]
+        pictures = self.pictures(file)
+        if self.view == "random":
+            clip = self._random_view(pictures, item)
+        else:
+            clip = self._test_view(pictures, number)
+        return {"clip": clip, "label": self.labels[file], "video": self.files[file].name}
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the random clips of this epoch."""
+        self.epoch = epoch
+
+    def preload(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Decode up to the memory limit now, so that forked data workers share the pictures."""
+        for file in range(len(self.files)):
+            if progress is not None:
+                progress(file, len(self.files))
+            self.pictures(file)
+        if progress is not None:
+            progress(len(self.files), len(self.files))
+
+    def pictures(self, file: int) -> Tensor:
+        """The pictures of file number `file`, (N, decode_px, decode_px, 3) uint8.
+
+        Raises:
+            AttentadError: it is not a video or holds no pictures.
+        """
+        if file in self._kept:
+            return self._kept[file]
+        path = self.files[file].path
+        decoded = list(frames(path, self.sampling.fps, size_px=self.decode_px))
+        if not decoded:
+            raise AttentadError(f"{path} holds no pictures; replace it or take it off the list.")
+        pictures = torch.from_numpy(np.stack(decoded))
+        if sum(kept.nbytes for kept in self._kept.values()) + pictures.nbytes <= self.memory_bytes:
+            self._kept[file] = pictures
+        return pictures
+
+    def _list_clips(self) -> list[tuple[int, int]]:
+        """(file, number of the clip in it; −1 is the middle one)."""
+        if self.view != "all":
+            return [(file, -1) for file in range(len(self.files))]
+        clips = []
+        for file, entry in enumerate(self.files):
+            count = frame_count(probe(entry.path).duration_sec, self.sampling.fps)
+            starts = clip_starts(count, self.sampling.window_frames)
+            clips += [(file, number) for number in range(len(starts))]
+        return clips
+
+    def _random_view(self, pictures: Tensor, item: int) -> Tensor:
+        rng = np.random.default_rng([self.seed, self.epoch, item])
+        length, count = self.sampling.window_frames, len(pictures)
+        chosen = _take(pictures, looped_indices(random_start(count, length, rng), length, count))
+        top, left, side = crop_box(pictures.shape[1], pictures.shape[2], self.scales, rng)
+        chosen = chosen[:, top : top + side, left : left + side]
+        if self.flip and rng.random() < 0.5:
+            chosen = chosen.flip(2)
+        return resized(normalised(chosen, self.mean, self.std), self.sampling.size_px)
+
+    def _test_view(self, pictures: Tensor, number: int) -> Tensor:
+        length, count = self.sampling.window_frames, len(pictures)
+        if number < 0:
+            start = max(0, (count - length) // 2)
+        else:
+            # A file that breaks off has fewer frames than its header says.
+            start = min(number * length, max(0, count - length))
+        chosen = _take(pictures, looped_indices(start, length, count))
+        return resized(normalised(chosen, self.mean, self.std), self.sampling.size_px)
+
+
+def _take(pictures: Tensor, indices: NDArray[np.int64]) -> Tensor:
+    return pictures[torch.from_numpy(indices)]
+
+
+def _check(view: str, scales: Sequence[float]) -> None:
+    if view not in ("random", "centre", "all"):
+        raise AttentadError(f"clips: view must be random, centre or all, not {view!r}.")
+    if not scales or not all(0 < scale <= 1 for scale in scales):
+        raise AttentadError(f"clips: scales must be one or more numbers in 0..1, not {scales}.")
+
+
+def _read_csv(source: Path) -> list[ClipFile]:
+    files = []
+    for where, row in read_csv_rows(source, CSV_COLUMNS):
+        name, label = (row["path"] or "").strip(), (row["label"] or "").strip()
+        if not name or not label:
+            raise AttentadError(f"{where}: a clip needs a path and a label.")
+        subset = (row.get("subset") or "").strip()
+        files.append(ClipFile(name, source.parent / name, label, subset))
+    return files
+
+
+def _read_folders(source: Path) -> list[ClipFile]:
+    return [
+        ClipFile(path.relative_to(source).as_posix(), path, folder.name)
+        for folder in sorted(source.iterdir())
+        if folder.is_dir()
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in VIDEO_SUFFIXES
+    ]
