@@ -144,7 +144,7 @@ def print_result(result: DetectionResult, *, per_class: bool = False) -> None:
         highlight=False,
     )
     for note in notes(result):
-        Console(stderr=True).print(f"note: {note}", highlight=False, markup=False)
+        Console(stderr=True).print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
 
 def notes(result: DetectionResult) -> list[str]:
