@@ -164,6 +164,7 @@ def _last_tick_on_screen(time_base: Fraction, fps: float) -> Callable[[int], int
 def _converter(first: VideoFrame, size_px: int | None) -> Callable[[VideoFrame], Picture]:
     """A function from decoded frame to upright RGB array; it keeps swscale's tables."""
     turn: Orientation = orientation(first)
+    # On one thread, because handing a small picture to several costs more than scaling it.
     scaler = VideoReformatter()
     whole = first.width, first.height
 
@@ -171,7 +172,7 @@ def _converter(first: VideoFrame, size_px: int | None) -> Callable[[VideoFrame],
         # A stream may change its size on the way; without `size_px` the first size is kept.
         width, height = whole if size_px is None else _covering(frame.width, frame.height, size_px)
         scaled = scaler.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation="BILINEAR"
+            frame, width=width, height=height, format="rgb24", interpolation="AREA", threads=1
         )
         picture: NDArray[Any] = scaled.to_ndarray()
         if size_px is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import av.error
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from attentad.core.errors import AttentadError
@@ -20,8 +21,8 @@ def write_video(
     frames: Iterable[NDArray[np.uint8]],
     fps: float,
     *,
-    crf: int = 18,
-    preset: str = "superfast",
+    crf: int = 20,
+    preset: str = "veryfast",
     group: int = 25,
 ) -> int:
     """Write frames as H.264 (yuv420p, constant rate), whole or not at all.
@@ -42,6 +43,7 @@ def write_video(
     """
     rate = Fraction(fps).limit_denominator(1001)
     count = 0
+    converter = VideoReformatter()
     with atomic_path(path) as temporary:
         try:
             with av.open(str(temporary), "w") as container:
@@ -53,7 +55,11 @@ def write_video(
                         stream = container.add_stream("libx264", rate=rate, options=options)
                         stream.height, stream.width = picture.shape[:2]
                         stream.pix_fmt = "yuv420p"
-                    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                    frame = converter.reformat(
+                        av.VideoFrame.from_ndarray(picture, format="rgb24"),
+                        format="yuv420p",
+                        threads=1,
+                    )
                     frame.pts, frame.time_base = count, 1 / rate
                     container.mux(stream.encode(frame))
                     count += 1

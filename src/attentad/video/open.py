@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -19,6 +20,8 @@ from attentad.core.errors import AttentadError
 
 # FFmpeg draws text files and old bitmap fonts as if they were films.
 _TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+# Matroska and Flash say when a stream ends, not how long it is.
+_WRITES_END_TIMES = frozenset({"matroska", "webm", "flv"})
 
 
 @contextmanager
@@ -64,9 +67,16 @@ def nominal_rate(stream: VideoStream) -> Fraction:
 
 def duration_sec(path: Path, container: InputContainer, stream: VideoStream) -> Fraction:
     """Length of the video stream from its first picture on, without decoding."""
-    time_base = stream.time_base or Fraction(1, 1000)
-    start = (stream.start_time or 0) * time_base
-    if stream.duration is not None and stream.duration > 0:
+    if not _WRITES_END_TIMES.isdisjoint(container.format.name.split(",")):
+        end = _tagged_sec(stream)
+        if end is None and container.duration is not None and len(container.streams) == 1:
+            end = Fraction(container.duration, av.time_base)
+        if end is not None:
+            start = _first_sec(path, stream)
+            if end > start:
+                return end - start
+    elif stream.duration is not None and stream.duration > 0:
+        time_base = _time_base(stream)
         length = stream.duration * time_base
         if container.format.name == "avi":
             # Without its index, at the end of the file, an AVI is as long as FFmpeg can see; the
@@ -75,15 +85,11 @@ def duration_sec(path: Path, container: InputContainer, stream: VideoStream) -> 
         if "mp4" in container.format.name and stream.codec_context.has_b_frames:
             # MP4 adds up decoding times: with reordered pictures of uneven length its sum may
             # end before the last picture does.
-            length = max(length, _end_sec(path, seek_sec=start + length) - start)
+            start = (stream.start_time or 0) * time_base
+            length = max(length, _span_sec(path, from_sec=start + length)[1] - start)
         return length
-    # Matroska and Flash write the time at which the stream ends.
-    end = _tagged_duration_sec(stream)
-    if end is None and container.duration is not None and len(container.streams) == 1:
-        end = Fraction(container.duration, av.time_base)
-    if end is not None and end > start:
-        return end - start
-    return _end_sec(path) - start
+    first, last = _span_sec(path)
+    return last - first
 
 
 def _moves(stream: VideoStream) -> bool:
@@ -91,7 +97,7 @@ def _moves(stream: VideoStream) -> bool:
     return not stream.disposition & Disposition.attached_pic
 
 
-def _tagged_duration_sec(stream: VideoStream) -> Fraction | None:
+def _tagged_sec(stream: VideoStream) -> Fraction | None:
     for key, value in stream.metadata.items():
         if key.upper().startswith("DURATION"):
             match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", value.strip())
@@ -101,24 +107,41 @@ def _tagged_duration_sec(stream: VideoStream) -> Fraction | None:
     return None
 
 
-def _end_sec(path: Path, *, seek_sec: Fraction | None = None) -> Fraction:
-    """When the last picture ends, by the packets; from the key frame before `seek_sec` on."""
+def _first_sec(path: Path, stream: VideoStream) -> Fraction:
+    if stream.start_time is not None:
+        return stream.start_time * _time_base(stream)
+    return _span_sec(path, packets=32)[0]
+
+
+def _span_sec(
+    path: Path, *, from_sec: Fraction | None = None, packets: int | None = None
+) -> tuple[Fraction, Fraction]:
+    """When the first picture begins and the last one ends, by the packets' times.
+
+    Args:
+        from_sec: look from the key frame before this time on.
+        packets: look at no more than so many.
+    """
     with opened(path) as (container, stream):
-        time_base = stream.time_base or Fraction(1, 1000)
+        time_base = _time_base(stream)
         nominal = 1 / (nominal_rate(stream) * time_base)
-        packets = 0
-        end_ticks: Fraction | int = 0
+        first: Fraction | None = None
+        last = Fraction(0)
         # What cannot be read of a damaged file does not count.
         with contextlib.suppress(FFmpegError, OSError):
-            if seek_sec is not None:
-                container.seek(int(seek_sec / time_base), stream=stream)
-            for packet in container.demux(stream):
+            if from_sec is not None:
+                container.seek(int(from_sec / time_base), stream=stream)
+            seen = 0
+            for packet in islice(container.demux(stream), packets):
                 if packet.size == 0:
                     continue
-                packets += 1
                 stamp = packet.pts if packet.pts is not None else packet.dts
-                if stamp is None:
-                    end_ticks = max(end_ticks, packets * nominal)
-                else:
-                    end_ticks = max(end_ticks, stamp + (packet.duration or nominal))
-        return end_ticks * time_base
+                begin = seen * nominal if stamp is None else Fraction(stamp)
+                first = begin if first is None else min(first, begin)
+                last = max(last, begin + (packet.duration or nominal))
+                seen += 1
+        return (first or Fraction(0)) * time_base, last * time_base
+
+
+def _time_base(stream: VideoStream) -> Fraction:
+    return stream.time_base or Fraction(1, 1000)
