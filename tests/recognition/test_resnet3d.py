@@ -1,4 +1,4 @@
-"""3D ResNet: counts and shapes of the spec (hamnet_sta_recognition §3.1), attention sites, learning."""
+"""3D ResNet: the spec's counts and shapes (hamnet_sta_recognition §3.1), sites, learning."""
 
 from __future__ import annotations
 
@@ -122,9 +122,7 @@ def test_keys_are_those_of_the_public_checkpoints() -> None:
         (101, 64, "layer3_out", [54_277]),
     ],
 )
-def test_sta_at_the_sites_of_the_spec(
-    depth: int, frames: int, site: str, sizes: list[int]
-) -> None:
+def test_sta_at_the_sites_of_the_spec(depth: int, frames: int, site: str, sizes: list[int]) -> None:
     network = on_meta(depth=depth, frames=frames, attention={site: ("sta", {})})
     found = [parameters(module) for module in network.modules() if isinstance(module, STA)]
     assert found == sizes
