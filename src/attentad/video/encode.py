@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -39,8 +40,10 @@ def write_video(
         The number of frames written.
 
     Raises:
-        AttentadError: there are no frames, or the file cannot be written.
+        AttentadError: there are no frames, `fps` is not positive, or the file cannot be written.
     """
+    if not (math.isfinite(fps) and fps > 0):
+        raise AttentadError(f"{path} cannot be written at {fps} frames a second; give more than 0.")
     rate = Fraction(fps).limit_denominator(1001)
     count = 0
     converter = VideoReformatter()
