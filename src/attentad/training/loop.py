@@ -5,6 +5,7 @@ The only module of the project that imports Lightning when it runs.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import Any, Literal
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import ProcessExitedException
 
 from attentad.core import AttentadError
 from attentad.training.checkpoint import (
@@ -34,7 +36,7 @@ from attentad.training.logs import Row, read_rows, write_log
 from attentad.training.model_file import load_into
 from attentad.training.optimizer import make_optimizer
 from attentad.training.progress import training_bar
-from attentad.training.ranks import on_first, rank
+from attentad.training.ranks import leave_group, on_first, rank
 from attentad.training.settings import TrainingSettings
 from attentad.training.state import State, save
 
@@ -139,18 +141,27 @@ def fit(
         on_epoch=on_epoch,
     )
     # The network is an argument of its own: a launcher that spawns looks for modules to unshare.
-    outcome = fabric.launch(run, network)
+    try:
+        outcome = fabric.launch(run, network)
+    except ProcessExitedException as error:
+        raise AttentadError(
+            f"a training process died ({error}); resume to go on from {Path(out) / 'last.ckpt'}."
+        ) from error
     if isinstance(outcome, AttentadError):
         raise outcome
-    result: FitResult = outcome
-    return result
+    return FitResult(**outcome)
 
 
-def _outcome(fabric: Fabric, network: nn.Module, **arguments: Any) -> FitResult | AttentadError:
-    """The result or the error as a value, which also comes back from a spawned process."""
+def _outcome(
+    fabric: Fabric, network: nn.Module, **arguments: Any
+) -> dict[str, Any] | AttentadError:
+    """The result's fields or the error, as values that also come back from a spawned process."""
+    if fabric.world_size > 1:
+        # torch aborts a process that ends with its group open; registering twice does no harm.
+        atexit.register(leave_group)
     try:
         with _determinism(arguments["settings"].deterministic):
-            return _train(fabric, network, **arguments)
+            return vars(_train(fabric, network, **arguments))
     except AttentadError as error:
         return error
 

@@ -63,5 +63,11 @@ def on_first(action: Callable[[], T]) -> T:
     return outcome[0]
 
 
+def leave_group() -> None:
+    """End the connection to the other processes, if there is one."""
+    if _several():
+        distributed.destroy_process_group()
+
+
 def _several() -> bool:
     return distributed.is_available() and distributed.is_initialized()
