@@ -35,7 +35,9 @@ def first_video(source: Path | None) -> VideoPage:
         np.array([0.9, 0.6, 0.3, 0.1]),
         np.array([0, 1, 0, 1]),
     )
-    truth = VideoAnnotation(as_segments([[2.1, 4.0], [6.1, 8.0], [9.0, 9.9]]), ("jump", "run", "run"))
+    truth = VideoAnnotation(
+        as_segments([[2.1, 4.0], [6.1, 8.0], [9.0, 9.9]]), ("jump", "run", "run")
+    )
     time = np.linspace(0.05, 9.95, 100)
     start = np.exp(-((time - 2.0) ** 2))
     start[40:45] = np.nan
@@ -274,9 +276,7 @@ def test_evaluation_losses_and_facts(full_page: Path, open_page: Open) -> None:
 def test_markup_in_names_is_harmless(tmp_path: Path, open_page: Open) -> None:
     evil = "<script>alert(1)</script>"
     worse = '"><img src=x onerror=alert(2)> & <!-- \u2028'
-    found = VideoDetections(
-        as_segments([[0, 4], [5, 8]]), np.array([0.9, 0.8]), np.array([0, 1])
-    )
+    found = VideoDetections(as_segments([[0, 4], [5, 8]]), np.array([0.9, 0.8]), np.array([0, 1]))
     truth = VideoAnnotation(as_segments([[0, 4]]), (evil,))
     curve = Curve(worse, np.arange(3.0), np.ones(3), evil)
     video = VideoPage(evil, 10.0, None, found, truth, [curve])

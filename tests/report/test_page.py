@@ -47,6 +47,15 @@ def test_markup_in_names_stays_text(tmp_path: Path) -> None:
     assert text.count("<script") == 2  # the data and our own
 
 
+def test_names_that_are_no_proper_text_are_shown_as_far_as_possible(tmp_path: Path) -> None:
+    half = "a\udc80b"
+    path = tmp_path / "page.html"
+    evaluation = {"mAP": {"0.5": 0.1}, "per_class": {half: {}}}
+    report = Report(half, (half,), [one_video(name=half)], evaluation, {half: [1]}, {half: half})
+    write_page(path, report)
+    assert "a?b" in path.read_text(encoding="utf-8")
+
+
 def test_a_page_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(AttentadError, match="could not be written"):

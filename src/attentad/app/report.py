@@ -21,7 +21,8 @@ from attentad.video import probe
 
 # Those that browsers play come first: of two files with one name the page takes that one.
 VIDEO_SUFFIXES = (
-    ".mp4 .m4v .webm .mov .mkv .avi .mpg .mpeg .ts .mts .wmv .flv .ogv .3gp".split()
+    *(".mp4", ".m4v", ".webm", ".mov"),
+    *(".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp"),
 )
 TIOU = (0.3, 0.4, 0.5, 0.6, 0.7)
 NO_LOSS = frozenset({"epoch", "lr", "seconds"})
@@ -113,9 +114,9 @@ def match_videos(folder: str | Path, detections: Detections, source: str) -> dic
             index.setdefault(name, path)
     matched = {}
     for video in detections.videos:
-        path = next((index[name] for name in (video, f"v_{video}") if name in index), None)
-        if path is not None:
-            matched[video] = path
+        file = next((index[name] for name in (video, f"v_{video}") if name in index), None)
+        if file is not None:
+            matched[video] = file
     if detections.videos and not matched:
         first = next(iter(detections.videos))
         raise AttentadError(

@@ -16,7 +16,7 @@ from attentad.core.files import write_bytes
 from attentad.report.content import Report
 from attentad.report.evaluation import evaluation_table
 from attentad.report.media import Media, place_media
-from attentad.report.payload import page_data, plain_text, script_json
+from attentad.report.payload import page_data, script_json
 
 SCRIPTS = ("draw.js", "player.js", "timeline.js", "lists.js", "losses.js", "page.js")
 """In the order in which they are joined into one script."""
@@ -48,7 +48,7 @@ def write_page(
         embed_limit_bytes=embed_limit_bytes,
         embed_total_bytes=embed_total_bytes,
     )
-    write_bytes(path, render_page(report, media).encode())
+    write_bytes(path, render_page(report, media).encode("utf-8", "replace"))
 
 
 def render_page(report: Report, media: list[Media]) -> str:
@@ -59,27 +59,29 @@ def render_page(report: Report, media: list[Media]) -> str:
         media: how each of its videos is played, in their order.
     """
     style, script = _asset("page.css"), _script()
-    return _environment().from_string(_asset("page.html.j2")).render(
-        title=plain_text(report.title),
-        style=Markup(style),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        # Only this very script and style may run, and nothing may be loaded but video files.
-        policy=(
-            f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-            "img-src data:; media-src 'self' file: blob:; base-uri 'none'; form-action 'none'"
-        ),
-        data=Markup(script_json(page_data(report, media))),  # noqa: S704 - escaped there
-        embedded=[
-            (index, item.content()) for index, item in enumerate(media) if item.kind == "embedded"
-        ],
-        has_media=any(item.kind != "none" for item in media),
-        evaluation=evaluation_table(report.evaluation),
-        videos=len(report.videos),
-        instances=sum(len(v.ground_truth.labels) for v in report.videos if v.ground_truth),
-        annotated=any(video.ground_truth is not None for video in report.videos),
-        losses=any(len(values) for values in report.losses.values()),
-        facts={plain_text(name): plain_text(text) for name, text in report.facts.items()},
-        version=__version__,
+    return (
+        _environment()
+        .from_string(_asset("page.html.j2"))
+        .render(
+            title=report.title,
+            style=Markup(style),
+            script=Markup(script),
+            policy=_policy(style, script),
+            data=Markup(script_json(page_data(report, media))),
+            embedded=[
+                (index, item.content())
+                for index, item in enumerate(media)
+                if item.kind == "embedded"
+            ],
+            has_media=any(item.kind != "none" for item in media),
+            evaluation=evaluation_table(report.evaluation),
+            videos=len(report.videos),
+            instances=sum(len(v.ground_truth.labels) for v in report.videos if v.ground_truth),
+            annotated=any(video.ground_truth is not None for video in report.videos),
+            losses=any(len(values) for values in report.losses.values()),
+            facts=report.facts,
+            version=__version__,
+        )
     )
 
 
@@ -101,6 +103,14 @@ def _script() -> str:
     """All scripts as one, in a scope of their own."""
     parts = "\n".join(_asset(name) for name in SCRIPTS)
     return f'(() => {{\n"use strict";\n{parts}\n}})();'
+
+
+def _policy(style: str, script: str) -> str:
+    """Only this very style and script may run, and nothing may be loaded but video files."""
+    return (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        "img-src data:; media-src 'self' file: blob:; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _digest(text: str) -> str:

@@ -30,6 +30,8 @@ function createTimeline({ classes, onSeek, onSelect }) {
     video = next;
     threshold = shownThreshold;
     selected = -1;
+    const longest = Math.max(0, ...video.detections.label.map((label) => classes[label].length));
+    document.documentElement.style.setProperty("--label-letters", longest);
     view = { from: 0, to: video.duration };
     tooltip.hide();
     build();
@@ -68,9 +70,13 @@ function createTimeline({ classes, onSeek, onSelect }) {
     width = axis.getBoundingClientRect().width || 1;
     drawAxis();
     markZoom();
-    for (const canvas of rows.querySelectorAll(".class-row")) drawRow(canvas);
+    drawBars();
     for (const canvas of lanes.querySelectorAll(".plot")) drawLane(canvas);
     movePlayhead();
+  }
+
+  function drawBars() {
+    for (const canvas of rows.querySelectorAll(".class-row")) drawRow(canvas);
   }
 
   function drawRows() {
@@ -408,11 +414,12 @@ function createTimeline({ classes, onSeek, onSelect }) {
     setTime,
     setThreshold(next) {
       threshold = next;
-      draw();
+      drawRows();
+      drawBars();
     },
     select(index) {
       selected = index;
-      draw();
+      drawBars();
     },
   };
 }
