@@ -61,6 +61,8 @@ def test_no_video_to_read(tmp_path: Path, make: Make) -> None:
     sound_file(tmp_path / "sound.m4a")
     no_pictures(tmp_path / "none.mp4")
     no_pictures(tmp_path / "none.mkv")
+    header = make(tmp_path / "header.mp4", range(40), container_options=FAST_START)
+    header.write_bytes(header.read_bytes().partition(b"mdat")[0] + b"mdat")
     for name, message in (
         ("missing.mp4", "does not exist; check the path"),
         (".", "is a folder; give a video file"),
@@ -71,7 +73,8 @@ def test_no_video_to_read(tmp_path: Path, make: Make) -> None:
         ("no_moov.mp4", "check that it is a complete video file"),
         ("sound.m4a", "holds sound but no video"),
         ("none.mp4", "holds no video"),
-        ("none.mkv", "holds no picture"),
+        ("none.mkv", "cannot be opened as a video"),
+        ("header.mp4", "holds no picture"),
     ):
         path = tmp_path / name
         for attempt in (
