@@ -82,8 +82,9 @@ class CSA(nn.Module):
         for name, kernel in (("kernel_size", kernel_size), ("fusion_kernel", fusion_kernel)):
             if kernel < 1 or kernel % 2 == 0:
                 raise AttentadError(f"CSA's {name} must be odd and positive, not {kernel}.")
-        if convs < 1:
-            raise AttentadError(f"CSA's convs must be at least 1, not {convs}.")
+        for name, number in (("convs", convs), ("reduction", reduction)):
+            if number is not None and number < 1:
+                raise AttentadError(f"CSA's {name} must be at least 1, not {number}.")
         self.length = length
         self.feature_dim = feature_dim
         self.temporal_mode = temporal_mode
@@ -161,12 +162,11 @@ class CSA(nn.Module):
             )
 
     def _convolve(self, convs: nn.ModuleList, context: Tensor, valid: Tensor | None) -> Tensor:
-        mask = None if valid is None else valid[:, None].to(context.dtype)
-        response = context if mask is None else context * mask
+        response = context if valid is None else context.masked_fill(~valid[:, None], 0)
         for conv in convs:
             response = torch.relu(conv(response))
-            if mask is not None and self.masked_mean:
-                response = response * mask
+            if valid is not None and self.masked_mean:
+                response = response.masked_fill(~valid[:, None], 0)
         return response
 
     def _mean_over_time(self, response: Tensor, valid: Tensor | None) -> Tensor:

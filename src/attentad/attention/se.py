@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attentad.core import AttentadError
+
 
 class SE(nn.Module):
     """Scales each channel by σ(FC(ReLU(FC(mean of the channel)))).
@@ -14,10 +16,15 @@ class SE(nn.Module):
         reduction: the inner width is max(1, C // reduction); C = 256 gives the published 16.
         masked_mean: whether the mean of a feature that has `valid` leaves the padding out, so that
             padding changes nothing. False averages over all steps, zeros of the padding included.
+
+    Raises:
+        AttentadError: the reduction is not positive.
     """
 
     def __init__(self, feature_dim: int, *, reduction: int = 16, masked_mean: bool = True) -> None:
         super().__init__()
+        if reduction < 1:
+            raise AttentadError(f"SE's reduction must be at least 1, not {reduction}.")
         inner = max(1, feature_dim // reduction)
         self.masked_mean = masked_mean
         self.squeeze = nn.Linear(feature_dim, inner)
@@ -30,8 +37,8 @@ class SE(nn.Module):
         else:
             # One mean per step first, so that a (B, C, T, H, W) feature is masked along T too.
             steps = feature.reshape(*feature.shape[:3], -1).mean(3)
-            mask = valid[:, None].to(feature.dtype)
-            mean = (steps * mask).sum(2) / mask.sum(2).clamp(min=1)
+            steps = steps.masked_fill(~valid[:, None], 0)
+            mean = steps.sum(2) / valid.sum(1, keepdim=True).clamp(min=1)
         return torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
 
     def forward(self, feature: Tensor, context: Tensor, valid: Tensor | None = None) -> Tensor:

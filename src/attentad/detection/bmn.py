@@ -8,7 +8,7 @@ action starts or ends there; the proposal evaluation module (PEM) says for every
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -21,6 +21,11 @@ from attentad.layers.boundary_matching import Border, BoundaryMatching, SampleRu
 from attentad.layers.proposal_map import Layout, ProposalMapConvs
 
 Variant = Literal["code", "paper"]
+BoundaryRule = Literal["center", "edge"]
+BoundaryRegion = Literal["steps", "duration"]
+Candidates = Literal["peaks", "all"]
+Pairing = Literal["inclusive", "exclusive"]
+Confidence = Literal["product", "sqrt"]
 SITES = ("input", "middle", "encoder")
 
 
@@ -100,13 +105,22 @@ class BMN(nn.Module):
     ) -> None:
         super().__init__()
         duration = length if max_duration is None else max_duration
-        _check_settings(length, duration, attention or {})
+        _one_of("variant", variant, Variant)
+        _one_of("layout", layout, Layout)
+        _one_of("sampling", sampling, SampleRule)
+        _one_of("border", border, Border)
+        if not 1 <= duration <= length:
+            raise AttentadError(f"BMN's max_duration must be 1 to {length} steps, not {duration}.")
         for dim in (feature_dim, hidden_dim):
             if variant == "code" and dim % groups:
                 raise AttentadError(
                     f"BMN's groups = {groups} must divide its {dim} channels: set groups to 1."
                 )
-        self.length, self.max_duration, self.variant = length, duration, variant
+        for site in attention or {}:
+            if site not in SITES:
+                raise AttentadError(f"BMN has no site {site!r} for attention, only {SITES}.")
+        self.feature_dim, self.length = feature_dim, length
+        self.max_duration, self.variant = duration, variant
         self.attention = nn.ModuleDict(attention or {})
         encoder_dim = site_dims(feature_dim, hidden_dim, variant=variant)["encoder"]
         if variant == "paper":
@@ -140,11 +154,12 @@ class BMN(nn.Module):
         """Features (B, C_in, T), valid (B, T) true where there is video → `BMNOutput`.
 
         Raises:
-            AttentadError: T is not the model's length.
+            AttentadError: C_in or T is not the model's.
         """
-        if features.shape[-1] != self.length:
+        if features.shape[1:] != (self.feature_dim, self.length):
             raise AttentadError(
-                f"this BMN was built for T = {self.length} steps and got {features.shape[-1]}."
+                f"this BMN was built for {self.feature_dim} channels and T = {self.length} steps "
+                f"and got {features.shape[1]} and {features.shape[2]}."
             )
         context = _masked(features, valid)
         hidden = self._attend("input", context, context, valid)
@@ -189,12 +204,9 @@ class BMN(nn.Module):
         return torch.sigmoid(self.map_out(self.map_convs(cells, outside)))
 
 
-def _check_settings(length: int, duration: int, attention: Mapping[str, nn.Module]) -> None:
-    if not 1 <= duration <= length:
-        raise AttentadError(f"BMN's max_duration must lie in 1..{length} steps, not {duration}.")
-    for site in attention:
-        if site not in SITES:
-            raise AttentadError(f"BMN has no site {site!r} for attention: use {', '.join(SITES)}.")
+def _one_of(name: str, value: str, allowed: Any) -> None:
+    if value not in get_args(allowed):
+        raise AttentadError(f"BMN's {name} is one of {get_args(allowed)}, not {value!r}.")
 
 
 def _boundary_head(in_dim: int, hidden_dim: int, out_dim: int, groups: int) -> nn.ModuleList:
@@ -203,7 +215,7 @@ def _boundary_head(in_dim: int, hidden_dim: int, out_dim: int, groups: int) -> n
 
 
 def _masked(feature: Tensor, valid: Tensor | None) -> Tensor:
-    return feature if valid is None else feature * valid[:, None].to(feature.dtype)
+    return feature if valid is None else feature.masked_fill(~valid[:, None], 0)
 
 
 def targets(
@@ -211,8 +223,8 @@ def targets(
     timeline: Timeline,
     *,
     max_duration: int | None = None,
-    boundary_rule: Literal["center", "edge"] = "center",
-    boundary_region: Literal["steps", "duration"] = "steps",
+    boundary_rule: BoundaryRule = "center",
+    boundary_region: BoundaryRegion = "steps",
 ) -> dict[str, NDArray[np.float32]]:
     """What the network should say of one view.
 
@@ -230,6 +242,8 @@ def targets(
         `start` and `end` (T,) in {0, 1}; `iou` (D, T), each proposal's tIoU with the best action
         (clipped to the view), 0 where the proposal would reach beyond the grid.
     """
+    _one_of("boundary_rule", boundary_rule, BoundaryRule)
+    _one_of("boundary_region", boundary_region, BoundaryRegion)
     length = timeline.length
     duration = length if max_duration is None else max_duration
     actions = timeline.grid(timeline.clip(as_segments(segments)))
@@ -311,9 +325,9 @@ def decode(
     timelines: Sequence[Timeline],
     *,
     valid: Tensor | None = None,
-    candidates: Literal["peaks", "all"] = "peaks",
-    pairing: Literal["inclusive", "exclusive"] = "inclusive",
-    confidence: Literal["product", "sqrt"] = "product",
+    candidates: Candidates = "peaks",
+    pairing: Pairing = "inclusive",
+    confidence: Confidence = "product",
     boundary_scores: bool = True,
     max_proposals: int = 1000,
 ) -> list[VideoDetections]:
@@ -334,34 +348,35 @@ def decode(
     Raises:
         AttentadError: the outputs are not finite.
     """
-    arrays = [part.detach().float().cpu().numpy().astype(np.float64) for part in outputs]
+    _one_of("candidates", candidates, Candidates)
+    _one_of("pairing", pairing, Pairing)
+    _one_of("confidence", confidence, Confidence)
+    arrays = [part.detach().double().cpu().numpy() for part in outputs]
     if not all(np.isfinite(part).all() for part in arrays):
         raise AttentadError("the detector's outputs are not finite: check features and weights.")
     start, end, regression, classification = arrays
     conf = regression * classification
     if confidence == "sqrt":
         conf = np.sqrt(conf)
-    duration, length = conf.shape[1:]
-    steps = np.full(len(conf), length)
-    if valid is not None:
-        steps = valid.cpu().numpy().sum(1)
+    batch, duration, length = conf.shape
+    steps = [length] * batch if valid is None else valid.sum(1).tolist()
     shift = 0 if pairing == "inclusive" else 1
     results = []
     for item, timeline in enumerate(timelines):
-        n = int(steps[item])
-        is_start = np.ones(n, dtype=bool)
-        is_end = np.ones(n, dtype=bool)
-        if candidates == "peaks" and n:
-            is_start, is_end = _peaks(start[item, :n]), _peaks(end[item, :n])
-            is_start[0] = is_end[-1] = True
-        s, e = np.nonzero(is_start[:, None] & is_end[None, :])
+        p_s, p_e = start[item, : steps[item]], end[item, : steps[item]]
+        s, e = np.arange(steps[item])[:, None], np.arange(steps[item])[None, :]
         d = e - shift - s
-        fits = (d >= 0) & (d < duration)
-        s, e, d = s[fits], e[fits], d[fits]
+        pairs = (d >= 0) & (d < duration)
+        if candidates == "peaks":
+            # The first step is always a candidate start, the last one a candidate end.
+            pairs &= ((s == 0) | _peaks(p_s)[:, None]) & ((e == len(p_e) - 1) | _peaks(p_e)[None])
+        s, e = np.nonzero(pairs)
+        d = d[pairs]
         scores = conf[item, d, s]
         if boundary_scores:
-            scores = scores * start[item, s] * end[item, e]
+            scores = scores * p_s[s] * p_e[e]
         boxes = timeline.clip(timeline.seconds(np.stack([s, s + d + 1], axis=1)))
+        # A cell beyond the video has no length left.
         kept = np.flatnonzero(boxes[:, 1] > boxes[:, 0])
         order = kept[np.argsort(-scores[kept], kind="stable")][:max_proposals]
         labels = np.full(len(order), -1, dtype=np.int64)
@@ -373,5 +388,5 @@ def _peaks(probability: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Steps above both neighbours, or above half the maximum."""
     padded = np.pad(probability, 1, constant_values=np.inf)
     local = (probability > padded[:-2]) & (probability > padded[2:])
-    peaks: NDArray[np.bool_] = local | (probability > 0.5 * probability.max())
+    peaks: NDArray[np.bool_] = local | (probability > 0.5 * probability.max(initial=0))
     return peaks
