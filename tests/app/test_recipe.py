@@ -1,0 +1,104 @@
+"""Recipes are checked before any work starts, and errors name the key."""
+
+from pathlib import Path
+
+import pytest
+
+from attentad.app.model import build_detector, build_recogniser
+from attentad.app.recipe import (
+    DetectionRecipe,
+    RecognitionRecipe,
+    load_recipe,
+    parse_recipe,
+    recipe_names,
+)
+from attentad.core import AttentadError
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_builds(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.about
+    if isinstance(recipe, DetectionRecipe):
+        network = build_detector(recipe, 20)
+        assert set(network.attention) == set(recipe.attention)
+    else:
+        build_recogniser(recipe, ("a", "b"))
+
+
+def test_the_recipes_of_the_readme_are_there() -> None:
+    expected = {"demo/detector", "demo/recogniser", "salads50/bmn", "salads50/bmn_csa"}
+    assert expected <= set(recipe_names())
+
+
+def test_overrides_reach_nested_keys() -> None:
+    recipe = load_recipe("salads50/bmn", ["training.epochs=3", "attention.encoder.name=se"])
+    assert isinstance(recipe, DetectionRecipe)
+    assert recipe.training.epochs == 3
+    assert recipe.attention["encoder"].name == "se"
+
+
+def test_a_dumped_recipe_reads_back() -> None:
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        assert parse_recipe(recipe.model_dump(mode="json"), name) == recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.learning_rate=1", "unknown key training.learning_rate"),
+        ("training.epochs=many", "training.epochs"),
+        ("training.epochs=0", "training.epochs"),
+        ("view.length=1", "view.length"),
+        ("detector.name=yolo", "no detector 'yolo'"),
+        ("detector.network.depth=3", "detector.network has no option 'depth'"),
+        ("detector.loss.alpha=3", "detector.loss has no option 'alpha'"),
+        ("attention.roof.name=csa", "attention.roof"),
+        ("attention.encoder.name=magic", "magic"),
+        ("attention={encoder: {name: csa, sharpness: 2}}", "sharpness"),
+        ("training.epochs", "key=value"),
+        ("training.epochs.x=1", "is a value"),
+        ("data.test=[]", "train must name"),
+        ("task=dancing", "task"),
+    ],
+)
+def test_mistakes_name_the_key(override: str, words: str) -> None:
+    with pytest.raises(AttentadError) as error:
+        recipe = load_recipe("salads50/bmn", [override])
+        assert isinstance(recipe, DetectionRecipe)
+        build_detector(recipe, 18)
+    message = str(error.value)
+    assert words in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("recogniser.name=vgg", "no recogniser 'vgg'"),
+        ("recogniser.wings=2", "recogniser has no option 'wings'"),
+        ("attention.layer9.name=sta", "layer9"),
+        ("attention.layer4.name=csa", "csa"),
+    ],
+)
+def test_mistakes_in_a_recogniser_name_the_key(override: str, words: str) -> None:
+    with pytest.raises(AttentadError, match=words):
+        recipe = load_recipe("demo/recogniser", [override])
+        assert isinstance(recipe, RecognitionRecipe)
+        build_recogniser(recipe, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a: [", "not valid YAML"), ("- 1", "mapping"), ("about: x", "task")],
+)
+def test_files_that_are_no_recipes(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(AttentadError, match=words):
+        load_recipe(path)
+    with pytest.raises(AttentadError, match="could not be read"):
+        load_recipe(tmp_path / "none.yaml")
+    with pytest.raises(AttentadError, match="no recipe"):
+        load_recipe("salads50/nothing")

@@ -1,0 +1,50 @@
+"""Fixtures that several rooms share: a trained detector and an (untrained) recogniser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+# The tests share two cores among workers: threads that wait in a spin would slow all of them.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import pytest
+import torch
+
+from attentad.app.model import RecogniserModel, build_recogniser, save_recogniser
+from attentad.app.recipe import RecognitionRecipe, load_recipe
+from attentad.app.train import train
+from tests.bench import Bench, make_data
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A detector trained once on the small data set; do not change its files."""
+    folder = tmp_path_factory.mktemp("bench")
+    make_data(folder)
+    train(load_recipe(folder / "recipe.yaml"), folder / "run")
+    return Bench(folder)
+
+
+@pytest.fixture
+def bench(trained: Bench, tmp_path: Path) -> Bench:
+    """A copy of `trained` to spoil."""
+    folder = tmp_path / "bench"
+    shutil.copytree(trained.folder, folder)
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace(str(trained.folder), str(folder)))
+    return Bench(folder)
+
+
+@pytest.fixture(scope="session")
+def encoder_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file with a small recogniser of random weights."""
+    overrides = ["recogniser.width=4", "sampling.size_px=24", "sampling.window_frames=8"]
+    recipe = load_recipe("demo/recogniser", overrides)
+    assert isinstance(recipe, RecognitionRecipe)
+    torch.manual_seed(0)
+    network = build_recogniser(recipe, ("jump", "run")).eval()
+    path = tmp_path_factory.mktemp("encoder") / "recogniser.safetensors"
+    save_recogniser(path, RecogniserModel(recipe, ("jump", "run"), network))
+    return path

@@ -1,0 +1,111 @@
+"""The rescaled and the windows view against slow references."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attentad.core import Timeline
+from attentad.data.views import rescale, take_window, window_is_useful, window_starts
+
+
+def timeline(n: int, fps: float = 30.0, stride: float = 16) -> Timeline:
+    return Timeline(n, fps, stride, stride, duration_sec=n * stride / fps)
+
+
+def reference_rescale(features: np.ndarray, st_sec: float, length: int) -> np.ndarray:
+    """Spec csa §5.1, one number at a time."""
+    n, width = features.shape
+    if n == 1:
+        return np.repeat(features, length, axis=0)
+    x = (np.arange(n) + 0.5) * st_sec
+    covered = n * st_sec
+    out = np.zeros((length, width))
+    for j in range(length):
+        lo = max(x[0] + 1e-4, j * covered / length)
+        hi = min(x[-1] - 1e-4, (j + 1) * covered / length)
+        if hi < x[0] or lo > x[-1]:
+            continue
+        for c in range(width):
+            points = [np.interp(at, x, features[:, c]) for at in (lo, (lo + hi) / 2, hi)]
+            out[j, c] = np.mean(points)
+    return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(2, 50), st.floats(0.1, 3.0), st.integers(0, 2**31))
+def test_rescale_equals_the_reference(n: int, length: int, step: float, seed: int) -> None:
+    features = np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
+    clock = timeline(n, fps=16 / step)
+    rescaled, rescaled_timeline = rescale(features, clock, length)
+    np.testing.assert_allclose(
+        rescaled, reference_rescale(features, clock.step_sec, length), atol=1e-4
+    )
+    assert rescaled_timeline.length == length
+    np.testing.assert_allclose(rescaled_timeline.start_sec, clock.start_sec, atol=1e-9)
+    np.testing.assert_allclose(rescaled_timeline.end_sec, clock.end_sec)
+
+
+def test_short_videos_have_zero_columns_at_the_ends() -> None:
+    rescaled, _ = rescale(np.ones((10, 1), np.float32), timeline(10), 100)
+    assert (rescaled[0] == 0).all()
+    assert (rescaled[-1] == 0).all()
+    assert (rescaled[10:90] == 1).all()
+
+
+def test_linear_rescaling_keeps_a_line_and_the_ends() -> None:
+    features = np.arange(10, dtype=np.float32)[:, None]
+    same, _ = rescale(features, timeline(10), 10, mode="linear")
+    np.testing.assert_allclose(same, features)
+    twice, _ = rescale(features, timeline(10), 20, mode="linear")
+    np.testing.assert_allclose(twice[1:-1, 0], np.arange(18) * 0.5 + 0.25)
+    assert twice[0, 0] == 0
+    assert twice[-1, 0] == 9
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 60))
+def test_windows_cover_every_step(n: int, length: int, stride: int) -> None:
+    starts = window_starts(n, length, min(stride, length))
+    seen = np.zeros(max(n, length), int)
+    for start in starts:
+        seen[start : start + length] += 1
+        assert start + length <= max(n, length)
+    assert (seen[:n] > 0).all()
+    assert starts == sorted(set(starts))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 3000))
+def test_without_cover_tail_the_rule_of_gtad_holds(n: int) -> None:
+    starts = window_starts(n, 256, 128, cover_tail=False)
+    if n < 256:
+        assert starts == [0]
+        return
+    expected = [128 * i for i in range((n - 128) // 128)]
+    if n - (expected[-1] + 256) > 51:
+        expected.append(n - 256)
+    assert starts == expected
+
+
+def test_a_window_past_the_end_is_zero_and_invalid() -> None:
+    features = np.ones((5, 2), np.float32)
+    window, valid, clock = take_window(features, timeline(5), 0, 8)
+    assert valid.tolist() == [True] * 5 + [False] * 3
+    assert (window[5:] == 0).all()
+    assert clock.length == 8
+    assert clock.duration_sec == timeline(5).duration_sec
+
+
+def test_a_window_keeps_the_time_of_its_features() -> None:
+    whole = timeline(20)
+    _, _, clock = take_window(np.ones((20, 1), np.float32), whole, 7, 6)
+    np.testing.assert_allclose(clock.centres_sec(), whole.centres_sec()[7:13])
+
+
+@pytest.mark.parametrize(
+    ("segment", "useful"), [((1, 2), True), ((9.5, 10.5), False), ((11, 12), False)]
+)
+def test_useful_windows_hold_most_of_an_instance(segment: tuple, useful: bool) -> None:
+    assert window_is_useful(np.array([segment], float), 0, 10, 0.9) is useful
+    assert not window_is_useful(np.zeros((0, 2)), 0, 10, 0.9)

@@ -1,0 +1,76 @@
+"""The rules of the house that a machine can check: who may import whom, and what stays unloaded."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import attentad
+
+SOURCE = Path(attentad.__file__).parent
+ROOMS = (
+    "cli app report training data detection recognition attention layers video suppression "
+    "metrics core"
+).split()
+
+
+def imported_modules(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text())
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_from_rooms_below(room: str) -> None:
+    files = [SOURCE / "cli.py"] if room == "cli" else sorted((SOURCE / room).rglob("*.py"))
+    assert files
+    for file in files:
+        for name in imported_modules(file):
+            parts = name.split(".")
+            if parts[0] == "attentad" and len(parts) > 1 and parts[1] in ROOMS:
+                assert ROOMS.index(parts[1]) >= ROOMS.index(room), f"{file} imports {name}"
+
+
+def test_only_training_imports_lightning() -> None:
+    for file in SOURCE.rglob("*.py"):
+        if any(name.startswith("lightning") for name in imported_modules(file)):
+            assert file.parent.name == "training", file
+
+
+@pytest.mark.parametrize("room", ["core", "metrics", "suppression"])
+def test_numpy_rooms_never_import_torch(room: str) -> None:
+    for file in (SOURCE / room).rglob("*.py"):
+        assert not any(name.split(".")[0] == "torch" for name in imported_modules(file)), file
+
+
+def loaded_modules(code: str) -> set[str]:
+    program = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return {name.split(".")[0] for name in run.stdout.split()}
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = """
+from typer.testing import CliRunner
+from attentad.cli import app
+assert "detect" in CliRunner().invoke(app, ["--help"]).output
+"""
+    assert not {"torch", "av", "pydantic", "lightning_fabric"} & loaded_modules(code)
+
+
+def test_loading_a_model_file_needs_no_lightning() -> None:
+    assert "lightning_fabric" not in loaded_modules("import attentad.app.detect")
+
+
+def test_no_source_file_is_long() -> None:
+    for file in SOURCE.rglob("*.py"):
+        assert len(file.read_text().splitlines()) <= 420, file
