@@ -20,7 +20,7 @@ from attentad.training.progress import Tick
 from attentad.training.ranks import gathered, largest, on_first, raise_together, rank
 from attentad.training.schedule import better, lr_factor
 from attentad.training.seeding import STEP, VALIDATION, seed_all
-from attentad.training.state import State, save, save_best
+from attentad.training.state import State, check_weights, save, save_best
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -54,6 +54,7 @@ def train_epoch(
         done = position.epoch * state.steps + position.step
         if every is not None and done % every == 0 and position.step < state.steps:
             save(state)
+    on_first(lambda: check_weights(state))
     _stop_if_asked(state, stopping)
 
 
@@ -172,7 +173,7 @@ def _where(state: State, batch: Any, what: str) -> str:
     half = " or train with precision 32-true" if _has_scaler(state.fabric) else ""
     return (
         f"{what} in epoch {state.position.epoch + 1}, step {state.position.step + 1}{named}; check "
-        f"their features, lower optimizer.lr, set clip_norm{half}."
+        f"their features, lower optimizer.lr or set clip_norm{half}."
     )
 
 

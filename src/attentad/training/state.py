@@ -46,6 +46,16 @@ class State:
         return self.out / "last.ckpt"
 
 
+def check_weights(state: State) -> None:
+    """Raise AttentadError when a weight is no finite number: nothing good can follow."""
+    if not all_finite(state.network.state_dict()):
+        epoch = state.position.epoch + (state.position.step > 0)
+        raise AttentadError(
+            f"a weight became infinite or NaN in epoch {epoch}; lower optimizer.lr or set "
+            "clip_norm."
+        )
+
+
 def save(state: State) -> None:
     """Write `last.ckpt`; all processes must come here together."""
     sums = merged_sums(gathered(state.position.sums))
@@ -53,16 +63,11 @@ def save(state: State) -> None:
 
 
 def _write_last(state: State, sums: Sums) -> None:
-    weights = dict(state.network.state_dict())
-    if not all_finite(weights):
-        raise AttentadError(
-            f"a weight became infinite or NaN in epoch {state.position.epoch + 1}; "
-            f"lower optimizer.lr or set clip_norm, and resume from {state.last} if it exists."
-        )
+    check_weights(state)
     content = {
         "run": state.run.to_dict(),
         "position": {**state.position.to_dict(), "sums": sums},
-        "network": weights,
+        "network": dict(state.network.state_dict()),
         "average": state.average,
         "optimizer": state.optimizer.state_dict(),
         "scaler": state.fabric.strategy.precision.state_dict(),
