@@ -390,3 +390,15 @@ def test_fields_keep_their_keys(full_page: Path, open_page: Open) -> None:
     page.keyboard.press("ArrowRight")
     assert page.inner_text("#video-name") == "first"
     assert page.evaluate("document.getElementById('video').paused")
+
+
+def test_after_a_click_space_plays(full_page: Path, open_page: Open) -> None:
+    page = open_page(full_page)
+    for target in ("#video-list button >> nth=0", "#detection-rows button >> nth=1", "#zoom-in"):
+        page.locator(target).click()
+        wait_for_video(page)
+        page.keyboard.press("Space")
+        wait_until(page, "!document.getElementById('video').paused")
+        page.keyboard.press("Space")
+        wait_until(page, "document.getElementById('video').paused")
+    assert page.locator(".track").count() > 0

@@ -143,3 +143,17 @@ function nearestIndex(times, seconds) {
   const nearer = next < times.length && times[next] - seconds < seconds - times[low];
   return nearer ? next : low;
 }
+
+// Overlapping segments share a row's height: each in its turn takes the first free lane, or the
+// last when there are as many lanes as there may be. Rows of [index, lane].
+function packed(chosen, { start, end }, most) {
+  const taken = [];
+  const isFree = (i) => (others) => others.every((j) => end[j] <= start[i] || end[i] <= start[j]);
+  const rows = chosen.map((i) => {
+    const free = taken.findIndex(isFree(i));
+    const lane = free >= 0 ? free : Math.min(taken.length, most - 1);
+    (taken[lane] ??= []).push(i);
+    return [i, lane];
+  });
+  return { rows, lanes: taken.length };
+}

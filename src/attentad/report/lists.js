@@ -31,9 +31,16 @@ function createVideoList(videos, onChoose) {
   const filter = byId("filter");
   const buttons = videos.map((video, index) => {
     const count = element("span", { class: "count" });
-    const truth = video.truth ? element("span", { class: "of", title: "true actions" }, ` / ${video.truth.label.length}`) : null;
+    const truth = video.truth
+      ? element("span", { class: "of", title: "true actions" }, ` / ${video.truth.label.length}`)
+      : null;
     const name = element("span", { class: "name", title: video.id }, video.id);
-    const button = element("button", { type: "button" }, name, element("span", { class: "counts" }, count, truth));
+    const button = element(
+      "button",
+      { type: "button" },
+      name,
+      element("span", { class: "counts" }, count, truth),
+    );
     button.count = count;
     button.addEventListener("click", () => onChoose(index));
     return button;
@@ -56,8 +63,16 @@ function createVideoList(videos, onChoose) {
       });
       const item = buttons[index].parentElement;
       // Within the list only: the page itself must not scroll.
-      list.scrollTop = clamp(list.scrollTop, item.offsetTop + item.offsetHeight - list.clientHeight, item.offsetTop);
-      list.scrollLeft = clamp(list.scrollLeft, item.offsetLeft + item.offsetWidth - list.clientWidth, item.offsetLeft);
+      list.scrollTop = clamp(
+        list.scrollTop,
+        item.offsetTop + item.offsetHeight - list.clientHeight,
+        item.offsetTop,
+      );
+      list.scrollLeft = clamp(
+        list.scrollLeft,
+        item.offsetLeft + item.offsetWidth - list.clientWidth,
+        item.offsetLeft,
+      );
     },
     setThreshold(threshold) {
       let total = 0;
@@ -87,7 +102,10 @@ function createDetectionTable({ classes, onSelect }) {
     const notes = [];
     if (count > TABLE_ROWS) notes.push(`The ${TABLE_ROWS} highest of ${count} are listed.`);
     if (video.omitted) notes.push(`${plural(video.omitted, "lower score")} left out of this page.`);
-    if (!count) notes.push(detections.score.length ? "No score is that high." : "Nothing was detected in this video.");
+    if (!count)
+      notes.push(
+        detections.score.length ? "No score is that high." : "Nothing was detected in this video.",
+      );
     more.textContent = notes.join(" ");
     more.hidden = !notes.length;
     body.classList.toggle("judged", Boolean(truth));
@@ -110,7 +128,9 @@ function createDetectionTable({ classes, onSelect }) {
       element("td", { class: "number" }, formatTime(detections.start[i], video.duration)),
       element("td", { class: "number" }, formatTime(detections.end[i], video.duration)),
       element("td", { class: "number" }, formatScore(detections.score[i])),
-      detections.overlap ? element("td", { class: "number overlap" }, detections.overlap[i].toFixed(2)) : null,
+      detections.overlap
+        ? element("td", { class: "number overlap" }, detections.overlap[i].toFixed(2))
+        : null,
     );
     line.addEventListener("click", () => onSelect(i));
     return line;
@@ -139,7 +159,11 @@ function createDetectionTable({ classes, onSelect }) {
       if (!line) return;
       const box = line.closest(".table-scroll");
       const head = box.querySelector("thead").offsetHeight;
-      box.scrollTop = clamp(box.scrollTop, line.offsetTop + line.offsetHeight - box.clientHeight, line.offsetTop - head);
+      box.scrollTop = clamp(
+        box.scrollTop,
+        line.offsetTop + line.offsetHeight - box.clientHeight,
+        line.offsetTop - head,
+      );
     },
   };
 }
@@ -161,16 +185,23 @@ function createNowLine(classes) {
       const label = detections.label[i];
       if (detections.start[i] > time || detections.end[i] < time || seen.has(label)) continue;
       seen.add(label);
-      chips.push({ kind: "chip detected", label, text: `${classes[label]} ${formatScore(detections.score[i])}` });
+      chips.push({
+        kind: "chip detected",
+        label,
+        text: `${classes[label]} ${formatScore(detections.score[i])}`,
+      });
     }
     truth?.label.forEach((label, i) => {
-      if (truth.start[i] <= time && time <= truth.end[i]) chips.push({ kind: "chip true", label, text: classes[label] });
+      if (truth.start[i] <= time && time <= truth.end[i])
+        chips.push({ kind: "chip true", label, text: classes[label] });
     });
     const state = chips.map((chip) => chip.kind + chip.text).join("\n");
     if (state === shown) return;
     shown = state;
     list.replaceChildren(
-      ...chips.map((chip) => element("span", { class: `${chip.kind} ${classColour(chip.label)}` }, chip.text)),
+      ...chips.map((chip) =>
+        element("span", { class: `${chip.kind} ${classColour(chip.label)}` }, chip.text),
+      ),
     );
   };
 }

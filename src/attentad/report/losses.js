@@ -8,18 +8,34 @@ function drawLosses(losses) {
   if (!host || !names.length) return;
   const training = names.filter((name) => !name.startsWith("val_"));
   const validation = names.filter((name) => name.startsWith("val_"));
-  if (training.length) host.append(chart("Loss", training.map((name) => ({ name, values: losses[name] }))));
+  if (training.length)
+    host.append(
+      chart(
+        "Loss",
+        training.map((name) => ({ name, values: losses[name] })),
+      ),
+    );
   if (validation.length) {
     host.append(
-      chart("Validation", validation.map((name) => ({ name: name.slice(4), values: losses[name] }))),
+      chart(
+        "Validation",
+        validation.map((name) => ({ name: name.slice(4), values: losses[name] })),
+      ),
     );
   }
 }
 
 function chart(title, series) {
   const hidden = new Set();
-  const canvas = svg("svg", { class: "chart", viewBox: `0 0 ${CHART.width} ${CHART.height}`, role: "img" });
-  canvas.setAttribute("aria-label", `${title} by epoch: ${series.map((line) => line.name).join(", ")}`);
+  const canvas = svg("svg", {
+    class: "chart",
+    viewBox: `0 0 ${CHART.width} ${CHART.height}`,
+    role: "img",
+  });
+  canvas.setAttribute(
+    "aria-label",
+    `${title} by epoch: ${series.map((line) => line.name).join(", ")}`,
+  );
   const reading = element("span", { class: "muted reading" });
   const legend = element("div", { class: "legend", role: "group", "aria-label": title });
   series.forEach((line, index) => {
@@ -54,17 +70,39 @@ function chart(title, series) {
     for (const tick of ticks) {
       const at = y(tick).toFixed(1);
       canvas.append(
-        svg("line", { class: "grid", x1: CHART.left, x2: CHART.width - CHART.right, y1: at, y2: at }),
-        svg("text", { x: CHART.left - 6, y: Number(at) + 3.5, "text-anchor": "end" }, formatNumber(tick)),
+        svg("line", {
+          class: "grid",
+          x1: CHART.left,
+          x2: CHART.width - CHART.right,
+          y1: at,
+          y2: at,
+        }),
+        svg(
+          "text",
+          { x: CHART.left - 6, y: Number(at) + 3.5, "text-anchor": "end" },
+          formatNumber(tick),
+        ),
       );
     }
     for (const epoch of epochTicks(epochs)) {
-      canvas.append(svg("text", { x: x(epoch).toFixed(1), y: floor + 14, "text-anchor": "middle" }, epoch));
+      canvas.append(
+        svg("text", { x: x(epoch).toFixed(1), y: floor + 14, "text-anchor": "middle" }, epoch),
+      );
     }
     const middle = (CHART.left + CHART.width - CHART.right) / 2;
     canvas.append(
-      svg("text", { class: "axis-title", x: middle, y: CHART.height - 4, "text-anchor": "middle" }, "epoch"),
-      svg("line", { class: "base", x1: CHART.left, x2: CHART.width - CHART.right, y1: y(bottom), y2: y(bottom) }),
+      svg(
+        "text",
+        { class: "axis-title", x: middle, y: CHART.height - 4, "text-anchor": "middle" },
+        "epoch",
+      ),
+      svg("line", {
+        class: "base",
+        x1: CHART.left,
+        x2: CHART.width - CHART.right,
+        y1: y(bottom),
+        y2: y(bottom),
+      }),
     );
     for (const line of shown) {
       const xs = line.values.map((_, i) => x(i + 1));
@@ -96,6 +134,8 @@ function chart(title, series) {
 
 function epochTicks(epochs) {
   if (epochs === 1) return [1];
-  return niceTicks(1, epochs, 6).map(Math.round).map((tick) => Math.max(1, tick))
+  return niceTicks(1, epochs, 6)
+    .map(Math.round)
+    .map((tick) => Math.max(1, tick))
     .filter((tick, i, all) => tick <= epochs && all.indexOf(tick) === i);
 }

@@ -20,7 +20,11 @@ function start() {
     timeline.setTime(time);
     updateNow(videos[current], threshold, time);
   });
-  const timeline = createTimeline({ classes, onSeek: player.seek, onSelect: (i) => select(i, true) });
+  const timeline = createTimeline({
+    classes,
+    onSeek: player.seek,
+    onSelect: (i) => select(i, true),
+  });
   const table = createDetectionTable({ classes, onSelect: (i) => select(i, false) });
   const list = createVideoList(videos, choose);
 
@@ -86,6 +90,13 @@ function start() {
   byId("previous").addEventListener("click", () => choose(current - 1));
   byId("next").addEventListener("click", () => choose(current + 1));
 
+  // After a click the keys are the page's again; whoever came by keyboard keeps the focus.
+  document.addEventListener("click", (event) => {
+    if (event.detail > 0 && event.target.closest("button, .table-scroll")) {
+      document.activeElement?.blur();
+    }
+  });
+
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const node = event.target;
@@ -99,7 +110,12 @@ function start() {
   });
 
   const wanted = fromHash();
-  choose(Math.max(0, videos.findIndex((video) => video.id === wanted)));
+  choose(
+    Math.max(
+      0,
+      videos.findIndex((video) => video.id === wanted),
+    ),
+  );
   setThreshold(threshold);
 }
 

@@ -18,7 +18,10 @@ from attentad.report.evaluation import evaluation_table
 from attentad.report.media import Media, place_media
 from attentad.report.payload import page_data, script_json
 
-SCRIPTS = ("draw.js", "player.js", "timeline.js", "lists.js", "losses.js", "page.js")
+SCRIPTS = (
+    *("draw.js", "tooltip.js", "player.js", "lists.js", "curves.js", "timeline.js"),
+    *("losses.js", "page.js"),
+)
 """In the order in which they are joined into one script."""
 
 

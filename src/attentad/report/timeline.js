@@ -1,19 +1,17 @@
-// The timeline: an axis, one row per class (truth above detections), and the curves below, all
-// drawn in pixels for the stretch of time in view.
+// The timeline: an axis, one row per class (truth above detections), and the curves below
+// (curves.js), all drawn in pixels for the stretch of time in view.
 
 const ROW = { truth: 7, gap: 3, detections: 15, lanes: 4 };
 const AXIS_HEIGHT = 22;
-const LANE_HEIGHT = 62;
 const ROWS_ALWAYS = 12; // up to this many classes every one keeps its row at any threshold
 
 function createTimeline({ classes, onSeek, onSelect }) {
   const tracks = byId("tracks");
   const rows = byId("rows");
-  const lanes = byId("lanes");
   const cursor = byId("cursor");
   const playhead = byId("playhead");
   const tooltip = createTooltip();
-  const hiddenCurves = new Set(); // by group and name, kept from video to video
+  const curves = createCurves(byId("lanes"), { plot, clear, x, width: () => width });
 
   let video = null;
   let threshold = 0;
@@ -23,8 +21,13 @@ function createTimeline({ classes, onSeek, onSelect }) {
   let width = 0;
   let axis = null;
 
-  const x = (seconds) => ((seconds - view.from) / (view.to - view.from)) * width;
-  const seconds = (pixels) => view.from + (pixels / Math.max(1, width)) * (view.to - view.from);
+  function x(seconds) {
+    return ((seconds - view.from) / (view.to - view.from)) * width;
+  }
+
+  function seconds(pixels) {
+    return view.from + (pixels / Math.max(1, width)) * (view.to - view.from);
+  }
 
   function show(next, shownThreshold) {
     video = next;
@@ -39,7 +42,6 @@ function createTimeline({ classes, onSeek, onSelect }) {
 
   function build() {
     rows.replaceChildren();
-    lanes.replaceChildren();
     axis = plot(AXIS_HEIGHT, {
       class: "axis",
       tabindex: 0,
@@ -50,7 +52,7 @@ function createTimeline({ classes, onSeek, onSelect }) {
     });
     rows.append(track("", axis));
     axis.addEventListener("keydown", onAxisKey);
-    for (const group of curveGroups(video.curves)) lanes.append(lane(group));
+    curves.build(video.curves);
     draw();
   }
 
@@ -71,7 +73,7 @@ function createTimeline({ classes, onSeek, onSelect }) {
     drawAxis();
     markZoom();
     drawBars();
-    for (const canvas of lanes.querySelectorAll(".plot")) drawLane(canvas);
+    curves.draw();
     movePlayhead();
   }
 
@@ -123,7 +125,11 @@ function createTimeline({ classes, onSeek, onSelect }) {
       const at = x(tick);
       const anchor = at < 14 ? "start" : at > width - 18 ? "end" : "middle";
       axis.append(
-        svg("text", { x: at.toFixed(1), y: 12, "text-anchor": anchor }, timeLabel(tick, video.duration, step)),
+        svg(
+          "text",
+          { x: at.toFixed(1), y: 12, "text-anchor": anchor },
+          timeLabel(tick, video.duration, step),
+        ),
       );
     }
   }
@@ -139,9 +145,16 @@ function createTimeline({ classes, onSeek, onSelect }) {
       instances += 1;
       const found = isFound(truth, detections, i, threshold);
       const bar = box(truth.start[i], truth.end[i], 0, ROW.truth);
-      if (bar) canvas.append(svg("rect", { ...bar, class: `truth ${colour}${found ? "" : " missed"}`, "data-truth": i }));
+      if (bar)
+        canvas.append(
+          svg("rect", {
+            ...bar,
+            class: `truth ${colour}${found ? "" : " missed"}`,
+            "data-truth": i,
+          }),
+        );
     });
-    const placed = packed(rowDetections(canvas.label));
+    const placed = packed(rowDetections(canvas.label), detections, ROW.lanes);
     // The first lane, which holds the surest, is twice as high as the others.
     const unit = ROW.detections / (placed.lanes + 1);
     // The surest is drawn last, on top.
@@ -152,14 +165,24 @@ function createTimeline({ classes, onSeek, onSelect }) {
       if (!bar) continue;
       const kind = truth && !isHit(video, i) ? " false" : "";
       const mark = i === selected ? " selected" : "";
-      const rect = svg("rect", { ...bar, class: `detection ${colour}${kind}${mark}`, "data-detection": i });
+      const rect = svg("rect", {
+        ...bar,
+        class: `detection ${colour}${kind}${mark}`,
+        "data-detection": i,
+      });
       rect.style.setProperty("--strength", strength(detections.score[i]).toFixed(2));
       canvas.append(rect);
     }
     const shown = placed.rows.length;
-    canvas.closest(".track").querySelector(".class-name").classList.toggle("absent", !shown && !instances);
+    canvas
+      .closest(".track")
+      .querySelector(".class-name")
+      .classList.toggle("absent", !shown && !instances);
     const truthText = truth ? `, ${plural(instances, "true action")}` : "";
-    canvas.setAttribute("aria-label", `${classes[canvas.label]}: ${plural(shown, "detection")}${truthText}`);
+    canvas.setAttribute(
+      "aria-label",
+      `${classes[canvas.label]}: ${plural(shown, "detection")}${truthText}`,
+    );
   }
 
   const strength = (score) => 0.45 + 0.55 * clamp(score / (video.detections.score[0] || 1), 0, 1);
@@ -171,77 +194,18 @@ function createTimeline({ classes, onSeek, onSelect }) {
     return chosen;
   }
 
-  // Overlapping detections share the row's height: each, surest first, takes the first free lane.
-  function packed(chosen) {
-    const { start, end } = video.detections;
-    const taken = [];
-    const placed = chosen.map((i) => {
-      const free = taken.findIndex((others) => others.every((j) => end[j] <= start[i] || end[i] <= start[j]));
-      const laneIndex = free >= 0 ? free : Math.min(taken.length, ROW.lanes - 1);
-      (taken[laneIndex] ??= []).push(i);
-      return [i, laneIndex];
-    });
-    return { rows: placed, lanes: taken.length };
-  }
-
   function box(start, end, y, height) {
     if (end < view.from || start > view.to) return null;
     const left = Math.max(-4, x(start));
     const right = Math.min(width + 4, x(end));
     const size = Math.max(2, right - left);
-    return { x: left.toFixed(1), y: y.toFixed(1), width: size.toFixed(1), height: height.toFixed(1), rx: Math.min(2, size / 2) };
-  }
-
-  // Curves -------------------------------------------------------------------------------------
-
-  function lane(group) {
-    const canvas = plot(LANE_HEIGHT, { class: "lane", role: "img" });
-    canvas.group = group;
-    canvas.setAttribute("aria-label", `${group.name}: ${group.curves.map((curve) => curve.name).join(", ")}`);
-    const legend = element("div", { class: "legend", role: "group", "aria-label": group.name });
-    for (const curve of group.curves) {
-      const button = element(
-        "button",
-        { type: "button", class: `toggle ${curve.colour}`, "aria-pressed": !hiddenCurves.has(curve.key) },
-        element("i", { class: "stroke" }),
-        curve.name,
-      );
-      button.addEventListener("click", () => {
-        const hide = !hiddenCurves.delete(curve.key);
-        if (hide) hiddenCurves.add(curve.key);
-        button.setAttribute("aria-pressed", String(!hide));
-        drawLane(canvas);
-      });
-      legend.append(button);
-    }
-    const name = element("span", { class: "name", title: group.name }, group.name);
-    return element(
-      "div",
-      { class: "track lane-track" },
-      element("div", { class: "label" }, name),
-      element("div", { class: "lane-body" }, legend, canvas),
-    );
-  }
-
-  function drawLane(canvas) {
-    clear(canvas);
-    const curves = canvas.group.curves.filter((curve) => !hiddenCurves.has(curve.key));
-    const [low, high] = canvas.group.range;
-    const y = (value) => LANE_HEIGHT - 4 - ((value - low) / (high - low)) * (LANE_HEIGHT - 10);
-    for (const value of canvas.group.ticks) {
-      canvas.append(svg("line", { class: "grid", x1: 0, x2: width, y1: y(value), y2: y(value) }));
-    }
-    for (const curve of curves) {
-      const xs = curve.time.map((at) => (at === null ? null : x(at)));
-      const ys = curve.value.map((value) => (value === null ? null : y(value)));
-      if (curves.length === 1) {
-        canvas.append(svg("path", { class: `area ${curve.colour}`, d: areaPath(xs, ys, y(low).toFixed(1)) }));
-      }
-      canvas.append(svg("path", { class: `curve ${curve.colour}`, d: linePath(xs, ys) }));
-    }
-    for (const value of [canvas.group.ticks[0], canvas.group.ticks.at(-1)]) {
-      canvas.append(svg("text", { class: "value", x: -6, y: (y(value) + 3).toFixed(1), "text-anchor": "end" }, formatNumber(value)));
-    }
+    return {
+      x: left.toFixed(1),
+      y: y.toFixed(1),
+      width: size.toFixed(1),
+      height: height.toFixed(1),
+      rx: Math.min(2, size / 2),
+    };
   }
 
   // Pointing -----------------------------------------------------------------------------------
@@ -297,7 +261,11 @@ function createTimeline({ classes, onSeek, onSelect }) {
     if (detection !== undefined) {
       const i = Number(detection);
       const lines = [
-        { text: classes[detections.label[i]], colour: classColour(detections.label[i]), strong: true },
+        {
+          text: classes[detections.label[i]],
+          colour: classColour(detections.label[i]),
+          strong: true,
+        },
         { text: stretch(detections.start[i], detections.end[i]) },
         { text: `score ${formatScore(detections.score[i])}` },
       ];
@@ -308,19 +276,20 @@ function createTimeline({ classes, onSeek, onSelect }) {
       const i = Number(truth);
       const found = isFound(video.truth, detections, i, threshold);
       return [
-        { text: classes[video.truth.label[i]], colour: classColour(video.truth.label[i]), strong: true },
+        {
+          text: classes[video.truth.label[i]],
+          colour: classColour(video.truth.label[i]),
+          strong: true,
+        },
         { text: stretch(video.truth.start[i], video.truth.end[i]) },
         { text: `ground truth, ${found ? "found" : "missed"}` },
       ];
     }
     const at = timeAt(event);
-    const lines = [{ text: `${formatTime(at, video.duration)}${video.duration < 120 ? " s" : ""}` }];
-    const curves = canvas?.group?.curves.filter((curve) => !hiddenCurves.has(curve.key)) ?? [];
-    for (const curve of curves.slice(0, 12)) {
-      const value = curve.time.length ? curve.value[nearestIndex(curve.time, at)] : null;
-      lines.push({ text: `${curve.name} ${value === null ? "–" : formatNumber(value)}`, colour: curve.colour });
-    }
-    return lines;
+    const lines = [
+      { text: `${formatTime(at, video.duration)}${video.duration < 120 ? " s" : ""}` },
+    ];
+    return lines.concat(curves.read(canvas, at));
   }
 
   function stretch(start, end) {
@@ -348,7 +317,8 @@ function createTimeline({ classes, onSeek, onSelect }) {
     time = next;
     if (!video) return;
     const span = view.to - view.from;
-    if (span < video.duration && (time < view.from || time > view.to)) setView(time - span * 0.1, span);
+    if (span < video.duration && (time < view.from || time > view.to))
+      setView(time - span * 0.1, span);
     else movePlayhead();
   }
 
@@ -407,7 +377,9 @@ function createTimeline({ classes, onSeek, onSelect }) {
   byId("zoom-in").addEventListener("click", () => zoom(0.5));
   byId("zoom-out").addEventListener("click", () => zoom(2));
   byId("zoom-all").addEventListener("click", () => setView(0, video.duration));
-  new ResizeObserver(() => axis && axis.getBoundingClientRect().width !== width && draw()).observe(tracks);
+  new ResizeObserver(() => axis && axis.getBoundingClientRect().width !== width && draw()).observe(
+    tracks,
+  );
 
   return {
     show,
@@ -420,50 +392,6 @@ function createTimeline({ classes, onSeek, onSelect }) {
     select(index) {
       selected = index;
       drawBars();
-    },
-  };
-}
-
-// Curves by group, in order of appearance, each with its colour and the group's scale.
-function curveGroups(curves) {
-  const groups = new Map();
-  let next = 0;
-  for (const curve of curves) {
-    if (!groups.has(curve.group)) groups.set(curve.group, { name: curve.group, curves: [] });
-    const colour = curve.label >= 0 ? classColour(curve.label) : lineColour(next++);
-    const key = `${curve.group}\n${curve.name}`;
-    groups.get(curve.group).curves.push({ ...curve, colour, key });
-  }
-  return [...groups.values()].map((group) => {
-    const [low, high] = extent(group.curves.map((curve) => curve.value));
-    const ticks = low >= 0 && high <= 1 ? [0, 0.5, 1] : niceTicks(low, high, 3);
-    return { ...group, ticks, range: [ticks[0], ticks.at(-1)] };
-  });
-}
-
-function createTooltip() {
-  const node = byId("tooltip");
-  return {
-    show(lines, left, top) {
-      node.replaceChildren(
-        ...lines.map((line) =>
-          element(
-            "div",
-            { class: line.strong ? "strong" : null },
-            line.colour ? element("i", { class: `swatch ${line.colour}` }) : null,
-            line.text,
-          ),
-        ),
-      );
-      node.hidden = false;
-      const { width, height } = node.getBoundingClientRect();
-      const x = left + 14 + width > innerWidth - 8 ? left - 14 - width : left + 14;
-      const y = top + 16 + height > innerHeight - 8 ? top - 12 - height : top + 16;
-      node.style.setProperty("left", `${Math.max(8, x)}px`);
-      node.style.setProperty("top", `${Math.max(8, y)}px`);
-    },
-    hide() {
-      node.hidden = true;
     },
   };
 }
