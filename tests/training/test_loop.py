@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from torch import nn
 
 from attentad.core import AttentadError
@@ -335,3 +337,30 @@ def test_the_bar_shows_when_asked(runs, tmp_path, capsys):
     assert shown.out == ""
     assert "epoch 3/3" in shown.err
     assert "6/6" in shown.err
+
+
+def test_the_gradient_scaler_is_saved_and_restored(runs, tmp_path, monkeypatch):
+    """On a CPU, which has half precision and a scaler too, though Fabric would not choose them."""
+
+    def half(settings):
+        return Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu"))
+
+    monkeypatch.setattr("attentad.training.loop._fabric", half)
+    calls = 0
+
+    def interrupted(net, batch):
+        nonlocal calls
+        calls += 1
+        if calls == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+        return runs.loss(net, batch)
+
+    with pytest.raises(AttentadError, match="was stopped in epoch 2"):
+        runs.train(tmp_path / "a", interrupted)
+    runs.train(tmp_path / "a", resume=True)
+    runs.train(tmp_path / "b")
+    states = [load_checkpoint(tmp_path / name / "last.ckpt") for name in "ab"]
+    assert equal(states[0]["network"], states[1]["network"])
+    assert states[0]["scaler"] == states[1]["scaler"]
+    # The scaler starts at 2**16, finds that too large for this loss's gradients or counts steps.
+    assert states[0]["scaler"]["_growth_tracker"] > 0
