@@ -402,3 +402,14 @@ def test_after_a_click_space_plays(full_page: Path, open_page: Open) -> None:
         page.keyboard.press("Space")
         wait_until(page, "document.getElementById('video').paused")
     assert page.locator(".track").count() > 0
+
+
+def test_an_address_can_name_video_and_second(full_page: Path, open_page: Open) -> None:
+    page = open_page(full_page, "#first&t=7.5")
+    wait_until(page, "Math.abs(document.getElementById('video').currentTime - 7.5) < 0.01")
+    assert playhead_sec(page) == pytest.approx(7.5, abs=0.05)
+    page = open_page(full_page, "#second&t=3")
+    assert page.inner_text("#video-name") == "second"
+    assert playhead_sec(page) == pytest.approx(3.0, abs=0.05)
+    page = open_page(full_page, "#%E0%A4%A&t=x")
+    assert page.inner_text("#video-name") == "first"

@@ -110,21 +110,20 @@ function start() {
   });
 
   const wanted = fromHash();
-  choose(
-    Math.max(
-      0,
-      videos.findIndex((video) => video.id === wanted),
-    ),
-  );
+  const index = videos.findIndex((video) => video.id === wanted.id);
+  choose(Math.max(0, index));
+  if (index >= 0 && wanted.time > 0) player.seek(wanted.time);
   setThreshold(threshold);
 }
 
-// The video that the address names, so that a link or a reload returns to it.
+// The video that the address names, so that a link or a reload returns to it, and the second in
+// it: #ID or #ID&t=12.5, the id percent-encoded.
 function fromHash() {
+  const [id, time] = location.hash.slice(1).split("&t=");
   try {
-    return decodeURIComponent(location.hash.slice(1));
+    return { id: decodeURIComponent(id), time: Number(time) || 0 };
   } catch {
-    return "";
+    return { id: "", time: 0 };
   }
 }
 

@@ -144,7 +144,7 @@ function createTimeline({ classes, onSeek, onSelect }) {
       if (label !== canvas.label) return;
       instances += 1;
       const found = isFound(truth, detections, i, threshold);
-      const bar = box(truth.start[i], truth.end[i], 0, ROW.truth);
+      const bar = box(truth.start[i], truth.end[i], 1, ROW.truth - 1);
       if (bar)
         canvas.append(
           svg("rect", {
