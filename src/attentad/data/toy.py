@@ -12,7 +12,7 @@ import io
 import math
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def make_toy(
     videos: int,
     seed: int,
     test_fraction: float = 1 / 3,
-    clips_per_class: int = 60,
+    clips_per_class: int = 80,
     clip_test_fraction: float = 0.2,
     processes: int = 2,
     progress: Callable[[int, int], None] | None = None,
@@ -100,10 +100,11 @@ def make_toy(
     done = len(jobs) - len(missing)
     if progress is not None:
         progress(done, len(jobs))
-    for _ in _drawn(missing, processes):
-        done += 1
-        if progress is not None:
-            progress(done, len(jobs))
+    with contextlib.closing(_drawn(missing, processes)) as drawn:
+        for _ in drawn:
+            done += 1
+            if progress is not None:
+                progress(done, len(jobs))
     _write_clip_list(out, clip_jobs, clip_test_fraction)
     # Last: where there are annotations, everything they name is there.
     write_annotations(
@@ -190,8 +191,14 @@ def _not_drawn(out: Path, seed: int, jobs: list[_Job]) -> list[_Job]:
         if path.exists() and read_json(path) == stamp:
             return [job for job in jobs if not job.path.exists()]
     # Nothing drawn under another stamp may survive under this one.
-    for job in jobs:
-        job.path.unlink(missing_ok=True)
+    for old in filter(Path.exists, [job.path for job in jobs]):
+        try:
+            old.unlink()
+        except OSError as error:
+            raise AttentadError(
+                f"{old} is of another toy data set and could not be replaced ({error.strerror}); "
+                "choose another folder."
+            ) from error
     write_json(path, stamp)
     return jobs
 
@@ -201,14 +208,17 @@ def _draw(job: _Job) -> None:
     write_video(job.path, render(plan), FPS)
 
 
-def _drawn(jobs: list[_Job], processes: int) -> Iterator[_Job]:
+def _drawn(jobs: list[_Job], processes: int) -> Generator[_Job, None, None]:
     """Draw every job, in any order; yields each one that is done."""
     left = dict.fromkeys(jobs)
     if processes > 1 and len(jobs) >= 8:
         # Where processes cannot be had (a script without a main guard, a closed-in sandbox),
         # the loop below does what they left.
-        with contextlib.suppress(BrokenProcessPool, OSError):
-            for job in _drawn_by_processes(jobs, processes):
+        with (
+            contextlib.suppress(BrokenProcessPool, OSError),
+            contextlib.closing(_drawn_by_processes(jobs, processes)) as drawn,
+        ):
+            for job in drawn:
                 del left[job]
                 yield job
     for job in left:
@@ -216,7 +226,7 @@ def _drawn(jobs: list[_Job], processes: int) -> Iterator[_Job]:
         yield job
 
 
-def _drawn_by_processes(jobs: list[_Job], processes: int) -> Iterator[_Job]:
+def _drawn_by_processes(jobs: list[_Job], processes: int) -> Generator[_Job, None, None]:
     # Spawned rather than forked: a fork of a process with torch's threads may hang.
     pool = ProcessPoolExecutor(
         processes,

@@ -108,7 +108,7 @@ MOTIONS: Mapping[str, Motion] = {
     "orbit": Motion(_orbit, (0.8, 1.2), (10.0, 14.0)),
     "shake": Motion(_shake, (0.3, 0.4), (4.0, 6.0)),
     "spin": Motion(_spin, (0.7, 1.1), (1.0, 1.0)),
-    "split-join": Motion(_split_join, (0.8, 1.2), (11.0, 15.0)),
+    "split-join": Motion(_split_join, (0.8, 1.1), (12.0, 16.0)),
     "zigzag": Motion(_zigzag, (0.5, 0.7), (6.0, 9.0)),
 }
 """Class name → motion, in the order of the class list."""

@@ -202,7 +202,7 @@ def _tracks(
 ) -> list[Track]:
     """The one or two tracks of an actor that drifts and adds `offsets`."""
     length = last - first
-    look = _look(rng, background, (16.0, 22.0))
+    look = _look(rng, background, (17.0, 23.0))
     low, high = ACTOR_BOUNDS_PX
     start = rng.uniform(low, high, size=2)
     velocity = rng.uniform(-3.0, 3.0, size=2) / FPS
@@ -216,7 +216,7 @@ def _tracks(
         ramp = np.minimum(ramp, (length - steps) / 4.0)
     opacity = offsets.opacity * ramp
     direction = rng.uniform(0.0, np.pi)
-    twins = rng.random() < 0.2
+    twins = rng.random() < 0.15
     apart = offsets.apart_px
     if not apart.any() and twins:
         apart = np.full(length, rng.uniform(4.0, 14.0))
@@ -253,7 +253,7 @@ def _distractors(rng: np.random.Generator, frames: int, background: FloatArray) 
 def _distractor(
     rng: np.random.Generator, first: int, length: int, frames: int, background: FloatArray
 ) -> list[Track]:
-    look = _look(rng, background, (11.0, 19.0))
+    look = _look(rng, background, (9.0, 16.0))
     start = rng.uniform(0.0, SIZE_PX, size=2)
     if rng.random() < 0.5:
         heading, speed = rng.uniform(0.0, 2.0 * np.pi), rng.uniform(3.0, 10.0)
@@ -265,7 +265,7 @@ def _distractor(
     steps = np.arange(length)
     opacity = np.minimum(1.0, np.minimum(steps + 1, length - steps) / 5.0)
     angle = np.full(length, rng.uniform(0.0, 2.0 * np.pi))
-    twins = rng.random() < 0.35
+    twins = rng.random() < 0.3
     direction, apart = rng.uniform(0.0, np.pi), rng.uniform(4.0, 14.0)
     shift = apart * np.array([np.cos(direction), np.sin(direction)]) * twins
     scale = np.full(length, TWIN_SCALE if twins else 1.0)
