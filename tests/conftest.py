@@ -11,11 +11,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 import torch
+from tests.bench import Bench, make_data
 
 from attentad.app.model import RecogniserModel, build_recogniser, save_recogniser
 from attentad.app.recipe import RecognitionRecipe, load_recipe
 from attentad.app.train import train
-from tests.bench import Bench, make_data
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ import av
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from tests.bench import Bench
 
 from attentad.cli import main
-from tests.bench import Bench
 
 
 def run(
@@ -46,7 +46,9 @@ def json_annotations(segment: object = (1.0, 2.0), label: str = "run") -> str:
 def audio_only(path: Path) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+        )
         frame.sample_rate = 16000
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)

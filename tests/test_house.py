@@ -10,10 +10,21 @@ import pytest
 import attentad
 
 SOURCE = Path(attentad.__file__).parent
-ROOMS = (
-    "cli app report training data detection recognition attention layers video suppression "
-    "metrics core"
-).split()
+ROOMS = [
+    "cli",
+    "app",
+    "report",
+    "training",
+    "data",
+    "detection",
+    "recognition",
+    "attention",
+    "layers",
+    "video",
+    "suppression",
+    "metrics",
+    "core",
+]
 
 
 def imported_modules(file: Path) -> set[str]:

@@ -101,7 +101,9 @@ def extract(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `attentad recipes`) or file.")],
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's name (see `attentad recipes`) or file.")
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value changes, such as training.epochs=5.")
     ] = None,
@@ -154,9 +156,9 @@ def detect(
     inputs: Annotated[
         list[Path], typer.Argument(help="Video files, feature files, or folders of either.")
     ],
-    out: Annotated[
-        Path, typer.Option(help="Detections: .json, .csv, .boris.csv or .vtt.")
-    ] = Path("detections.json"),
+    out: Annotated[Path, typer.Option(help="Detections: .json, .csv, .boris.csv or .vtt.")] = Path(
+        "detections.json"
+    ),
     report: Annotated[Path | None, typer.Option(help="Also write this HTML page.")] = None,
     annotations: Annotated[
         Path | None, typer.Option(help="Ground truth to show in the page.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.bench import CLASSES, Bench
 
 from attentad.app.detect import detect, write_run
 from attentad.app.evaluate import evaluate_files
@@ -17,7 +18,6 @@ from attentad.app.train import fold_recipe, train
 from attentad.core import AttentadError, read_detections
 from attentad.data.detection_data import video_timeline
 from attentad.training.logs import read_log
-from tests.bench import CLASSES, Bench
 
 
 def test_training_learns_and_leaves_everything_behind(trained: Bench) -> None:

@@ -58,9 +58,7 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
     recogniser = out / "recogniser" / MODEL_NAME
     if not recogniser.exists():
         step("training the recogniser (3D ResNet with STA) on the trimmed clips")
-        recipe = load_recipe(
-            "demo/recogniser", [f"data.root={data}", f"training.seed={seed}"]
-        )
+        recipe = load_recipe("demo/recogniser", [f"data.root={data}", f"training.seed={seed}"])
         assert isinstance(recipe, RecognitionRecipe)
         trained = train(recipe, recogniser.parent, resume=True)
         if trained is not None and trained.score is not None:

@@ -132,9 +132,7 @@ def build_detector(recipe: DetectionRecipe, feature_dim: int) -> nn.Module:
     check_arguments(
         detector.network, choice.network, ("feature_dim", "length", "attention"), "detector.network"
     )
-    check_arguments(
-        detector.targets, choice.targets, ("segments", "timeline"), "detector.targets"
-    )
+    check_arguments(detector.targets, choice.targets, ("segments", "timeline"), "detector.targets")
     check_arguments(
         detector.loss, choice.loss, ("outputs", "targets", "valid", "generator"), "detector.loss"
     )

@@ -195,7 +195,9 @@ _ADAPTER: TypeAdapter[DetectionRecipe | RecognitionRecipe] = TypeAdapter(Recipe)
 def recipe_names() -> list[str]:
     """Names of the recipes that come with the package, such as `salads50/bmn_csa`."""
     root = Path(str(resources.files("attentad.recipes")))
-    return sorted(file.relative_to(root).with_suffix("").as_posix() for file in root.rglob("*.yaml"))
+    return sorted(
+        file.relative_to(root).with_suffix("").as_posix() for file in root.rglob("*.yaml")
+    )
 
 
 def load_recipe(

@@ -111,20 +111,20 @@ class DetectionData(Dataset[Item]):
         self._cached_bytes = 0
         self.index: list[tuple[str, int]] = []
         for video, annotation in annotations.videos.items():
-            views = self._views(video)
-            for i, (_, _, timeline) in enumerate(views):
+            made = self._views(video)
+            for i, (_, _, timeline) in enumerate(made):
                 if min_coverage is None or window_is_useful(
                     annotation.segments, timeline.start_sec, timeline.end_sec, min_coverage
                 ):
                     self.index.append((video, i))
-            width = views[0][0].shape[1]
+            width = made[0][0].shape[1]
             self.feature_dim = self.feature_dim or width
             if width != self.feature_dim:
                 raise AttentadError(
                     f"{store.source}: video {video} has features of width {width}, the others "
                     f"{self.feature_dim}; extract all with one encoder."
                 )
-            self._keep(video, self._items(video, views))
+            self._keep(video, self._items(video, made))
         if not self.index:
             raise AttentadError(
                 f"none of the {len(annotations.videos)} training videos has an instance that fits "
