@@ -102,7 +102,7 @@ def extract(
 @app.command()
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe's name (see `attentad recipes`) or file.")
+        str, typer.Argument(help="Name (see `attentad recipes`) or file.")
     ],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value changes, such as training.epochs=5.")

@@ -7,7 +7,6 @@ import pytest
 from attentad.app.model import build_detector, build_recogniser
 from attentad.app.recipe import (
     DetectionRecipe,
-    RecognitionRecipe,
     load_recipe,
     parse_recipe,
     recipe_names,
@@ -65,9 +64,7 @@ def test_a_dumped_recipe_reads_back() -> None:
 )
 def test_mistakes_name_the_key(override: str, words: str) -> None:
     with pytest.raises(AttentadError) as error:
-        recipe = load_recipe("salads50/bmn", [override])
-        assert isinstance(recipe, DetectionRecipe)
-        build_detector(recipe, 18)
+        build_detector(load_recipe("salads50/bmn", [override]), 18)
     message = str(error.value)
     assert words in message
     assert "\n" not in message
@@ -84,9 +81,7 @@ def test_mistakes_name_the_key(override: str, words: str) -> None:
 )
 def test_mistakes_in_a_recogniser_name_the_key(override: str, words: str) -> None:
     with pytest.raises(AttentadError, match=words):
-        recipe = load_recipe("demo/recogniser", [override])
-        assert isinstance(recipe, RecognitionRecipe)
-        build_recogniser(recipe, ("a", "b"))
+        build_recogniser(load_recipe("demo/recogniser", [override]), ("a", "b"))
 
 
 @pytest.mark.parametrize(

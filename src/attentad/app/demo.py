@@ -20,6 +20,7 @@ from attentad.metrics import DetectionResult
 from attentad.training.logs import read_log
 
 VIDEOS = 60  # a third of them for testing
+CLIPS_PER_CLASS = 150
 SUBSET = "test"
 
 
@@ -53,7 +54,7 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
     data = out / "toy"
     step(f"drawing {VIDEOS} toy videos and trimmed clips in {data}")
     with progress_bar("toy videos") as progress:
-        make_toy(data, videos=VIDEOS, seed=seed, progress=progress)
+        make_toy(data, videos=VIDEOS, clips_per_class=CLIPS_PER_CLASS, seed=seed, progress=progress)
 
     recogniser = out / "recogniser" / MODEL_NAME
     if not recogniser.exists():
