@@ -43,7 +43,7 @@ CLIP_CLASSES = (*CLASSES, BACKGROUND)
 
 _VIDEO, _CLIP = 0, 1
 # Raise it whenever the pixels of a given seed change: files of an older drawing are redone.
-_DRAWING = 1
+_DRAWING = 2
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def make_toy(
             `training`.
         clips_per_class: trimmed clips of each of the eight classes and of `background`; may be 0.
         clip_test_fraction: share of each class's clips in subset `test`.
-        processes: files drawn at a time.
+        processes: files drawn at a time. More than 1 starts Python anew: a script that calls this
+            needs the usual `if __name__ == "__main__":`, or is run again in each process.
         progress: called with (files done, files in all).
 
     Raises:

@@ -90,8 +90,9 @@ def plan_video(rng: np.random.Generator) -> ScenePlan:
     order = np.concatenate([rng.permutation(len(CLASSES)), rng.permutation(len(CLASSES))])
     labels = tuple(CLASSES[i] for i in order[: len(segments)])
     tracks = _distractors(rng, frames, background)
-    for (start, end), label in zip(segments.tolist(), labels, strict=True):
-        tracks += _actor(rng, label, start, end, frames, background)
+    edges = [0, *segments.ravel().tolist(), frames]
+    for i, label in enumerate(labels):
+        tracks += _actor(rng, label, edges[2 * i : 2 * i + 4], background)
     return _scene(rng, frames, background, tracks, segments, labels)
 
 
@@ -149,23 +150,23 @@ def _schedule(rng: np.random.Generator, frames: int) -> NDArray[np.int64]:
 
 
 def _actor(
-    rng: np.random.Generator,
-    label: str,
-    start: int,
-    end: int,
-    frames: int,
-    background: FloatArray,
+    rng: np.random.Generator, label: str, edges: list[int], background: FloatArray
 ) -> list[Track]:
-    """An actor that mostly drifts into its action and out of it, so that onset is motion only."""
+    """An actor that mostly drifts into its action and out of it, so that onset is motion only.
+
+    Args:
+        edges: frames at which the action before ends, this one starts and ends, and the next one
+            starts: an actor is never in another's way.
+    """
+    free, start, end, taken = edges
     early, late = rng.uniform(0.6, 3.0, size=2) * (rng.random(2) < 0.75)
-    first = max(0, start - round(early * FPS))
-    last = min(frames, end + round(late * FPS))
-    acting = _motion(rng, label, np.arange(end - start) / FPS)
-    ramp = np.minimum(
-        1.0, np.minimum(np.arange(end - start) + 1, end - start - np.arange(end - start)) / 2.0
-    )
+    first = max(free, start - round(early * FPS))
+    last = min(taken, end + round(late * FPS))
+    steps = np.arange(end - start)
+    acting = _motion(rng, label, steps / FPS)
+    ramp = np.minimum(1.0, np.minimum(steps + 1, len(steps) - steps) / 2.0)
     spread = _pad(acting, ramp, start - first, last - end)
-    return _tracks(rng, spread, first, last, background, fade=(first > 0, last < frames))
+    return _tracks(rng, spread, first, last, background, fade=(True, True))
 
 
 def _pad(acting: Offsets, ramp: FloatArray, before: int, after: int) -> Offsets:
