@@ -18,7 +18,7 @@ from attentad.core import AttentadError
 from attentad.layers.boundary_matching import valid_cells
 
 Layout = Literal["dur_start", "start_end"]
-BAND_ROWS = 10
+BAND_ROWS = 20
 
 
 def cell_positions(
