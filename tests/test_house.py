@@ -1,6 +1,7 @@
 """The rules of the house that a machine can check: who may import whom, and what stays unloaded."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,23 @@ from attentad.cli import app
 assert "detect" in CliRunner().invoke(app, ["--help"]).output
 """
     assert not {"torch", "av", "pydantic", "lightning_fabric"} & loaded_modules(code)
+
+
+def test_eval_never_loads_torch(tmp_path: Path) -> None:
+    truth = {"v": {"annotations": [{"label": "a", "segment": [0, 1]}]}}
+    (tmp_path / "gt.json").write_text(json.dumps({"database": truth}))
+    found = {"v": [{"label": "a", "segment": [0, 1], "score": 1}]}
+    (tmp_path / "d.json").write_text(json.dumps({"results": found}))
+    code = f"""
+from typer.testing import CliRunner
+from attentad.cli import app
+arguments = ["eval", "{tmp_path}/d.json", "{tmp_path}/gt.json", "--json", "{tmp_path}/out.json"]
+assert CliRunner().invoke(app, arguments).exit_code == 0
+"""
+    assert "torch" not in loaded_modules(code)
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert result["average_mAP"] == 1
+    assert list(result["mAP"]) == ["0.3", "0.4", "0.5", "0.6", "0.7"]
 
 
 def test_loading_a_model_file_needs_no_lightning() -> None:

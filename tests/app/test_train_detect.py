@@ -51,7 +51,7 @@ def test_detect_on_features_equals_the_test_run(trained: Bench, tmp_path: Path) 
         np.testing.assert_allclose(items.scores, found.detections.videos[video].scores)
     result = found.results["v00"]
     names = [curve.name for curve in result.curves]
-    assert names == ["start", "end", "encoder gate over time", "best class score"]
+    assert names == ["start", "end", "encoder gate over time", *CLASSES]
     for curve in result.curves:
         assert 0 <= curve.time_sec[0] < curve.time_sec[-1] <= 40
         assert ((curve.value >= 0) & (curve.value <= 1)).all()

@@ -19,7 +19,8 @@ from attentad.suppression import (
     suppress,
 )
 
-BATCH = 16
+BATCH = 16  # views at a time through the network
+CLASS_CURVES = 10
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,7 @@ def detect_features(
     options = model.recipe.suppression
     kept = suppress(labelled, duration_sec=timeline.duration_sec, **options.model_dump())
     curves = _join_curves([view_timeline for _, _, view_timeline in views], probabilities)
-    if model.scores is not None:
-        best = model.scores.read(features).max(axis=1)
-        curves.append(Curve("best class score", timeline.centres_sec(), best))
-    return VideoResult(kept, curves)
+    return VideoResult(kept, curves + _class_curves(model, features, timeline, kept))
 
 
 @torch.inference_mode()
@@ -117,6 +115,21 @@ def _join_curves(
             last = max(last, centres[-1])
         curves.append(Curve(name, np.concatenate(times), np.concatenate(values)))
     return curves
+
+
+def _class_curves(
+    model: DetectorModel,
+    features: NDArray[np.float32],
+    timeline: Timeline,
+    detections: VideoDetections,
+) -> list[Curve]:
+    """Snippet scores of the classes that the best detections name, as many as a page can show."""
+    if model.scores is None:
+        return []
+    scores = model.scores.read(features)
+    named = list(dict.fromkeys(detections.labels.tolist()))[:CLASS_CURVES]
+    times = timeline.centres_sec()
+    return [Curve(model.classes[k], times, scores[:, k], "class scores") for k in sorted(named)]
 
 
 def _label(
