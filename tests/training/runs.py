@@ -89,6 +89,7 @@ def settings(**changes: Any) -> TrainingSettings:
         "clip_norm": 1.0,
         "ema_decay": 0.9,
         "select_by": "score",
+        "accelerator": "cpu",
     }
     return TrainingSettings(**values | changes)
 

@@ -68,7 +68,9 @@ def test_loss_means_count_items(tmp_path):
     def loss(net, batch):
         return {"mean": batch.mean(), "total": net(batch[:, None]).mean() * 0}
 
-    result = fit(net, loss, data, TrainingSettings(epochs=1, batch_size=2), tmp_path)
+    result = fit(
+        net, loss, data, TrainingSettings(accelerator="cpu", epochs=1, batch_size=2), tmp_path
+    )
     assert result.rows[0]["mean"] == pytest.approx(2.0)
 
 
@@ -202,14 +204,14 @@ class Failing:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_bad_item_is_one_sentence(tmp_path, workers):
-    chosen = TrainingSettings(epochs=1, batch_size=4, workers=workers)
+    chosen = TrainingSettings(accelerator="cpu", epochs=1, batch_size=4, workers=workers)
     with pytest.raises(AttentadError) as caught:
         fit(nn.Linear(1, 1), lambda n, b: {"total": n(b).mean()}, Failing(), chosen, tmp_path)
     assert str(caught.value) == "features/v5.npy holds NaN; extract it again."
 
 
 def test_a_worker_that_dies_is_one_sentence(tmp_path):
-    chosen = TrainingSettings(epochs=1, batch_size=4, workers=1)
+    chosen = TrainingSettings(accelerator="cpu", epochs=1, batch_size=4, workers=1)
     with pytest.raises(
         AttentadError, match=r"a data worker died \(.*\); there may be too little memory"
     ) as caught:
@@ -325,7 +327,14 @@ def test_batches_may_hold_anything(runs, tmp_path):
         assert batch["clock"].fps == 25
         return {"total": net(batch["x"]).square().mean()}
 
-    fit(nn.Linear(2, 1), loss, runs.Line(), TrainingSettings(epochs=1), tmp_path, collate=collate)
+    fit(
+        nn.Linear(2, 1),
+        loss,
+        runs.Line(),
+        TrainingSettings(accelerator="cpu", epochs=1),
+        tmp_path,
+        collate=collate,
+    )
 
 
 def test_the_bar_shows_when_asked(runs, tmp_path, capsys):

@@ -31,6 +31,8 @@ def torchs(make, every=1):
 
 def test_constant_is_one():
     assert set(factors()) == {1.0}
+    # What the plateau schedule would do is followed throughout, but concerns it alone.
+    assert lr_factor(ScheduleSettings(), 0, STEPS, EPOCHS, plateau_factor=0.1) == 1.0
 
 
 def test_step_is_torchs():

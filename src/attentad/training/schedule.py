@@ -44,7 +44,7 @@ def lr_factor(
         if step <= top:
             return _half_cosine(settings.first_factor, 1.0, step / top if top > 0 else 1.0)
         return _half_cosine(1.0, settings.last_factor, (step - top) / (last - top))
-    return rise * plateau_factor
+    return rise * plateau_factor if settings.name == "plateau" else rise
 
 
 def _half_cosine(start: float, end: float, part: float) -> float:
