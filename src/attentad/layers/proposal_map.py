@@ -135,6 +135,7 @@ class ProposalMapConvs(nn.Module):
     """
 
     positions: Tensor
+    inside: Tensor
 
     def __init__(
         self, dim: int, count: int, length: int, max_duration: int, layout: Layout
@@ -142,25 +143,32 @@ class ProposalMapConvs(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(dim, dim, 3, padding=1) for _ in range(count))
         self.shape, positions = cell_positions(length, max_duration, layout)
-        self.register_buffer("positions", torch.from_numpy(positions), persistent=False)
-        valid = np.zeros(self.shape, dtype=bool)
+        height, width = self.shape
+        valid = np.zeros((height, width), dtype=bool)
         valid.flat[positions] = True
         # A convolution is needed where the later ones look from the valid cells.
         self.bands = [bands(dilated(valid, count - 1 - i), BAND_ROWS) for i in range(count)]
+        # The map is kept in a frame of zeros, one cell wide.
+        row, column = np.divmod(positions, width)
+        framed = torch.from_numpy((row + 1) * (width + 2) + column + 1)
+        inside = torch.from_numpy(np.pad(np.ones((height, width)), 1).reshape(-1, 1)).float()
+        self.register_buffer("positions", framed, persistent=False)
+        self.register_buffer("inside", inside, persistent=False)
 
     def forward(self, cells: Tensor, background: Tensor) -> Tensor:
         """`background` (C,) is what the published network has in every invalid cell."""
         batch, _, dim = cells.shape
         height, width = self.shape
-        filled = background.expand(batch, height * width, dim).index_copy(1, self.positions, cells)
+        empty = (background * self.inside.to(background.dtype)).expand(batch, -1, dim)
+        filled = empty.index_copy(1, self.positions, cells)
         # Channels last in memory, which is how the cells come.
-        image = filled.view(batch, height, width, dim).permute(0, 3, 1, 2)
-        if image.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-            framed = nn.functional.pad(image, (1, 1, 1, 1))
+        framed = filled.view(batch, height + 2, width + 2, dim).permute(0, 3, 1, 2)
+        if framed.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
             for conv, where in zip(self.convs, self.bands, strict=True):
                 framed = _BandedConv.apply(framed, conv.weight, conv.bias, where)
-            image = framed[:, :, 1:-1, 1:-1]
         else:
+            image = framed[:, :, 1:-1, 1:-1]
             for conv in self.convs:
                 image = conv(image).relu_()
-        return image.permute(0, 2, 3, 1).reshape(batch, height * width, dim)[:, self.positions]
+            framed = nn.functional.pad(image, (1, 1, 1, 1))
+        return framed.permute(0, 2, 3, 1).reshape(batch, -1, dim)[:, self.positions]
