@@ -122,6 +122,20 @@ def test_background_clips_hold_nothing_but_drifting() -> None:
             assert np.abs(np.diff(track.y_px)).max() < 2.5
 
 
+def test_background_clips_show_what_gaps_show() -> None:
+    """Actors that are there all the time, come, go, or are not there; cf. the larger looks."""
+    empty = stays = moves = 0
+    for i in range(60):
+        plan = scene(3, i, BACKGROUND)
+        actors = [track for track in plan.tracks if track.look.size_px >= 17]
+        empty += not actors
+        lengths = {len(track.opacity) for track in actors}
+        stays += lengths == {plan.frames}
+        moves += bool(lengths) and lengths != {plan.frames}
+    assert min(empty, moves) > 12
+    assert stays >= 1
+
+
 def test_an_onset_is_mostly_a_change_of_motion_only() -> None:
     acting, early = 0, 0
     for i in range(30):

@@ -43,7 +43,7 @@ CLIP_CLASSES = (*CLASSES, BACKGROUND)
 
 _VIDEO, _CLIP = 0, 1
 # Raise it whenever the pixels of a given seed change: files of an older drawing are redone.
-_DRAWING = 2
+_DRAWING = 3
 
 
 @dataclass(frozen=True)

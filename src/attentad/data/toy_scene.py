@@ -103,7 +103,7 @@ def plan_clip(rng: np.random.Generator, label: str) -> ScenePlan:
     # The distractors of a longer scene, cut to the clip, so that it may begin in their middle.
     tracks = _distractors(rng, frames, background)
     if label == BACKGROUND:
-        tracks += _tracks(rng, still(frames), 0, frames, background, fade=(False, False))
+        tracks += _bystander(rng, frames, background)
         return _scene(rng, frames, background, tracks, np.zeros((0, 2), dtype=np.int64), ())
     offsets = _motion(rng, label, np.arange(frames) / FPS + rng.uniform(0.0, 3.0))
     tracks += _tracks(rng, offsets, 0, frames, background, fade=(False, False))
@@ -167,6 +167,22 @@ def _actor(
     ramp = np.minimum(1.0, np.minimum(steps + 1, len(steps) - steps) / 2.0)
     spread = _pad(acting, ramp, start - first, last - end)
     return _tracks(rng, spread, first, last, background, fade=(True, True))
+
+
+def _bystander(rng: np.random.Generator, frames: int, background: FloatArray) -> list[Track]:
+    """An actor that only drifts: it stays, comes or goes, as around actions; 4 times in 10, none.
+
+    Background clips must show what a video's gaps show: a recogniser that always sees an actor
+    takes an empty scene, or an actor that fades in, for an action.
+    """
+    if rng.random() < 0.4:
+        return []
+    stay = round(rng.uniform(0.6, 5.0) * FPS)
+    first = int(rng.integers(2 - stay, frames - 1))
+    last = first + stay
+    begin, end = max(0, first), min(frames, last)
+    drifting = still(end - begin)
+    return _tracks(rng, drifting, begin, end, background, fade=(first > 0, last < frames))
 
 
 def _pad(acting: Offsets, ramp: FloatArray, before: int, after: int) -> Offsets:
