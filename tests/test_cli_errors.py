@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from safetensors.numpy import save_file
 from tests.bench import Bench
 
 from attentad.cli import main
+from attentad.data.toy import make_toy
 
 
 def run(
@@ -257,3 +261,25 @@ def test_a_full_disk_leaves_nothing_behind(trained: Bench, tmp_path: Path) -> No
     assert "could not be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    """An interrupted `toy` says how to go on, and going on completes it."""
+    command = [sys.executable, "-m", "attentad", "toy", str(tmp_path / "toy"), "--videos", "6"]
+    command += ["--clips", "2"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not list((tmp_path / "toy").glob("videos/toy_*.mp4")) and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert error.startswith("interrupted; ")
+    assert "Traceback" not in error
+    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "toy").rglob("toy_*.mp4")}
+    assert finished
+    assert not list((tmp_path / "toy").rglob(".*"))
+    make_toy(tmp_path / "toy", videos=6, clips_per_class=2, seed=0)
+    assert len(list((tmp_path / "toy" / "videos").glob("*.mp4"))) == 6
+    assert all(path.stat().st_mtime_ns == then for path, then in finished.items())

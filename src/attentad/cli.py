@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import attentad
 from attentad.core.errors import AttentadError
@@ -14,7 +15,27 @@ from attentad.core.errors import AttentadError
 if TYPE_CHECKING:
     from attentad.metrics import DetectionResult
 
+
+class _Commands(TyperGroup):
+    """The commands, with a user's mistake or Ctrl-C told in a sentence instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AttentadError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except KeyboardInterrupt:
+            print(
+                "interrupted; finished steps are kept, and the same command goes on from there "
+                "(`train` needs --resume).",
+                file=sys.stderr,
+            )
+            raise SystemExit(130) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Find when actions happen in long videos.",
     no_args_is_help=True,
     add_completion=False,
@@ -23,22 +44,6 @@ app = typer.Typer(
 )
 
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.", min=0)]
-
-
-def main() -> None:
-    """Run the command line; a user's mistake gives one sentence and exit code 2."""
-    try:
-        app()
-    except AttentadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print(
-            "interrupted; what was finished is kept, and the same command goes on from there "
-            "(`train` needs --resume).",
-            file=sys.stderr,
-        )
-        raise SystemExit(130) from None
 
 
 def _version(wanted: bool) -> None:
@@ -72,6 +77,7 @@ def demo(
 def toy(
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
     videos: Annotated[int, typer.Option(help="Number of untrimmed videos.")] = 60,
+    clips: Annotated[int, typer.Option(help="Number of trimmed clips per class.")] = 80,
     seed: Seed = 0,
 ) -> None:
     """Generate untrimmed toy videos with annotations, and trimmed clips for a recogniser."""
@@ -79,7 +85,7 @@ def toy(
     from attentad.data.toy import make_toy
 
     with progress_bar("toy videos") as progress:
-        make_toy(out, videos=videos, seed=seed, progress=progress)
+        make_toy(out, videos=videos, clips_per_class=clips, seed=seed, progress=progress)
     _say(f"{out}: {videos} videos, annotations.json, clips.csv")
 
 
@@ -101,9 +107,7 @@ def extract(
 
 @app.command()
 def train(
-    recipe: Annotated[
-        str, typer.Argument(help="Name (see `attentad recipes`) or file.")
-    ],
+    recipe: Annotated[str, typer.Argument(help="Name (see `attentad recipes`) or file.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value changes, such as training.epochs=5.")
     ] = None,
@@ -251,6 +255,11 @@ def _print_map(result: DetectionResult) -> None:
     from attentad.app.evaluate import print_result
 
     print_result(result)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake gives one sentence and exit code 2."""
+    app()
 
 
 if __name__ == "__main__":

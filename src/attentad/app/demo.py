@@ -12,12 +12,12 @@ from attentad.app.evaluate import evaluate_files, parse_tiou
 from attentad.app.extract import extract
 from attentad.app.progress import progress_bar
 from attentad.app.recipe import DetectionRecipe, RecognitionRecipe, load_recipe
+from attentad.app.report import loss_curves
 from attentad.app.train import MODEL_NAME, train
 from attentad.core import AttentadError, read_annotations
 from attentad.core.files import read_json, write_json
 from attentad.data.toy import make_toy
 from attentad.metrics import DetectionResult
-from attentad.training.logs import read_log
 
 VIDEOS = 60  # a third of them for testing
 CLIPS_PER_CLASS = 150
@@ -104,7 +104,7 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
         page,
         annotations=test,
         evaluation=evaluation.to_dict(),
-        losses=read_log(detector.parent / "log.jsonl"),
+        losses=loss_curves(detector.parent / "log.jsonl"),
         title="attentad demo: toy videos",
     )
     step("done")
