@@ -163,6 +163,18 @@ def test_no_mask_is_the_full_mask():
         torch.testing.assert_close(one, two)
 
 
+def test_mixed_precision_trains():
+    network = attended("encoder", "csa")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = network(torch.randn(2, 4, 10), torch.arange(10) < torch.tensor([[10], [6]]))
+    made = targets(np.array([[2.0, 6.0]]), Timeline(10, 1.0, 1.0, 1.0, 10.0))
+    loss(output, {k: torch.from_numpy(np.stack([v, v])) for k, v in made.items()})[
+        "total"
+    ].backward()
+    assert all(part.dtype == torch.float32 for part in output)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
 def test_attention_reads_r_at_every_site():
     class Probe(nn.Module):
         def forward(self, feature, context, valid=None):

@@ -181,7 +181,7 @@ class BMN(nn.Module):
             [self.boundary_head] if self.variant == "paper" else [self.start_head, self.end_head]
         )
         scores = [head[1](_masked(torch.relu(head[0](feature)), valid)) for head in heads]
-        start, end = torch.sigmoid(torch.cat(scores, dim=1)).unbind(1)
+        start, end = self._probability(torch.cat(scores, dim=1)).unbind(1)
         return start, end
 
     def _proposals(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -190,7 +190,7 @@ class BMN(nn.Module):
         # Where a proposal leaves the grid the published map samples zeros, so that its cells hold
         # a constant; the 3×3 convolutions see it beside the valid ones.
         outside = torch.relu(self.map_in(torch.relu(self.matching.bias)))
-        # On a processor one item at a time: its activations stay in the cache.
+        # On the CPU one item at a time: its activations then stay in the cache.
         projected = self.matching.project(feature)
         chunk = 1 if feature.device.type == "cpu" else len(feature)
         scores = torch.cat([self._scores(part, outside) for part in projected.split(chunk)])
@@ -201,7 +201,11 @@ class BMN(nn.Module):
 
     def _scores(self, projected: Tensor, outside: Tensor) -> Tensor:
         cells = self.map_in(self.matching.sample(projected).relu_()).relu_()
-        return torch.sigmoid(self.map_out(self.map_convs(cells, outside)))
+        return self._probability(self.map_out(self.map_convs(cells, outside)))
+
+    def _probability(self, logits: Tensor) -> Tensor:
+        # In the weights' precision, also under mixed precision: half a float saturates early.
+        return torch.sigmoid(logits.to(self.map_out.weight.dtype))
 
 
 def _one_of(name: str, value: str, allowed: Any) -> None:
