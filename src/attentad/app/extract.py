@@ -13,9 +13,7 @@ from attentad.app.model import RecogniserModel, file_sha256, load_recogniser
 from attentad.core import AttentadError, Timeline
 from attentad.data.features import Sidecar, read_sidecar, write_features
 from attentad.recognition.snippets import snippet_features
-from attentad.video import frames, probe
-
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
+from attentad.video import VIDEO_SUFFIXES, frames, probe
 
 
 def video_features(
