@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import attentad
-from attentad.app.extract import VIDEO_SUFFIXES, video_features
+from attentad.app.extract import find_videos, video_features
 from attentad.app.inference import VideoResult, detect_features
 from attentad.app.model import DetectorModel, file_sha256, load_detector
 from attentad.core import Annotations, AttentadError, Detections, Timeline, write_detections
@@ -165,16 +165,11 @@ def _video_entries(model: DetectorModel, path: Path) -> list[_Input]:
             f"{path} is not a feature file and the model has no encoder for video; give feature "
             "files, or train with data.encoder=RECOGNISER."
         )
-    files = [path]
-    if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
-        if not files:
-            raise AttentadError(f"{path} holds neither video nor feature files.")
 
     def reader(file: Path) -> Callable[[], tuple[NDArray[np.float32], Timeline]]:
         return lambda: video_features(encoder, file)
 
-    return [_Input(file.stem, file, reader(file)) for file in files]
+    return [_Input(file.stem, file, reader(file)) for file in find_videos([path])]
 
 
 def _class_scores(model: DetectorModel) -> dict[str, NDArray[np.float32]]:

@@ -17,13 +17,8 @@ from attentad.core import (
 from attentad.metrics import detection_map
 from attentad.report import Report, VideoPage, write_page
 from attentad.training.logs import read_log
-from attentad.video import probe
+from attentad.video import VIDEO_SUFFIXES, probe
 
-# Those that browsers play come first: of two files with one name the page takes that one.
-VIDEO_SUFFIXES = (
-    *(".mp4", ".m4v", ".webm", ".mov"),
-    *(".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp"),
-)
 TIOU = (0.3, 0.4, 0.5, 0.6, 0.7)
 NO_LOSS = frozenset({"epoch", "lr", "seconds"})
 

@@ -25,10 +25,9 @@ from attentad.recognition.augment import (
     random_start,
     resized,
 )
-from attentad.video import frame_count, frames, probe
+from attentad.video import VIDEO_SUFFIXES, frame_count, frames, probe
 
 CSV_COLUMNS = ("path", "label")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 
 
 @dataclass(frozen=True)
