@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,23 @@ def test_a_windows_model_sees_the_whole_video(bench: Bench) -> None:
     assert result.detections.segments.max() > 30
     start = result.curves[0]
     np.testing.assert_allclose(start.time_sec, timeline.centres_sec())
+
+
+def test_windows_suppressed_twice_decay_further(bench: Bench) -> None:
+    model = load_detector(bench.model)
+    features = np.load(bench.features)["v00"]
+    timeline = video_timeline("v00", len(features), None, model.clock, 40.0)
+
+    def scores(**changes: object) -> np.ndarray:
+        suppression = model.recipe.suppression.model_copy(update=changes)
+        recipe = model.recipe.model_copy(update={"suppression": suppression})
+        changed = replace(model, recipe=recipe)
+        return detect_features(changed, features, timeline, video="v00").detections.scores
+
+    once, twice = scores(), scores(how="per_window")
+    assert once[0] == twice[0]
+    assert twice.sum() < once.sum()
+    assert len(scores(max_length_sec=1.0)) < len(once)
 
 
 def test_validation_chooses_the_best_epoch(bench: Bench) -> None:

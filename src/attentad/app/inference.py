@@ -16,7 +16,6 @@ from attentad.suppression import (
     label_by_snippets,
     label_by_video,
     merge_windows,
-    suppress,
 )
 
 BATCH = 16  # views at a time through the network
@@ -64,10 +63,11 @@ def detect_features(
         decoded_batch, curves_batch = _run(model, batch)
         decoded += decoded_batch
         probabilities += curves_batch
-    proposals = merge_windows(decoded)
-    labelled = _label(model, proposals, features, timeline, video, class_scores)
-    options = model.recipe.suppression
-    kept = suppress(labelled, duration_sec=timeline.duration_sec, **options.model_dump())
+    labelled = [
+        _label(model, proposals, features, timeline, video, class_scores) for proposals in decoded
+    ]
+    options = model.recipe.suppression.model_dump()
+    kept = merge_windows(labelled, duration_sec=timeline.duration_sec, **options)
     curves = _join_curves([view_timeline for _, _, view_timeline in views], probabilities)
     return VideoResult(kept, curves + _class_curves(model, features, timeline, kept))
 

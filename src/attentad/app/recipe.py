@@ -116,8 +116,14 @@ class Labels(Section):
 
 
 class Suppression(Section):
-    """Suppression of duplicates after labelling, see `suppression.suppress` (spec csa §6)."""
+    """Suppression of duplicates after labelling, see `suppression.merge_windows` (spec csa §6)."""
 
+    how: Literal["global", "per_window"] = Field(
+        "global", description="per_window: each window first, then their union, as G-TAD does"
+    )
+    max_length_sec: float | None = Field(
+        None, gt=0, description="leave out longer segments first, as G-TAD does"
+    )
     method: Literal["gauss", "adaptive", "hard", "none"] = "gauss"
     per_class: bool = Field(True, description="suppress within a class, or among all classes")
     tiou_threshold: float = Field(0.5, ge=0, le=1, description="hard")
