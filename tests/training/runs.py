@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import signal
@@ -173,6 +174,8 @@ def line(out: Path, batch_loss: Any = line_loss, **changes: Any) -> FitResult:
 def ddp(folder: Path) -> None:
     """Run as a script by each of two processes, which Fabric's own launcher starts."""
     seen: list[Tensor] = []
+    # Runs after what `fit` registers, the last thing before Python shuts down.
+    atexit.register(lambda: (folder / f"threads{result.rank}.txt").write_text(threads()))
 
     def watched(net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         seen.append(batch["x"][:, 0])
@@ -191,6 +194,11 @@ def ddp(folder: Path) -> None:
         fit(nn.Linear(2, 1), line_loss, bad, chosen, folder / "bad")
     except AttentadError as error:
         (folder / f"error{result.rank}.txt").write_text(str(error))
+
+
+def threads() -> str:
+    """The names of this process's threads."""
+    return " ".join(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
 
 
 class Bad(Line):

@@ -56,6 +56,14 @@ def test_an_error_in_one_process_ends_both_with_its_message(ddp):
     assert [(ddp / f"error{i}.txt").read_text() for i in range(2)] == ["this item is bad."] * 2
 
 
+def test_no_thread_outlives_python(ddp):
+    """One of gloo's that lets go of a tensor while Python shuts down aborts the process."""
+    for i in range(2):
+        names = (ddp / f"threads{i}.txt").read_text()
+        assert "python" in names
+        assert "gloo" not in names
+
+
 def test_functions_launched_forked_spawned_killed_and_resumed(ddp, tmp_path):
     run("spawned", tmp_path)
     weights = load_weights(ddp / "last.ckpt")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any, Literal
 
 import torch
@@ -157,12 +158,13 @@ def _outcome(
 ) -> dict[str, Any] | AttentadError:
     """The result's fields or the error, as values that also come back from a spawned process."""
     if fabric.world_size > 1:
-        # torch aborts a process that ends with its group open; registering twice does no harm.
-        atexit.register(leave_group)
+        atexit.register(leave_group)  # registering it again does no harm
     try:
         with _determinism(arguments["settings"].deterministic):
             return vars(_train(fabric, network, **arguments))
     except AttentadError as error:
+        # The frames would keep data workers and the connection to other processes alive.
+        clear_frames(error.__traceback__)
         return error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -64,9 +65,15 @@ def on_first(action: Callable[[], T]) -> T:
 
 
 def leave_group() -> None:
-    """End the connection to the other processes, if there is one."""
+    """End the connection to the other processes, if there is one, and its threads.
+
+    Without this, a thread of gloo that lets go of its last tensor while Python shuts down aborts
+    the process. The threads end with the last reference to the group; wrapped networks hold some
+    in cycles.
+    """
     if _several():
         distributed.destroy_process_group()
+        gc.collect()
 
 
 def _several() -> bool:
