@@ -66,6 +66,9 @@ def test_killed_in_mid_epoch_and_resumed(kills, every, workers):
     assert same(load_checkpoint(whole / "best.ckpt")["network"],
                 load_checkpoint(resumed / "best.ckpt")["network"])  # fmt: skip
     assert log(whole) == log(resumed)
+    lines = [(folder / "log.csv").read_text().splitlines() for folder in (whole, resumed)]
+    without_seconds = [[line.rpartition(",")[0] for line in text] for text in lines]
+    assert without_seconds[0] == without_seconds[1]
     assert log(resumed)["epoch"] == [1, 2, 3, 4]
     assert not [path.name for path in resumed.iterdir() if path.name.startswith(".")]
 

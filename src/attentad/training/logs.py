@@ -90,5 +90,11 @@ def _csv_rows(path: Path) -> list[Row]:
 
 def _row(values: Mapping[str, Any]) -> Row:
     return {
-        str(key): math.nan if value in (None, "") else float(value) for key, value in values.items()
+        str(key): math.nan if value in (None, "") else _number(value)
+        for key, value in values.items()
     }
+
+
+def _number(value: Any) -> float:
+    """A number as it was written: the epoch stays an integer."""
+    return value if isinstance(value, int) else float(value)
