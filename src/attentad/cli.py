@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,9 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except AttentadError as error:
-            print(f"error: {error}", file=sys.stderr)
+            # Training on several devices runs this command once for each; one of them speaks.
+            if os.environ.get("LOCAL_RANK", "0") == "0":
+                print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None
         except KeyboardInterrupt:
             print(

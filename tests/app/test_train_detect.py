@@ -149,3 +149,16 @@ def test_one_feature_step_and_no_instances(bench: Bench) -> None:
     found = detect(bench.model, [bench.folder / "short.npy"])
     segments = found.detections.videos["short"].segments
     assert ((segments >= 0) & (segments <= 0.5)).all()
+
+
+def test_a_run_resumes_with_more_epochs_but_not_with_another_network(bench: Bench) -> None:
+    out, constant = bench.folder / "more", ["training.schedule={name: constant}"]
+    train(load_recipe(bench.recipe, [*constant, "training.epochs=1"]), out)
+    changed = load_recipe(bench.recipe, [*constant, "detector.network.map_dim=8"])
+    with pytest.raises(AttentadError, match="recipe"):
+        train(changed, out, resume=True)
+    train(load_recipe(bench.recipe, [*constant, "training.epochs=2"]), out, resume=True)
+    straight = bench.folder / "straight"
+    train(load_recipe(bench.recipe, [*constant, "training.epochs=2"]), straight)
+    name = "model.safetensors"
+    assert (out / name).read_bytes() == (straight / name).read_bytes()

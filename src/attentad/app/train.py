@@ -328,6 +328,11 @@ def _matching_encoder(recipe: DetectionRecipe, store: FeatureStore) -> Recognise
 
 
 def _fingerprint(recipe: DetectionRecipe | RecognitionRecipe) -> str:
-    """Changes with all that changes the result, so that no run resumes under another recipe."""
-    content = recipe.model_dump(mode="json", exclude={"about": True, "data": {"root"}})
+    """Changes with network, data and loss, so that no run resumes under another recipe.
+
+    `fit` itself compares the training settings, of which some may change.
+    """
+    content = recipe.model_dump(
+        mode="json", exclude={"about": True, "training": True, "data": {"root"}}
+    )
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
