@@ -262,6 +262,9 @@ def _print_map(result: DetectionResult) -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake gives one sentence and exit code 2."""
+    # On a machine that is not idle, threads that spin while they wait slow a run several times
+    # over. Read when torch is loaded, which no command has done yet.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
 
 
