@@ -26,6 +26,7 @@ BoundaryRegion = Literal["steps", "duration"]
 Candidates = Literal["peaks", "all"]
 Pairing = Literal["inclusive", "exclusive"]
 Confidence = Literal["product", "sqrt"]
+CPU_ITEMS = 4
 SITES = ("input", "middle", "encoder")
 
 
@@ -190,9 +191,9 @@ class BMN(nn.Module):
         # Where a proposal leaves the grid the published map samples zeros, so that its cells hold
         # a constant; the 3×3 convolutions see it beside the valid ones.
         outside = torch.relu(self.map_in(torch.relu(self.matching.bias)))
-        # On the CPU one item at a time: its activations then stay in the cache.
+        # A few items at a time on the CPU, where fresh memory for a larger block is slow to get.
         projected = self.matching.project(feature)
-        chunk = 1 if feature.device.type == "cpu" else len(feature)
+        chunk = CPU_ITEMS if feature.device.type == "cpu" else len(feature)
         scores = torch.cat([self._scores(part, outside) for part in projected.split(chunk)])
         shape = (len(scores), 2, self.max_duration * self.length)
         maps = scores.new_zeros(shape).index_copy(2, self.positions, scores.transpose(1, 2))

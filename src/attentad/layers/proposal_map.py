@@ -83,8 +83,8 @@ class _BandedConv(torch.autograd.Function):
     ) -> Tensor:
         result = torch.zeros_like(framed)
         for band in where:
-            part = nn.functional.conv2d(_halo(framed, band), weight, bias)
-            _inner(result, band).copy_(part.relu_())
+            _inner(result, band).copy_(nn.functional.conv2d(_halo(framed, band), weight, bias))
+        result.relu_()
         ctx.save_for_backward(framed, weight, result)
         ctx.where = where
         return result
@@ -92,12 +92,12 @@ class _BandedConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         framed, weight, result = ctx.saved_tensors
+        grad_result = torch.where(result > 0, grads[0], 0.0)
         grad_framed = torch.zeros_like(framed)
         grad_weight, grad_bias = torch.zeros_like(weight), weight.new_zeros(len(weight))
         for band in ctx.where:
-            grad = _inner(grads[0], band) * (_inner(result, band) > 0)
             by_input, by_weight, by_bias = torch.ops.aten.convolution_backward(
-                grad,
+                _inner(grad_result, band),
                 _halo(framed, band),
                 weight,
                 [len(weight)],
