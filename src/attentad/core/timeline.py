@@ -131,7 +131,8 @@ class Sampling:
             _check_number("sampling", name, getattr(self, name))
 
     @property
-    def _first_frame(self) -> int:
+    def first_frame(self) -> int:
+        """First frame of snippet 0's window, mostly negative: windows are centred on strides."""
         return (self.stride_frames - self.window_frames) // 2
 
     def timeline(self, frame_count: int, duration_sec: float) -> Timeline:
@@ -146,12 +147,12 @@ class Sampling:
             stride_frames=self.stride_frames,
             window_frames=self.window_frames,
             duration_sec=duration_sec,
-            offset_frames=self._first_frame,
+            offset_frames=self.first_frame,
         )
 
     def frame_indices(self, length: int, frame_count: int) -> NDArray[np.int64]:
         """Indices of the sampled frames of each snippet, (length, window_frames), clamped."""
-        starts = self._first_frame + self.stride_frames * np.arange(length)[:, None]
+        starts = self.first_frame + self.stride_frames * np.arange(length)[:, None]
         return np.clip(starts + np.arange(self.window_frames)[None, :], 0, frame_count - 1)
 
 

@@ -88,7 +88,7 @@ def _window_batches(
         pictures (F, H, W, 3) that the batch's windows cover, indices (n, L) into them, and the
         number of frames of the video read so far.
     """
-    first, stride, length = _first_frame(sampling), sampling.stride_frames, sampling.window_frames
+    first, stride, length = sampling.first_frame, sampling.stride_frames, sampling.window_frames
     held: list[Picture] = []
     base = 0  # number of the frame held[0]
     row = 0  # next snippet
@@ -117,8 +117,3 @@ def _window_batches(
         last_row = min(row + batch_size, total)
         yield batch(last_row)
         row = last_row
-
-
-def _first_frame(sampling: Sampling) -> int:
-    """First frame of snippet 0's window, mostly negative."""
-    return int(sampling.timeline(1, 1.0).offset_frames)
