@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from attentad.core import AttentadError, VideoDetections, as_segments, no_detections, tiou
-from attentad.suppression import METHODS, nms, soft_nms, suppress
+from attentad.suppression import METHODS, TIES, nms, soft_nms, suppress
 
 Array = NDArray[np.float64]
 
 
-def slow_nms(segments: Array, scores: Array, threshold: float) -> list[int]:
-    left = sorted(range(len(scores)), key=lambda i: -scores[i])
+def slow_nms(segments: Array, scores: Array, threshold: float, ties: str = "first") -> list[int]:
+    left = sorted(range(len(scores)), key=lambda i: (-scores[i], i if ties == "first" else -i))
     kept: list[int] = []
     for i in left:
         if all(tiou(segments[[i]], segments[[j]])[0, 0] <= threshold for j in kept):
@@ -70,17 +70,28 @@ def as_case(rows: list[tuple[list[int], float]]) -> tuple[Array, Array]:
     return as_segments([row for row, _ in rows]), np.array([score for _, score in rows])
 
 
-@given(grid_case, st.sampled_from([0.0, 0.2, 1 / 3, 0.5, 0.75, 1.0]))
+@given(grid_case, st.sampled_from([0.0, 0.2, 1 / 3, 0.5, 0.75, 1.0]), st.sampled_from(TIES))
 @settings(deadline=None, max_examples=150)
 def test_hard_nms_is_the_reference_and_idempotent(
-    rows: list[tuple[list[int], float]], threshold: float
+    rows: list[tuple[list[int], float]], threshold: float, ties: str
 ) -> None:
     segments, scores = as_case(rows)
-    kept = nms(segments, scores, threshold)
-    assert kept.tolist() == slow_nms(segments, scores, threshold)
+    kept = nms(segments, scores, threshold, ties=ties)
+    assert kept.tolist() == slow_nms(segments, scores, threshold, ties)
     again = nms(segments[kept], scores[kept], threshold)
     assert again.tolist() == list(range(len(kept)))
-    assert nms(segments, scores, threshold, keep=2).tolist() == kept[:2].tolist()
+    assert nms(segments, scores, threshold, keep=2, ties=ties).tolist() == kept[:2].tolist()
+
+
+def test_ties_go_to_the_first_or_to_the_last() -> None:
+    boxes, scores = [[0, 10], [1, 11], [20, 30]], [0.5, 0.5, 0.5]
+    assert nms(boxes, scores, 0.5).tolist() == [0, 2]
+    assert nms(boxes, scores, 0.5, ties="last").tolist() == [2, 1]
+    items = VideoDetections(as_segments(boxes), np.array(scores), np.zeros(3, dtype=np.int64))
+    kept = suppress(items, method="hard", ties="last")
+    assert kept.segments.tolist() == [[20, 30], [1, 11]]
+    with pytest.raises(AttentadError, match="first or the last, not 'random'"):
+        nms(boxes, scores, 0.5, ties="random")
 
 
 @pytest.mark.parametrize("seed", range(12))

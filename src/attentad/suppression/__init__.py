@@ -4,6 +4,7 @@ from attentad.suppression.labels import FUSIONS, label_by_snippets, label_by_vid
 from attentad.suppression.nms import (
     METHODS,
     SOFT_RULES,
+    TIES,
     SuppressionOptions,
     concatenate,
     nms,
@@ -16,6 +17,7 @@ __all__ = [
     "FUSIONS",
     "METHODS",
     "SOFT_RULES",
+    "TIES",
     "SuppressionOptions",
     "concatenate",
     "label_by_snippets",

@@ -12,6 +12,7 @@ from attentad.core import AttentadError, Segments, VideoDetections, as_segments,
 
 SOFT_RULES: Final = ("gauss", "adaptive")
 METHODS: Final = (*SOFT_RULES, "hard", "none")
+TIES: Final = ("first", "last")
 
 # Stands for log 0: finite, so that a zero score stays ahead of the segments already taken (-inf),
 # and so large that no decay changes it.
@@ -26,6 +27,7 @@ class SuppressionOptions(TypedDict, total=False):
     method: str
     per_class: bool
     tiou_threshold: float
+    ties: str
     sigma: float
     t1: float
     t2: float
@@ -36,26 +38,34 @@ class SuppressionOptions(TypedDict, total=False):
 
 
 def nms(
-    segments: ArrayLike, scores: ArrayLike, tiou_threshold: float, *, keep: int | None = None
+    segments: ArrayLike,
+    scores: ArrayLike,
+    tiou_threshold: float,
+    *,
+    keep: int | None = None,
+    ties: str = "first",
 ) -> NDArray[np.int64]:
     """Hard NMS: a segment goes when its tIoU with a kept, better one exceeds the threshold.
 
     Args:
         segments: (N, 2) seconds.
-        scores: (N,); among equal scores the first in order is the better one.
+        scores: (N,).
         tiou_threshold: 0..1.
         keep: at most so many; None for all.
+        ties: which of equal scores is the better one: the `first` in order, or the `last` (what
+            an ascending sort read from its end gives, as in S-CNN's toolkit).
 
     Returns:
         Indices of the kept segments, best first.
 
     Raises:
-        AttentadError: a score or a time is not finite, or the threshold is outside 0..1.
+        AttentadError: a score or a time is not finite, the threshold is outside 0..1, or `ties`
+            is unknown.
     """
     if not 0 <= tiou_threshold <= 1:
         raise AttentadError(f"tiou_threshold must lie in 0..1, not {tiou_threshold}.")
     rows, values = _checked(segments, scores)
-    order = np.argsort(-values, kind="stable")
+    order = _descending(values, ties)
     start, end = rows[order, 0], rows[order, 1]
     length = np.maximum(end - start, _TINY_SEC)
     kept: list[int] = []
@@ -168,6 +178,7 @@ def suppress(
     method: str = "gauss",
     per_class: bool = True,
     tiou_threshold: float = 0.5,
+    ties: str = "first",
     sigma: float = 0.5,
     t1: float = 0.5,
     t2: float = 0.9,
@@ -184,6 +195,7 @@ def suppress(
             sorts and cuts.
         per_class: classes do not suppress one another. Proposals (label −1) are one class.
         tiou_threshold: of `hard`.
+        ties: of `hard`, see `nms`.
         sigma: of Soft-NMS, as are `t1`, `t2` and `duration_sec`.
         t1: see `soft_nms`.
         t2: see `soft_nms`.
@@ -223,7 +235,8 @@ def suppress(
             part = VideoDetections(part.segments[indices], scores, part.labels[indices])
         else:
             if method == "hard":
-                part = part[nms(part.segments, part.scores, tiou_threshold, keep=keep)]
+                kept = nms(part.segments, part.scores, tiou_threshold, keep=keep, ties=ties)
+                part = part[kept]
             else:
                 best = np.argsort(-part.scores, kind="stable")
                 part = part[best[: _limit(keep, len(best))]]
@@ -251,6 +264,15 @@ def _limit(keep: int | None, count: int) -> int:
     if keep < 0:
         raise AttentadError(f"the number of segments to keep must not be negative, as {keep} is.")
     return min(keep, count)
+
+
+def _descending(scores: NDArray[np.float64], ties: str) -> NDArray[np.int64]:
+    """Order of falling score; the first or the last of equal ones leads."""
+    if ties not in TIES:
+        raise AttentadError(f"ties go to the {' or the '.join(TIES)}, not {ties!r}.")
+    if ties == "last":
+        return np.argsort(scores, kind="stable")[::-1]
+    return np.argsort(-scores, kind="stable")
 
 
 def _log(scores: NDArray[np.float64]) -> NDArray[np.float64]:
