@@ -14,6 +14,7 @@ from attentad.core.detections import (
     write_detections,
 )
 from attentad.core.errors import AttentadError
+from attentad.core.names import align_videos, suggest
 from attentad.core.segments import Segments, as_segments, tiou
 from attentad.core.timeline import Sampling, Timeline
 
@@ -26,10 +27,12 @@ __all__ = [
     "Timeline",
     "VideoAnnotation",
     "VideoDetections",
+    "align_videos",
     "as_segments",
     "no_detections",
     "read_annotations",
     "read_detections",
+    "suggest",
     "tiou",
     "write_annotations",
     "write_detections",

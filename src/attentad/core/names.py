@@ -1,0 +1,106 @@
+"""Names that mean the same: video ids of a detection file and those of the annotations."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+
+from attentad.core.detections import Detections
+from attentad.core.errors import AttentadError
+
+# What a file name may end in and a video id not; `attentad.video` says what can be decoded.
+_SUFFIXES = frozenset(
+    (
+        *(".mp4", ".m4v", ".webm", ".mov", ".mkv", ".avi", ".mpg"),
+        *(".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp"),
+    )
+)
+_PREFIX = "v_"
+_ALIKE = 0.75
+
+
+def align_videos(
+    detections: Detections, videos: Collection[str]
+) -> tuple[Detections, dict[str, str]]:
+    """Give the annotated ids to detections whose ids only look different.
+
+    An id that is not among `videos` takes the one that it equals without folders, without the
+    suffix of a video file and without a leading `v_` (ActivityNet's files carry it, its
+    annotations do not), on either side. An id that is annotated keeps its name, as does one that
+    fits no annotated id, or several.
+
+    Args:
+        detections: as read; unchanged.
+        videos: the ids of the annotated videos.
+
+    Returns:
+        The detections under their new ids, in the same order, and old id → new id of those that
+        changed.
+
+    Raises:
+        AttentadError: two ids of the detections belong to one annotated video.
+    """
+    known = frozenset(videos)
+    unknown = [video for video in detections.videos if video not in known]
+    if not unknown:
+        return detections, {}
+    annotated = _by_bare_id(known)
+    renamed = {
+        video: annotated[bare] for video in unknown if (bare := _bare_id(video)) in annotated
+    }
+    if not renamed:
+        return detections, {}
+    owner: dict[str, str] = {}
+    for video in detections.videos:
+        target = renamed.get(video, video)
+        if target in owner:
+            raise AttentadError(
+                f"the detections of {owner[target]!r} and of {video!r} both belong to the "
+                f"annotated video {target!r}; keep one of them."
+            )
+        owner[target] = video
+    aligned = {renamed.get(video, video): items for video, items in detections.videos.items()}
+    return Detections(aligned, detections.classes, detections.meta), renamed
+
+
+def suggest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant by `name`, for "did you mean"; None without one.
+
+    A name that differs only in case, blanks or punctuation comes first, then the most alike
+    (`difflib`). A known name needs no suggestion and gets None.
+    """
+    names = list(known)
+    if name in names:
+        return None
+    squashed: dict[str, str] = {}
+    for other in names:
+        squashed.setdefault(_squashed(other), other)
+    wanted = _squashed(name)
+    if wanted and wanted in squashed:
+        return squashed[wanted]
+    close = difflib.get_close_matches(wanted, squashed, n=1, cutoff=_ALIKE)
+    return squashed[close[0]] if close else None
+
+
+def _bare_id(video: str) -> str:
+    name = video.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    stem, dot, suffix = name.rpartition(".")
+    if stem and dot + suffix.lower() in _SUFFIXES:
+        name = stem
+    return name.removeprefix(_PREFIX)
+
+
+def _by_bare_id(known: Iterable[str]) -> dict[str, str]:
+    """Bare id → annotated id; a bare id that several annotated ids share is left out."""
+    found: dict[str, str] = {}
+    shared = set()
+    for video in known:
+        bare = _bare_id(video)
+        if bare in found:
+            shared.add(bare)
+        found[bare] = video
+    return {bare: video for bare, video in found.items() if bare not in shared}
+
+
+def _squashed(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
