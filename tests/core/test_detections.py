@@ -177,7 +177,7 @@ BAD = {
     "columns.csv": ("video,start,end,label\nv,0,1,run\n", "lacks the column 'score'"),
     "score.csv": ("video,start,end,label,score\nv,0,1,run,high\n", "line 2: score 'high'"),
     "nan.csv": ("video,start,end,label,score\nv,0,1,run,nan\n", "video v has a score"),
-    "short.csv": ("video,start,end,label,score\nv,0,1\n", "line 2: score None"),
+    "short.csv": ("video,start,end,label,score\nv,0,1\n", "line 2: score ''"),
     "empty.csv": ("video,start,end,label,score\n,0,1,run,1\n", "line 2: the video is empty"),
     "backwards.csv": ("video,start,end,label,score\nv,2,1,run,1\n", "line 2: video v: a segment"),
 }

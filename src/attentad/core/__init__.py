@@ -6,6 +6,7 @@ from attentad.core.annotations import (
     read_annotations,
     write_annotations,
 )
+from attentad.core.class_list import read_classes
 from attentad.core.detections import (
     Detections,
     VideoDetections,
@@ -31,6 +32,7 @@ __all__ = [
     "as_segments",
     "no_detections",
     "read_annotations",
+    "read_classes",
     "read_detections",
     "suggest",
     "tiou",

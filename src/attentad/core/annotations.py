@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from attentad.core.class_list import read_classes
 from attentad.core.errors import AttentadError
-from attentad.core.files import read_bytes, read_json, write_bytes, write_json
+from attentad.core.files import check_keys_once, parse_json, read_bytes, write_bytes, write_json
 from attentad.core.segments import Segments, as_segments
 
 CSV_COLUMNS = ("video", "start", "end", "label")
+_CLASS_LIST = "detclasslist.txt"
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,20 @@ class VideoAnnotation:
 
 @dataclass(frozen=True)
 class Annotations:
-    """Video id → its instances, and the class names in their order (label index i = classes[i])."""
+    """What happens in which videos.
+
+    Args:
+        videos: video id → its instances.
+        classes: the class names in their order: label index i is classes[i].
+        class_ids: the numbers that the source itself gives its classes → their names, with which
+            peers' detectors label: `label_id` in annotations made for ActionFormer and its heirs
+            (from 0), `detclasslist.txt` in a folder of THUMOS14 text (from 1). Empty where the
+            source numbers none.
+    """
 
     videos: Mapping[str, VideoAnnotation]
     classes: tuple[str, ...] = field(default=())
+    class_ids: Mapping[int, str] = field(default_factory=dict)
 
     def subset(self, names: str | Iterable[str]) -> Annotations:
         """Keep the videos of the named subsets (`"a"`, `"a,b"` or a list); classes stay.
@@ -60,7 +72,7 @@ class Annotations:
             raise AttentadError(
                 f"no annotated video is in subset {','.join(wanted)}; the subsets are: {known}."
             )
-        return Annotations(kept, self.classes)
+        return Annotations(kept, self.classes, self.class_ids)
 
     def label_ids(self, video: str) -> np.ndarray:
         """Class indices of one video's instances, (N,) int64."""
@@ -79,7 +91,8 @@ def read_annotations(
     A folder is read as the official THUMOS14 text files (`Class_subset.txt`, lines of
     `video start end`), `.csv` as columns video, start, end, label (and subset, duration, fps
     when present; one row without start, end and label declares a video without instances),
-    anything else as ActivityNet JSON, optionally gzipped.
+    anything else as ActivityNet JSON, optionally gzipped; fields that others add to it
+    (`label_id`, `segment(frames)`) do no harm.
 
     Args:
         path: file or folder.
@@ -91,12 +104,15 @@ def read_annotations(
             a label is not among `classes`.
     """
     path = Path(path)
+    class_ids: dict[int, str] = {}
     if path.is_dir():
         videos = _read_thumos(path)
-    elif path.suffix.lower() == ".csv":
+        if (path / _CLASS_LIST).is_file():
+            class_ids = read_classes(path / _CLASS_LIST)
+    elif path.name.lower().removesuffix(".gz").endswith(".csv"):
         videos = _read_csv(path)
     else:
-        videos = _read_activitynet(path)
+        videos, class_ids = _read_activitynet(path)
     if not videos:
         raise AttentadError(f"{path} holds no annotated videos; give a file with at least one.")
     if not keep_ambiguous:
@@ -110,7 +126,7 @@ def read_annotations(
                 f"{path}: video {video} has the label {unknown[0]!r}, which is not in the class "
                 f"list ({', '.join(names[:8])}{', …' if len(names) > 8 else ''})."
             )
-    return Annotations(videos, names)
+    return Annotations(videos, names, class_ids)
 
 
 def write_annotations(path: str | Path, annotations: Annotations) -> None:
@@ -181,14 +197,16 @@ def _optional_number(value: Any, where: str) -> float | None:
     return number
 
 
-def _read_activitynet(path: Path) -> dict[str, VideoAnnotation]:
-    content = read_json(path)
-    database = content.get("database") if isinstance(content, dict) else None
+def _read_activitynet(path: Path) -> tuple[dict[str, VideoAnnotation], dict[int, str]]:
+    content = read_bytes(path)
+    whole = parse_json(content, path, allow_nan=True)
+    database = whole.get("database") if isinstance(whole, dict) else None
     if not isinstance(database, dict):
         raise AttentadError(
             f'{path} is not ActivityNet JSON: it needs a "database" object of video id → entry.'
         )
     videos = {}
+    names_of: dict[int, set[str]] = {}
     for video, entry in database.items():
         where = f"{path}: video {video}"
         if not isinstance(entry, dict) or not isinstance(entry.get("annotations", []), list):
@@ -203,6 +221,9 @@ def _read_activitynet(path: Path) -> dict[str, VideoAnnotation]:
                     f'{where}: an annotation needs "label" and "segment": [start, end].'
                 ) from None
             segments.append(checked_segment(start, end, where))
+            number = instance.get("label_id")
+            if type(number) is int:
+                names_of.setdefault(number, set()).add(labels[-1])
         frames = _optional_number(entry.get("frames"), f"{where}: frames")
         videos[str(video)] = VideoAnnotation(
             segments=as_segments(segments),
@@ -212,11 +233,13 @@ def _read_activitynet(path: Path) -> dict[str, VideoAnnotation]:
             fps=_optional_number(entry.get("fps"), f"{where}: fps"),
             frames=None if frames is None else int(frames),
         )
-    return videos
+    check_keys_once(content, path, sum(len(item.labels) for item in videos.values()))
+    # A number that stands for two names says nothing about a detection.
+    return videos, {i: next(iter(names)) for i, names in names_of.items() if len(names) == 1}
 
 
 def _read_thumos(folder: Path) -> dict[str, VideoAnnotation]:
-    files = sorted(file for file in folder.glob("*.txt") if file.name != "detclasslist.txt")
+    files = sorted(file for file in folder.glob("*.txt") if file.name != _CLASS_LIST)
     if not files:
         raise AttentadError(
             f"{folder} holds no THUMOS14 annotation files (Class_test.txt or Class_val.txt)."

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core.annotations import checked_segment, read_csv_rows
+from attentad.core.annotations import checked_segment
+from attentad.core.class_list import named_labels
+from attentad.core.detection_tables import (
+    CSV_COLUMNS,
+    NO_LABEL,
+    DetectionTable,
+    read_csv_table,
+    read_json_table,
+    read_thumos_table,
+)
 from attentad.core.errors import AttentadError
-from attentad.core.files import read_json, write_bytes, write_json
-from attentad.core.segments import Segments, as_segments
-
-CSV_COLUMNS = ("video", "start", "end", "label", "score")
+from attentad.core.files import write_bytes, write_json
+from attentad.core.segments import Segments
 
 
 @dataclass(frozen=True)
@@ -57,20 +63,35 @@ class Detections:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_detections(path: str | Path, classes: Sequence[str] | None = None) -> Detections:
-    """Read detections: CSV when the name ends in `.csv`, else ActivityNet submission JSON.
+def read_detections(
+    path: str | Path,
+    classes: Sequence[str] | None = None,
+    *,
+    label_ids: Mapping[int, str] | None = None,
+) -> Detections:
+    """Read detections, whatever their layout, which the suffix tells (`.gz` after it unzips).
+
+    `.json`: ActivityNet's submission, OpenTAD's `result_detection.json`. `.csv`: the columns
+    video, start, end, label, score, or video-id, t-start, t-end, label, score. `.txt`: the
+    official THUMOS14 detection text. `.pkl`, `.pickle`: ActionFormer's `eval_results.pkl` and its
+    heirs', taken apart without running any of it. A label that is a number, and no class name,
+    is looked up in `label_ids`: THUMOS14 text counts from 1, ActionFormer's files as `label_id`
+    of its annotations does, from 0.
 
     Args:
         path: the file.
         classes: class names in their order; by default those that the file lists itself. Labels
             beyond them are appended, sorted, so that an evaluation can report them.
+        label_ids: class number → name, as of `read_classes` or `Annotations.class_ids`. A number
+            that it lacks stays, as text, and is then a label beyond the classes.
 
     Raises:
-        AttentadError: the file is missing or malformed, a segment ends before it starts, or a
-            score is not a finite number.
+        AttentadError: the file is missing, malformed or of another kind, a segment ends before it
+            starts, a score is not a finite number, or the class numbers of the file and of
+            `label_ids` do not start alike.
     """
     path = Path(path)
-    table, meta = (_read_csv(path), {}) if path.suffix.lower() == ".csv" else _read_json(path)
+    table = _reader(path)(path)
     stops = np.cumsum(list(table.sizes.values()), dtype=np.int64)
     broken = ~(np.isfinite(table.segments).all(axis=1) & np.isfinite(table.scores))
     backwards = table.segments[:, 1] < table.segments[:, 0]
@@ -80,16 +101,37 @@ def read_detections(path: str | Path, classes: Sequence[str] | None = None) -> D
         start, end = table.segments[row].tolist()
         checked_segment(start, end, f"{path}: video {video}")
         raise AttentadError(f"{path}: video {video} has a score that is not finite; correct it.")
+    meta = dict(table.meta)
     listed = meta.pop("classes", ())
     known = tuple(listed if classes is None else classes)
-    names = known + tuple(sorted(set(table.labels) - set(known)))
+    texts = named_labels(
+        table.labels, frozenset(known), label_ids or {}, str(path), from_one=table.ids_from_one
+    )
+    names = known + tuple(sorted(set(texts) - set(known)))
     index = {name: i for i, name in enumerate(names)}
-    labels = np.fromiter(map(index.__getitem__, table.labels), np.int64, len(table.labels))
+    labels = np.fromiter(map(index.__getitem__, texts), np.int64, len(texts))
     videos = {}
     for video, size, stop in zip(table.sizes, table.sizes.values(), stops.tolist(), strict=True):
         rows = slice(stop - size, stop)
         videos[video] = VideoDetections(table.segments[rows], table.scores[rows], labels[rows])
     return Detections(videos, names, meta)
+
+
+_READERS: Mapping[str, Callable[[Path], DetectionTable]] = {
+    ".json": read_json_table,
+    ".csv": read_csv_table,
+    ".txt": read_thumos_table,
+}
+
+
+def _reader(path: Path) -> Callable[[Path], DetectionTable]:
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in _READERS:
+        raise AttentadError(
+            f"{path} has a name that tells no detection format; let it end in .json (ActivityNet, "
+            "OpenTAD), .csv, .txt (THUMOS14) or .pkl (ActionFormer)."
+        )
+    return _READERS[suffix]
 
 
 def write_detections(path: str | Path, detections: Detections) -> None:
@@ -116,85 +158,7 @@ def write_detections(path: str | Path, detections: Detections) -> None:
 
 def label_name(label: int, classes: tuple[str, ...]) -> str:
     """Class name of a label index; `action` for −1, a proposal without a class."""
-    return classes[label] if label >= 0 else "action"
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The detections of a file, flat: video id → how many, then their columns in that order."""
-
-    sizes: dict[str, int]
-    segments: Segments
-    scores: NDArray[np.float64]
-    labels: list[str]
-
-
-def _read_json(path: Path) -> tuple[_Table, dict[str, Any]]:
-    content = read_json(path)
-    results = content.get("results") if isinstance(content, dict) else None
-    if not isinstance(results, dict):
-        raise AttentadError(
-            f'{path} is not a detection file: it needs a "results" object of video id → list.'
-        )
-    try:
-        # One pass over all videos: files of half a million detections are common.
-        columns = _json_columns(list(chain.from_iterable(results.values())))
-    except _MALFORMED:
-        raise AttentadError(_malformed(path, results)) from None
-    meta = content.get("external_data")
-    meta = dict(meta) if isinstance(meta, dict) else {}
-    classes = meta.get("classes", [])
-    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
-        raise AttentadError(f'{path}: "classes" in "external_data" must be a list of names.')
-    return _Table({video: len(items) for video, items in results.items()}, *columns), meta
-
-
-# What a detection that is no object of the right fields may raise while it is taken apart.
-_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError)
-
-
-def _json_columns(items: list[Any]) -> tuple[Segments, NDArray[np.float64], list[str]]:
-    segments = as_segments(np.array([item["segment"] for item in items], dtype=np.float64))
-    scores = np.array([item["score"] for item in items], dtype=np.float64)
-    labels = [item.get("label", "action") for item in items]
-    if len(segments) != len(items) or scores.ndim != 1:
-        raise ValueError("a segment or score has another shape")
-    if any(type(label) is not str for label in set(labels)):
-        labels = [str(label) for label in labels]
-    return segments, scores, labels
-
-
-def _malformed(path: Path, results: Mapping[str, Any]) -> str:
-    for video, items in results.items():
-        try:
-            _json_columns(list(items))
-        except _MALFORMED:
-            return (
-                f'{path}: video {video}: each detection needs "segment": [start, end], "score" '
-                'and "label".'
-            )
-    return f'{path}: "results" must be an object of video id → list of detections.'
-
-
-def _read_csv(path: Path) -> _Table:
-    rows: dict[str, list[tuple[float, float, float, str]]] = {}
-    for where, row in read_csv_rows(path, CSV_COLUMNS):
-        video = (row["video"] or "").strip()
-        if not video:
-            raise AttentadError(f"{where}: the video is empty; name one.")
-        segment = checked_segment(row["start"], row["end"], f"{where}: video {video}")
-        try:
-            score = float(row["score"])
-        except (TypeError, ValueError):
-            raise AttentadError(f"{where}: score {row['score']!r} must be a number.") from None
-        rows.setdefault(video, []).append((*segment, score, row["label"] or "action"))
-    flat = list(chain.from_iterable(rows.values()))
-    return _Table(
-        {video: len(items) for video, items in rows.items()},
-        as_segments([row[:2] for row in flat]),
-        np.array([row[2] for row in flat], dtype=np.float64),
-        [row[3] for row in flat],
-    )
+    return classes[label] if label >= 0 else NO_LABEL
 
 
 def _write_json(path: Path, detections: Detections) -> None:

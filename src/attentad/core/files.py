@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import gzip
+import json
 import os
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,11 @@ def read_bytes(path: str | Path) -> bytes:
     except FileNotFoundError as error:
         raise AttentadError(f"{path} does not exist; check the path.") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise AttentadError(f"{path} could not be read ({error}).") from error
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise AttentadError(
+            f"{path} could not be read ({reason}); it may be damaged or not yours to read, so copy "
+            "or make it again."
+        ) from error
 
 
 def read_json(path: str | Path) -> Any:
@@ -88,7 +93,21 @@ def read_json(path: str | Path) -> Any:
     Raises:
         AttentadError: the file is missing or is not JSON.
     """
-    content = read_bytes(path)
+    return parse_json(read_bytes(path), path)
+
+
+def parse_json(content: bytes, path: str | Path, *, allow_nan: bool = False) -> Any:
+    """Return what JSON says; `path` names the file in errors.
+
+    Args:
+        content: the whole text.
+        path: where it is from.
+        allow_nan: take the NaN and Infinity that Python's own writer leaves in JSON, for readers
+            that then say where the number stands.
+
+    Raises:
+        AttentadError: it is not JSON.
+    """
     # A large file makes millions of objects, none of them garbage: the collector's walks over
     # them would take longer than the parsing.
     collecting = gc.isenabled()
@@ -96,7 +115,42 @@ def read_json(path: str | Path) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise AttentadError(f"{path} is not valid JSON ({error}).") from error
+        if allow_nan and (b"NaN" in content or b"Infinity" in content):
+            with suppress(ValueError, RecursionError):
+                return json.loads(content)
+        raise AttentadError(
+            f"{path} is not valid JSON ({error}); correct it or write it again."
+        ) from error
     finally:
         if collecting:
             gc.enable()
+
+
+def check_keys_once(content: bytes, path: str | Path, segments: int) -> None:
+    """Make sure that JSON of videos and their segments has lost none to equal keys.
+
+    Parsers keep the last of two equal keys and drop the first without a word. Looking for them is
+    slow, so only a file that holds more segments than were read is looked through.
+
+    Args:
+        content: the whole text, known to be JSON.
+        path: where it is from.
+        segments: how many segments were read from it.
+
+    Raises:
+        AttentadError: an object has two entries of one name, such as a video listed twice.
+    """
+    if content.count(b'"segment"') <= segments:
+        return
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        seen = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise AttentadError(
+                    f"{path} has {key!r} twice, and only one of the two would be read; merge them."
+                )
+            seen.add(key)
+
+    with suppress(ValueError, RecursionError):
+        json.loads(content, object_pairs_hook=check)
