@@ -278,14 +278,27 @@ def test_what_does_not_match_is_counted_and_named() -> None:
         "blocked_videos": 0,
         "unknown_labels": {"b": 1, "c": 2},
         "videos_outside_ground_truth": {"w": 3},
+        "outside_counts_as": "false positives",
+        "discarded_ambiguous": {},
     }
     assert result.ground_truth == {
         "subset": None,
+        "ground_truth_set": "all",
         "videos": 2,
         "videos_with_instances": 1,
         "instances": 1,
         "classes": 1,
-        "dropped": {"blocked_videos": 0, "empty": 0, "duplicates": 0},
+        "ambiguous": 0,
+        "dropped": {
+            "blocked_videos": 0,
+            "set_videos": 0,
+            "set_instances": 0,
+            "ambiguous": 0,
+            "empty": 0,
+            "duplicates": 0,
+        },
+        "dropped_videos": {"blocked": [], "ground_truth_set": []},
+        "notes": [],
     }
     with pytest.raises(AttentadError, match="lacks 1 of the detected videos, the first being w"):
         detection_map(reference, detections(found), strict=True)
@@ -318,10 +331,12 @@ def test_options_for_the_ground_truth() -> None:
     merged = detection_map(reference, found, deduplicate=True, drop_empty=True)
     assert merged.classes == ("a", "b")
     assert merged.truth_count.tolist() == [2, 1]
-    assert merged.ground_truth["dropped"] == {"blocked_videos": 0, "empty": 2, "duplicates": 1}
+    assert merged.ground_truth["dropped"]["empty"] == 2
+    assert merged.ground_truth["dropped"]["duplicates"] == 1
     assert merged.average_map == 0.5
     without = detection_map(reference, found, blocked=["w", "unheard of"])
     assert without.ground_truth["dropped"]["blocked_videos"] == 1
+    assert without.ground_truth["dropped_videos"]["blocked"] == ["w"]
     assert without.detections["blocked_videos"] == 1
     assert without.detections["evaluated"] == 1
 

@@ -1,34 +1,72 @@
-"""Detection mAP: the ActivityNet protocol, and the result that names everything it did."""
+"""Detection mAP in every protocol, and the result that names everything it did."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core import Annotations, AttentadError, Detections, as_segments
-from attentad.core.detections import label_name
-from attentad.metrics.matching import (
-    Instances,
-    average_precision,
-    match,
-    overlapping_pairs,
-    rank,
-)
-
-PROTOCOLS: Mapping[str, str] = {
-    "activitynet": "classes of the evaluated ground truth, greedy matching by score with fall-back "
-    "to the next instance, all-point interpolation",
-}
+from attentad.core import Annotations, AttentadError, Detections
+from attentad.metrics import activitynet, official, wtalc
+from attentad.metrics.detected import Detected, collect_detections
+from attentad.metrics.ground_truth import GroundTruth, collect_ground_truth
+from attentad.metrics.judgement import Judgement
+from attentad.metrics.ranking import Ranking, average_precisions
 
 ACTIVITYNET_TIOU = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
-# OpenTAD takes two instances of a class for one when both ends agree this closely.
-_SAME_SEC = 1e-3
+
+@dataclass(frozen=True)
+class _Protocol:
+    """One row of the table of protocols."""
+
+    about: str
+    judge: Callable[[GroundTruth, Detected, Sequence[float]], Judgement]
+    tiou: tuple[float, ...]
+    ground_truth_set: str = "all"
+    use_ambiguous: bool = False
+
+
+_TABLE: Mapping[str, _Protocol] = {
+    "activitynet": _Protocol(
+        "classes of the evaluated ground truth; by falling score (on a tie the later entry first) "
+        "each detection takes the free instance of largest tIoU ≥ threshold (on a tie the later); "
+        "Ambiguous segments are dropped; all-point interpolation",
+        activitynet.judge,
+        ACTIVITYNET_TIOU,
+    ),
+    "thumos14": _Protocol(
+        "the rules and ties of activitynet on THUMOS14's ground-truth set gtad210, opentad211 or "
+        "full, so that a detection on an Ambiguous segment is a false positive",
+        activitynet.judge,
+        (0.3, 0.4, 0.5, 0.6, 0.7),
+        ground_truth_set="gtad210",
+    ),
+    "thumos14-official": _Protocol(
+        "per class and video each instance, in file order, takes the free detection of largest "
+        "tIoU > threshold (on a tie the higher score); others on an Ambiguous segment are "
+        "discarded; ties in score by the video's name, then the earlier entry; no interpolation",
+        official.judge,
+        (0.1, 0.2, 0.3, 0.4, 0.5),
+        use_ambiguous=True,
+    ),
+    "wtalc": _Protocol(
+        "tIoU of whole snippets of 16/25 s; detections on an Ambiguous segment are removed; by "
+        "falling score (on a tie the earlier entry first) each other one takes the first free "
+        "instance in file order with tIoU ≥ threshold; no interpolation",
+        wtalc.judge,
+        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+        use_ambiguous=True,
+    ),
+}
+
+PROTOCOLS: Mapping[str, str] = {name: protocol.about for name, protocol in _TABLE.items()}
+DEFAULT_TIOU: Mapping[str, tuple[float, ...]] = {
+    name: protocol.tiou for name, protocol in _TABLE.items()
+}
 
 
 @dataclass(frozen=True)
@@ -42,9 +80,12 @@ class DetectionResult:
         average_precision: (K, J) in 0..1; 0 for a class that was never detected.
         recall: (K, J) in 0..1: share of the class's instances that were found at all.
         truth_count: (K,) instances per class.
-        detection_count: (K,) detections per class.
-        ground_truth: subset, counts, and what was dropped and why.
-        detections: counts, unknown labels and videos outside the ground truth, by name.
+        detection_count: (K,) detections per class, discarded ones included.
+        ground_truth: subset, ground-truth set, counts; `dropped`, how many and why;
+            `dropped_videos`, their ids; `notes`, sentences that a reader should see.
+        detections: counts, unknown labels and videos outside the ground truth, by name and
+            what these count as; `discarded_ambiguous`, how many at each threshold.
+        ranking: what the average precision was computed from; not in `to_dict`.
     """
 
     protocol: str
@@ -56,6 +97,7 @@ class DetectionResult:
     detection_count: NDArray[np.int64]
     ground_truth: Mapping[str, Any]
     detections: Mapping[str, Any]
+    ranking: Ranking = field(repr=False)
 
     @property
     def mean_ap(self) -> NDArray[np.float64]:
@@ -100,76 +142,107 @@ def detection_map(
     annotations: Annotations,
     detections: Detections,
     *,
-    tiou: Sequence[float] = ACTIVITYNET_TIOU,
+    tiou: Sequence[float] | None = None,
     protocol: str = "activitynet",
     subset: str | Iterable[str] | None = None,
+    ground_truth_set: str | None = None,
+    restrict_to_gt_videos: bool = False,
     strict: bool = False,
     deduplicate: bool = False,
     drop_empty: bool = False,
     blocked: Collection[str] = (),
 ) -> DetectionResult:
-    """Mean average precision of detections (Caba Heilbron et al. 2015, ActivityNet evaluation).
+    """Mean average precision of detections, by the rules of a named protocol.
 
-    Per class, the detections of all videos are ranked by score (on a tie the later entry
-    first, entries being counted through the videos in order). Each takes the best-overlapping
-    instance of its video and class that has tIoU ≥ threshold and is still free, and is a true
-    positive; else it is a false one, as is any detection in a video without ground truth of
-    its class. A class without detections counts with 0.
+    Per class the detections of all videos are ranked by score, and each is a true positive or a
+    false one, as `PROTOCOLS` says; a detection in a video without ground truth of its class is a
+    false one. A class without detections counts with 0. Sources: ActivityNet evaluation (Caba
+    Heilbron et al. 2015), spec csa §7.1 and §7.3; the THUMOS14 toolkit and W-TALC, spec
+    hamnet_sta_recognition §6.
 
     Args:
-        annotations: ground truth; videos without instances may be among them.
+        annotations: ground truth in file order; videos without instances may be among them.
+            The protocols thumos14-official and wtalc need the segments of the class Ambiguous,
+            which readers keep on request; the others drop them.
         detections: class names are matched by name; label −1 is the name `action`.
-        tiou: thresholds in (0, 1].
+        tiou: thresholds in (0, 1]; None for the protocol's own (`DEFAULT_TIOU`).
         protocol: a key of `PROTOCOLS`.
         subset: evaluate these subsets of the annotations; None for all. Detections in other
             videos count as false positives.
-        strict: make it an error when a detection has a label or a video that the evaluated
-            ground truth lacks. Otherwise such labels are left out and such videos count as
-            false positives, and the result names them.
+        ground_truth_set: a key of `GROUND_TRUTH_SETS`; None for gtad210 in the protocol
+            thumos14 and all in the others. Detections in the videos that the set leaves out
+            count as false positives.
+        restrict_to_gt_videos: leave out detections in videos outside the evaluated ground
+            truth instead of counting them as false positives.
+        strict: make it an error when a detection has a label that the evaluated ground truth
+            lacks, or a video that neither it nor the list of a ground-truth set has. Otherwise
+            such labels are left out and such videos count as false positives, and the result
+            names them.
         deduplicate: merge instances of one class whose ends agree to 1 ms, as OpenTAD does.
         drop_empty: leave out instances that do not end after they start.
         blocked: video ids left out of both sides, such as those no longer to be had.
 
     Raises:
-        AttentadError: the protocol or subset is unknown, a threshold is out of range, no
+        AttentadError: the protocol, set or subset is unknown, a threshold is out of range, no
             instance is left to find, a score or time is not finite, or `strict` finds something.
     """
-    if protocol not in PROTOCOLS:
+    if protocol not in _TABLE:
         raise AttentadError(
             f"there is no evaluation protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}."
         )
-    thresholds = _checked_tiou(tiou)
-    truth, videos, classes, truth_facts = _ground_truth(
-        annotations, subset, deduplicate, drop_empty, frozenset(blocked)
+    rules = _TABLE[protocol]
+    thresholds = _checked_tiou(rules.tiou if tiou is None else tiou)
+    shunned = frozenset(blocked)
+    truth = collect_ground_truth(
+        annotations,
+        subset=subset,
+        ground_truth_set=rules.ground_truth_set if ground_truth_set is None else ground_truth_set,
+        use_ambiguous=rules.use_ambiguous,
+        deduplicate=deduplicate,
+        drop_empty=drop_empty,
+        blocked=shunned,
     )
-    found, scores, detection_facts = _detected(
-        detections, videos, classes, frozenset(blocked), strict
+    detected = collect_detections(
+        detections,
+        truth,
+        restrict_to_gt_videos=restrict_to_gt_videos,
+        strict=strict,
+        blocked=shunned,
     )
-    order = rank(scores, found.label)
-    ranked = found[order]
-    pairs = overlapping_pairs(ranked, truth, min(thresholds))
-    detection_count = np.bincount(ranked.label, minlength=len(classes))
-    truth_count = np.bincount(truth.label, minlength=len(classes))
-    class_start = np.concatenate([[0], np.cumsum(detection_count)])
-    ap = np.zeros((len(classes), len(thresholds)))
-    recall = np.zeros_like(ap)
-    for column, threshold in enumerate(thresholds):
-        hits = match(pairs, threshold, len(truth))
-        cuts = np.searchsorted(hits, class_start)
-        recall[:, column] = np.diff(cuts) / truth_count
-        for row in np.flatnonzero(np.diff(cuts)):
-            places = hits[cuts[row] : cuts[row + 1]] - class_start[row]
-            ap[row, column] = average_precision(places, int(truth_count[row]))
+    ranking = _ranking(truth, detected, rules.judge(truth, detected, thresholds))
+    ap, recall = average_precisions(ranking)
+    discarded = (~ranking.counted).sum(axis=1).tolist() if rules.use_ambiguous else []
+    keys = map(tiou_key, thresholds)
     return DetectionResult(
         protocol=protocol,
         tiou=thresholds,
-        classes=classes,
+        classes=truth.classes,
         average_precision=ap,
         recall=recall,
-        truth_count=truth_count,
-        detection_count=detection_count,
-        ground_truth=truth_facts,
-        detections=detection_facts,
+        truth_count=ranking.truth_count.sum(axis=0),
+        detection_count=np.bincount(ranking.label, minlength=len(truth.classes)),
+        ground_truth=truth.facts,
+        detections={
+            **detected.facts,
+            "discarded_ambiguous": dict(zip(keys, discarded, strict=False)),
+        },
+        ranking=ranking,
+    )
+
+
+def _ranking(truth: GroundTruth, detected: Detected, judgement: Judgement) -> Ranking:
+    found, order = detected.instances, judgement.order
+    shape = (len(detected.videos), len(truth.classes))
+    cell = truth.instances.video * shape[1] + truth.instances.label
+    return Ranking(
+        videos=detected.videos,
+        video=found.video[order],
+        label=found.label[order],
+        score=detected.scores[order],
+        hit=judgement.hit,
+        counted=judgement.counted,
+        truth_count=np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape),
+        interpolated=judgement.interpolated,
     )
 
 
@@ -181,114 +254,3 @@ def _checked_tiou(tiou: Sequence[float]) -> tuple[float, ...]:
     if len(set(thresholds)) < len(thresholds):
         raise AttentadError("a tIoU threshold is given twice; name each once.")
     return thresholds
-
-
-def _ground_truth(
-    annotations: Annotations,
-    subset: str | Iterable[str] | None,
-    deduplicate: bool,
-    drop_empty: bool,
-    blocked: frozenset[str],
-) -> tuple[Instances, dict[str, int], tuple[str, ...], dict[str, Any]]:
-    """Flat ground truth, video id → index, the classes that occur in it, and the facts."""
-    names = subset if subset is None or isinstance(subset, str) else ",".join(subset)
-    chosen = annotations if names is None else annotations.subset(names)
-    kept = {video: item for video, item in chosen.videos.items() if video not in blocked}
-    parts = [item.segments for item in kept.values()]
-    segments = np.concatenate(parts) if parts else as_segments([])
-    texts = [label for item in kept.values() for label in item.labels]
-    video = np.repeat(np.arange(len(kept)), [len(part) for part in parts]).astype(np.int64)
-    occurring = set(texts)
-    classes = tuple(name for name in annotations.classes if name in occurring)
-    classes += tuple(sorted(occurring - set(classes)))
-    index = {name: number for number, name in enumerate(classes)}
-    label = np.array([index[text] for text in texts], dtype=np.int64)
-    truth = Instances(segments, video, label)
-    if not np.isfinite(segments).all():
-        raise AttentadError("the ground truth holds a start or end that is not finite.")
-    dropped = {"blocked_videos": len(chosen.videos) - len(kept), "empty": 0, "duplicates": 0}
-    if drop_empty:
-        proper = segments[:, 1] > segments[:, 0]
-        dropped["empty"] = int((~proper).sum())
-        truth = truth[proper]
-    if deduplicate:
-        unique = _without_duplicates(truth)
-        dropped["duplicates"] = len(truth) - len(unique)
-        truth = truth[unique]
-    if not len(truth):
-        where = "the annotations" if names is None else f"the annotations of subset {names}"
-        raise AttentadError(f"{where} hold no instance to find, so there is nothing to evaluate.")
-    # A class that lost all its instances leaves the mean, as if it had never been annotated.
-    left, label = np.unique(truth.label, return_inverse=True)
-    truth = Instances(truth.segments, truth.video, label.astype(np.int64))
-    classes = tuple(classes[row] for row in left)
-    facts = {
-        "subset": names,
-        "videos": len(kept),
-        "videos_with_instances": len(np.unique(truth.video)),
-        "instances": len(truth),
-        "classes": len(classes),
-        "dropped": dropped,
-    }
-    return truth, {name: row for row, name in enumerate(kept)}, classes, facts
-
-
-def _without_duplicates(truth: Instances) -> NDArray[np.int64]:
-    """Indices of the instances that repeat no earlier kept one of their video and class."""
-    kept: dict[tuple[int, int], list[int]] = {}
-    for row, group in enumerate(zip(truth.video.tolist(), truth.label.tolist(), strict=True)):
-        earlier = kept.setdefault(group, [])
-        apart = np.abs(truth.segments[earlier] - truth.segments[row]) > _SAME_SEC
-        if apart.any(axis=1).all():
-            earlier.append(row)
-    return np.array(sorted(row for rows in kept.values() for row in rows), dtype=np.int64)
-
-
-def _detected(
-    detections: Detections,
-    videos: Mapping[str, int],
-    classes: tuple[str, ...],
-    blocked: frozenset[str],
-    strict: bool,
-) -> tuple[Instances, NDArray[np.float64], dict[str, Any]]:
-    """Flat detections of the evaluated classes, their scores, and the facts."""
-    items = {name: item for name, item in detections.videos.items() if name not in blocked}
-    sizes = [len(item) for item in items.values()]
-    outside = {name: n for name, n in zip(items, sizes, strict=True) if name not in videos and n}
-    if strict and outside:
-        raise AttentadError(
-            f"the evaluated ground truth lacks {len(outside)} of the detected videos, the first "
-            f"being {next(iter(outside))}; evaluate the right subset, or do without strict."
-        )
-    scores = np.concatenate([np.zeros(0), *(item.scores for item in items.values())])
-    segments = np.concatenate([np.zeros((0, 2)), *(item.segments for item in items.values())])
-    if not (np.isfinite(scores).all() and np.isfinite(segments).all()):
-        raise AttentadError("the detections hold a score or time that is not finite.")
-    given = np.concatenate([np.zeros(0, dtype=np.int64), *(item.labels for item in items.values())])
-    index = {name: row for row, name in enumerate(classes)}
-    names = [*detections.classes, label_name(-1, ())]
-    # Label −1, a proposal without a class, reads the last entry.
-    label = np.array([index.get(name, -1) for name in names], dtype=np.int64)[given]
-    known = label >= 0
-    strange: Counter[str] = Counter()
-    for row, n in zip(*np.unique(given[~known], return_counts=True), strict=True):
-        strange[names[row]] += int(n)
-    if strict and strange:
-        raise AttentadError(
-            f"the evaluated ground truth has no class {next(iter(strange))!r}, yet "
-            f"{sum(strange.values())} detections name such classes; correct the labels, or do "
-            "without strict."
-        )
-    video = np.repeat(
-        np.array([videos.get(name, -1) for name in items], dtype=np.int64),
-        np.array(sizes, dtype=np.int64),
-    )
-    facts = {
-        "total": sum(len(item) for item in detections.videos.values()),
-        "evaluated": int(known.sum()),
-        "videos": len(detections.videos),
-        "blocked_videos": len(detections.videos) - len(items),
-        "unknown_labels": dict(sorted(strange.items())),
-        "videos_outside_ground_truth": dict(sorted(outside.items())),
-    }
-    return Instances(segments[known], video[known], label[known]), scores[known], facts

@@ -1,8 +1,8 @@
-"""Matching detections to ground truth, and the average precision that follows, without loops."""
+"""Overlapping pairs of detections and ground truth, and who gets whom, without loops."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,15 +13,17 @@ from attentad.core import Segments
 # Pairs of one video and class are looked at in blocks of about this many, to bound memory.
 _BLOCK_PAIRS = 2_000_000
 
+_LEAST_OVERLAP = float(np.finfo(np.float64).tiny)
+
 
 @dataclass(frozen=True)
 class Instances:
-    """Segments of many videos in flat arrays: ground truth, or detections in ranked order.
+    """Segments of many videos in flat arrays: ground truth, or detections.
 
     Args:
         segments: (N, 2) seconds.
-        video: (N,) index of the video; −1 for a video without ground truth.
-        label: (N,) index of the class.
+        video: (N,) index of the video; −1 for one without ground truth.
+        label: (N,) index of the class, not negative.
     """
 
     segments: Segments
@@ -59,19 +61,39 @@ def rank(scores: NDArray[np.float64], label: NDArray[np.int64]) -> NDArray[np.in
     return order[np.argsort(label[order], kind="stable")]
 
 
-def overlapping_pairs(ranked: Instances, truth: Instances, minimum: float) -> Pairs:
-    """All pairs of one video and class with tIoU ≥ `minimum` > 0; see `Pairs` for their order."""
-    if not len(ranked) or not len(truth):
+def paired_tiou(a: Segments, b: Segments) -> NDArray[np.float64]:
+    """tIoU of row i of `a` with row i of `b`, (N,); 0 where the union is empty."""
+    inter = np.minimum(a[:, 1], b[:, 1]) - np.maximum(a[:, 0], b[:, 0])
+    np.maximum(inter, 0.0, out=inter)
+    union = (a[:, 1] - a[:, 0]) + (b[:, 1] - b[:, 0]) - inter
+    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+
+
+def overlapping_pairs(
+    detected: Instances,
+    truth: Instances,
+    minimum: float,
+    overlap: Callable[[Segments, Segments], NDArray[np.float64]] = paired_tiou,
+) -> Pairs:
+    """All pairs of one video and class that overlap by `minimum` > 0; see `Pairs` for their order.
+
+    Args:
+        detected: usually in order of evaluation.
+        truth: in the order of the annotations.
+        minimum: pairs with less are left out.
+        overlap: of row i of (N, 2) with row i of (N, 2), (N,).
+    """
+    if not len(detected) or not len(truth):
         nothing = np.zeros(0, dtype=np.int64)
         return Pairs(nothing, nothing, np.zeros(0))
-    classes = int(max(ranked.label.max(), truth.label.max())) + 1
+    classes = int(max(detected.label.max(), truth.label.max())) + 1
     truth_key = truth.video * classes + truth.label
     # Backwards within a group, so that a stable sort by tIoU leaves the later instance first.
     by_key = np.argsort(truth_key, kind="stable")[::-1]
     groups, first, size = np.unique(-truth_key[by_key], return_index=True, return_counts=True)
-    detection_key = -(ranked.video * classes + ranked.label)
+    detection_key = -(detected.video * classes + detected.label)
     slot = np.minimum(np.searchsorted(groups, detection_key), len(groups) - 1)
-    candidates = np.flatnonzero((groups[slot] == detection_key) & (ranked.video >= 0))
+    candidates = np.flatnonzero(groups[slot] == detection_key)
     slot = slot[candidates]
     found = []
     for part in _blocks(size[slot]):
@@ -79,32 +101,50 @@ def overlapping_pairs(ranked: Instances, truth: Instances, minimum: float) -> Pa
         detection = np.repeat(candidates[part], counts)
         within = np.arange(len(detection)) - np.repeat(np.cumsum(counts) - counts, counts)
         instance = by_key[np.repeat(first[slot[part]], counts) + within]
-        overlap = _paired_tiou(ranked.segments[detection], truth.segments[instance])
-        enough = overlap >= minimum
-        found.append((detection[enough], instance[enough], overlap[enough]))
-    detection, instance, overlap = (np.concatenate(columns) for columns in zip(*found, strict=True))
-    order = np.lexsort((-overlap, detection))
-    return Pairs(detection[order], instance[order], overlap[order])
+        value = overlap(detected.segments[detection], truth.segments[instance])
+        enough = value >= minimum
+        found.append((detection[enough], instance[enough], value[enough]))
+    detection, instance, value = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    order = np.lexsort((-value, detection))
+    return Pairs(detection[order], instance[order], value[order])
 
 
-def match(pairs: Pairs, threshold: float, truth_count: int) -> NDArray[np.int64]:
-    """Detections that are true positives at tIoU ≥ `threshold`, ascending indices.
+def touching(detected: Instances, segments: Instances) -> NDArray[np.bool_]:
+    """Whether each detection overlaps any of `segments` of its video, whatever the class, (N,)."""
+    one, other = (
+        Instances(part.segments, part.video, np.zeros_like(part.label))
+        for part in (detected, segments)
+    )
+    touched = np.zeros(len(detected), dtype=bool)
+    touched[overlapping_pairs(one, other, _LEAST_OVERLAP).detection] = True
+    return touched
 
-    The rule: detections in ranked order, each takes the best-overlapping instance that is still
-    free. All classes and videos are matched at once: every free detection asks for its next
-    choice, every instance stays with the best-ranked that ever asked, and who is turned away
-    asks for the next. As all instances rank the detections alike, this deferred acceptance
-    (Gale and Shapley 1962) ends at the one stable matching, which is the greedy one.
+
+def choose_in_turn(
+    chooser: NDArray[np.int64], wanted: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Choosers in ascending order each take the first item on their list that is still free.
+
+    All choose at once: every free chooser asks for its next choice, every item stays with the
+    first-ranked that ever asked, and who is turned away asks for the next. As all items rank
+    the choosers alike, this deferred acceptance (Gale and Shapley 1962) ends at the one stable
+    matching, which is that of choosing in turn.
+
+    Args:
+        chooser: (P,) indices, ascending; the rows of one chooser are its list, dearest first.
+        wanted: (P,) indices of items, below `count`.
+        count: number of items.
+
+    Returns:
+        The choosers that got something, ascending, and what each got; both (M,).
     """
-    enough = pairs.tiou >= threshold
-    detection, wanted = pairs.detection[enough], pairs.truth[enough]
-    if not len(detection):
-        return detection
-    cursor = np.flatnonzero(np.diff(detection, prepend=-1))
-    stop = np.append(cursor[1:], len(detection))
-    detections = detection[cursor]
+    if not len(chooser):
+        return chooser, wanted
+    cursor = np.flatnonzero(np.diff(chooser, prepend=-1))
+    stop = np.append(cursor[1:], len(chooser))
+    choosers = chooser[cursor]
     nobody = len(cursor)
-    holder = np.full(truth_count, nobody)
+    holder = np.full(count, nobody)
     asking = np.arange(nobody)
     while len(asking):
         choice = wanted[cursor[asking]]
@@ -116,20 +156,9 @@ def match(pairs: Pairs, threshold: float, truth_count: int) -> NDArray[np.int64]
         losers = np.concatenate([refused, displaced])
         cursor[losers] += 1
         asking = losers[cursor[losers] < stop[losers]]
-    return detections[np.sort(holder[holder != nobody])]
-
-
-def average_precision(places: NDArray[np.int64], truth_count: int) -> float:
-    """Area under the precision-recall curve, interpolated at all points, 0..1.
-
-    Args:
-        places: of the true positives in the ranking of their class, ascending from 0.
-        truth_count: instances of the class, at least 1.
-    """
-    precision = np.arange(1, len(places) + 1) / (places + 1)
-    # Between two true positives precision falls, so its running maximum needs only these.
-    interpolated = np.maximum.accumulate(precision[::-1])
-    return float(interpolated.sum() / truth_count)
+    taken = np.flatnonzero(holder != nobody)
+    order = np.argsort(holder[taken])
+    return choosers[holder[taken][order]], taken[order]
 
 
 def _blocks(counts: NDArray[np.int64]) -> Iterator[slice]:
@@ -143,11 +172,3 @@ def _blocks(counts: NDArray[np.int64]) -> Iterator[slice]:
         if stop >= len(counts):
             return
         start = stop
-
-
-def _paired_tiou(a: Segments, b: Segments) -> NDArray[np.float64]:
-    """tIoU of row i of `a` with row i of `b`, (N,); 0 where the union is empty."""
-    inter = np.minimum(a[:, 1], b[:, 1]) - np.maximum(a[:, 0], b[:, 0])
-    np.maximum(inter, 0.0, out=inter)
-    union = (a[:, 1] - a[:, 0]) + (b[:, 1] - b[:, 0]) - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
