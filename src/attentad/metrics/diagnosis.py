@@ -1,0 +1,258 @@
+"""Error diagnosis: what goes wrong, what it costs, and which instances are hard.
+
+After DETAD (Alwassel, Caba Heilbron, Escorcia and Ghanem, ECCV 2018); rules in
+specs/amnet_afsd_gaf.md §5, with two of the public tool's slips mended: in a video without ground
+truth every false positive is background, and sensitivity matches anew at each threshold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attentad.core import Annotations, AttentadError, Detections
+from attentad.metrics.detected import collect_detections
+from attentad.metrics.diagnosis_attributes import (
+    DIAGNOSIS_BUCKETS,
+    AttributeProfile,
+    attribute_profiles,
+)
+from attentad.metrics.diagnosis_errors import (
+    ERROR_TYPES,
+    VERDICTS,
+    error_shares,
+    gains,
+    judge,
+)
+from attentad.metrics.ground_truth import GroundTruth, collect_ground_truth
+from attentad.metrics.matching import Instances, rank
+
+DIAGNOSIS_TIOU: Mapping[str, tuple[float, ...]] = {
+    "thumos14": (0.5,),
+    "activitynet": (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+}
+"""The thresholds that go with each key of `DIAGNOSIS_BUCKETS`."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Error profile of detections; every number is the mean over the thresholds.
+
+    Args:
+        tiou: the J thresholds.
+        low_tiou: below it an overlap counts as none.
+        buckets: key of `DIAGNOSIS_BUCKETS`.
+        classes: the K classes of the evaluated ground truth.
+        mean_instances: N̄, instances per class on average.
+        shares: (top, 6) shares in 0..1 by slot and verdict (`VERDICTS`): slot k holds, of a
+            class with G instances, the detections of ranks (k−1)·G + 1 to k·G. 0 where empty.
+        slot_count: (top,) detections in each slot.
+        top_map_n: average-mAP_N of the detections in these slots, 0..1.
+        gain: error type → what `top_map_n` gains without it.
+        map_n: average-mAP_N of all detections, 0..1.
+        false_negative_rate: share of all instances that are missed, 0..1.
+        attributes: misses and sensitivity by attribute.
+        ground_truth: subset, counts, and what was dropped and why.
+        detections: counts, unknown labels and videos outside the ground truth, by name.
+        notes: what a reader should know, one sentence each.
+    """
+
+    tiou: tuple[float, ...]
+    low_tiou: float
+    buckets: str
+    classes: tuple[str, ...]
+    mean_instances: float
+    shares: NDArray[np.float64]
+    slot_count: NDArray[np.int64]
+    top_map_n: float
+    gain: Mapping[str, float]
+    map_n: float
+    false_negative_rate: float
+    attributes: tuple[AttributeProfile, ...]
+    ground_truth: Mapping[str, Any]
+    detections: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        slots = [
+            {"slot": f"{k}G", "detections": int(count), **dict(zip(VERDICTS, row, strict=True))}
+            for k, (count, row) in enumerate(
+                zip(self.slot_count, self.shares.tolist(), strict=True), start=1
+            )
+        ]
+        return {
+            "method": "DETAD",
+            "tiou": list(self.tiou),
+            "low_tiou": self.low_tiou,
+            "mean_instances_per_class": self.mean_instances,
+            "false_positives": {
+                "average_mAP_N": self.top_map_n,
+                "gain": dict(self.gain),
+                "slots": slots,
+            },
+            "false_negatives": {"rate": self.false_negative_rate},
+            "sensitivity": {"average_mAP_N": self.map_n},
+            "buckets": self.buckets,
+            "attributes": {item.name: item.to_dict() for item in self.attributes},
+            "classes": list(self.classes),
+            "ground_truth": dict(self.ground_truth),
+            "detections": dict(self.detections),
+            "notes": list(self.notes),
+        }
+
+
+def diagnose(
+    annotations: Annotations,
+    detections: Detections,
+    *,
+    tiou: Sequence[float] | None = None,
+    subset: str | Iterable[str] | None = None,
+    buckets: str = "thumos14",
+    low_tiou: float = 0.1,
+    top: int = 10,
+    ground_truth_set: str = "all",
+    restrict_to_gt_videos: bool = False,
+    strict: bool = False,
+    blocked: Collection[str] = (),
+) -> Diagnosis:
+    """Profile of false positives, false negatives and sensitivity (DETAD).
+
+    Detections are matched as in the protocol `activitynet`; an unmatched one gets its type from
+    the instance it overlaps most, of whatever class (see `diagnosis_errors.judge`). Instances
+    that are not longer than 0 or longer than their video are dropped, as is the class Ambiguous.
+
+    Args:
+        annotations: ground truth. Coverage needs the duration of every video with an instance;
+            where one is unknown, the attribute is left out and a note says so.
+        detections: class names are matched by name.
+        tiou: thresholds in (0, 1]; None for those that go with `buckets`, which is 0.5 for
+            thumos14 and 0.5 to 0.95 for activitynet.
+        subset: evaluate these subsets of the annotations; None for all. Detections in other
+            videos are background errors.
+        buckets: a key of `DIAGNOSIS_BUCKETS`: which values of an attribute are small or large.
+        low_tiou: a false positive below this is background; at most the smallest threshold.
+        top: slots of the false-positive profile: it looks at the first top·G detections of a
+            class with G instances. Misses and sensitivity look at all.
+        ground_truth_set: a key of `GROUND_TRUTH_SETS`.
+        restrict_to_gt_videos: leave out detections in videos outside the evaluated ground truth.
+        strict: an unknown label or video is an error.
+        blocked: video ids left out of both sides.
+
+    Raises:
+        AttentadError: an option is unknown or out of range, no instance is left to find, a score
+            or time is not finite, or `strict` finds something.
+    """
+    if buckets not in DIAGNOSIS_BUCKETS:
+        raise AttentadError(
+            f"there are no buckets {buckets!r} for a diagnosis; choose one of "
+            f"{', '.join(DIAGNOSIS_BUCKETS)}."
+        )
+    thresholds = tuple(map(float, DIAGNOSIS_TIOU[buckets] if tiou is None else tiou))
+    _check_options(thresholds, low_tiou, top)
+    shunned = frozenset(blocked)
+    truth = collect_ground_truth(
+        annotations,
+        subset=subset,
+        ground_truth_set=ground_truth_set,
+        drop_empty=True,
+        blocked=shunned,
+    )
+    duration_sec = _durations(annotations, truth.videos)
+    truth = _within_video(truth, duration_sec)
+    found = collect_detections(
+        detections,
+        truth,
+        restrict_to_gt_videos=restrict_to_gt_videos,
+        strict=strict,
+        blocked=shunned,
+    )
+    ranked = found.instances[rank(found.scores, found.instances.label)]
+    judged = judge(ranked, truth.instances, thresholds, low_tiou)
+    shares, slot_count = error_shares(judged, top)
+    top_map_n, gain = gains(judged, top)
+    profiles, miss_rate, map_n = attribute_profiles(judged, truth.instances, duration_sec, buckets)
+    return Diagnosis(
+        tiou=thresholds,
+        low_tiou=float(low_tiou),
+        buckets=buckets,
+        classes=truth.classes,
+        mean_instances=judged.mean_instances,
+        shares=shares,
+        slot_count=slot_count,
+        top_map_n=top_map_n,
+        gain=dict(zip(ERROR_TYPES, gain.tolist(), strict=True)),
+        map_n=map_n,
+        false_negative_rate=miss_rate,
+        attributes=profiles,
+        ground_truth=truth.facts,
+        detections=found.facts,
+        notes=tuple(_notes(truth, duration_sec)),
+    )
+
+
+def _check_options(thresholds: tuple[float, ...], low_tiou: float, top: int) -> None:
+    if not thresholds or not all(0 < value <= 1 for value in thresholds):
+        given = ", ".join(f"{value:.10g}" for value in thresholds) or "none"
+        raise AttentadError(f"tIoU thresholds must lie above 0 and up to 1; given: {given}.")
+    if len(set(thresholds)) < len(thresholds):
+        raise AttentadError("a tIoU threshold is given twice; name each once.")
+    if not 0 < low_tiou <= min(thresholds):
+        raise AttentadError(
+            f"low_tiou must lie above 0 and up to the smallest tIoU threshold, "
+            f"{min(thresholds):.10g}, not at {low_tiou:.10g}."
+        )
+    if top < 1:
+        raise AttentadError(
+            f"top, the slots of the false-positive profile, must be 1 or more: {top}."
+        )
+
+
+def _durations(annotations: Annotations, videos: Sequence[str]) -> NDArray[np.float64]:
+    """Length of each video in seconds, (V,); NaN where it is unknown or makes no sense."""
+    given = [annotations.videos[video].duration_sec for video in videos]
+    return np.array(
+        [math.nan if value is None or not 0 < value < math.inf else value for value in given]
+    )
+
+
+def _within_video(truth: GroundTruth, duration_sec: NDArray[np.float64]) -> GroundTruth:
+    """The ground truth without instances longer than their video; they are counted."""
+    items = truth.instances
+    length = items.segments[:, 1] - items.segments[:, 0]
+    # An unknown duration (NaN) is no reason to drop anything.
+    kept = items[~(length > duration_sec[items.video])]
+    if not len(kept):
+        raise AttentadError(
+            "every instance of the ground truth is longer than its video; correct the durations."
+        )
+    left, label = np.unique(kept.label, return_inverse=True)
+    facts = {
+        **truth.facts,
+        "videos_with_instances": len(np.unique(kept.video)),
+        "instances": len(kept),
+        "classes": len(left),
+        "dropped": {**truth.facts["dropped"], "longer_than_video": len(items) - len(kept)},
+    }
+    return replace(
+        truth,
+        instances=Instances(kept.segments, kept.video, label.astype(np.int64)),
+        classes=tuple(truth.classes[row] for row in left),
+        facts=facts,
+    )
+
+
+def _notes(truth: GroundTruth, duration_sec: NDArray[np.float64]) -> list[str]:
+    used = np.unique(truth.instances.video)
+    unknown = [truth.videos[row] for row in used if math.isnan(duration_sec[row])]
+    if not unknown:
+        return []
+    return [
+        f"Coverage is left out, as the annotations do not say how long {len(unknown)} of the "
+        f"{len(used)} videos with instances are, the first being {unknown[0]}."
+    ]
