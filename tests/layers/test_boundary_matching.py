@@ -16,9 +16,9 @@ from attentad.layers.boundary_matching import (
     interpolation,
     sampled_interval,
     sampling_weights,
-    transposed,
     valid_cells,
 )
+from attentad.layers.sparse_rows import transposed
 
 RULES = ("pd", "jj")
 BORDERS = ("legacy", "zero", "clamp")

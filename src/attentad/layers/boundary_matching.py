@@ -14,23 +14,17 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from attentad.layers.sparse_rows import SparseProduct, SparseRows, from_entries
+
 SampleRule = Literal["pd", "jj"]
 Border = Literal["legacy", "zero", "clamp"]
-
-
-class SparseRows(NamedTuple):
-    """A sparse matrix by rows (CSR): row r has the entries row_starts[r]:row_starts[r + 1]."""
-
-    columns: NDArray[np.int64]
-    row_starts: NDArray[np.int64]
-    values: NDArray[np.float64]
 
 
 def valid_cells(length: int, max_duration: int) -> NDArray[np.bool_]:
@@ -97,51 +91,8 @@ def sampling_weights(
     steps = (last - first)[:, None] * point / max(1, bins * samples - 1)
     index, weight = interpolation(first[:, None] + steps, length, border)
     cell, sample, _ = used = np.nonzero(weight)
-    key = (cell * length + index[used]) * bins + sample // samples
-    order = np.argsort(key, kind="stable")
-    key, value = key[order], weight[used][order] / samples
-    distinct = np.flatnonzero(np.diff(key, prepend=-1))
-    values = np.add.reduceat(value, distinct) if len(distinct) else value
-    cell, columns = np.divmod(key[distinct], length * bins)
-    return SparseRows(columns, _row_starts(cell, len(starts)), values)
-
-
-def transposed(matrix: SparseRows, column_count: int) -> SparseRows:
-    """The same matrix by columns."""
-    rows = np.repeat(np.arange(len(matrix.row_starts) - 1), np.diff(matrix.row_starts))
-    order = np.argsort(matrix.columns, kind="stable")
-    starts = _row_starts(matrix.columns[order], column_count)
-    return SparseRows(rows[order], starts, matrix.values[order])
-
-
-def _row_starts(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    return np.searchsorted(rows, np.arange(count + 1))
-
-
-def _times(columns: Tensor, row_starts: Tensor, values: Tensor, dense: Tensor) -> Tensor:
-    # A weighted bag of rows is a sparse times dense product, and the fastest one torch has.
-    return nn.functional.embedding_bag(
-        columns, dense, row_starts, mode="sum", per_sample_weights=values, include_last_offset=True
-    )
-
-
-class _SparseTimesDense(torch.autograd.Function):
-    """Sparse (R, K) times dense (B, K, C) → (B, R, C); the matrices are (columns, starts, values).
-
-    Item by item, because the rows of one item fit the processor's cache.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, dense: Tensor, *matrices: Tensor) -> Tensor:
-        ctx.save_for_backward(*matrices[3:])
-        columns, row_starts, values = matrices[:3]
-        return torch.stack([_times(columns, row_starts, values, item) for item in dense])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        columns, row_starts, values = ctx.saved_tensors
-        items = [_times(columns, row_starts, values, item) for item in grads[0].contiguous()]
-        return torch.stack(items), *[None] * 6
+    column = index[used] * bins + sample // samples
+    return from_entries(cell, column, weight[used] / samples, (len(starts), length * bins))
 
 
 class BoundaryMatching(nn.Module):
@@ -165,13 +116,6 @@ class BoundaryMatching(nn.Module):
     its bins in front.
     """
 
-    forward_columns: Tensor
-    forward_row_starts: Tensor
-    forward_values: Tensor
-    backward_columns: Tensor
-    backward_row_starts: Tensor
-    backward_values: Tensor
-
     def __init__(
         self,
         in_dim: int,
@@ -191,13 +135,7 @@ class BoundaryMatching(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
         matrix = sampling_weights(length, max_duration, bins, samples, rule, border)
-        for name, part in (("forward", matrix), ("backward", transposed(matrix, length * bins))):
-            self._register(f"{name}_columns", torch.from_numpy(part.columns).int())
-            self._register(f"{name}_row_starts", torch.from_numpy(part.row_starts).int())
-            self._register(f"{name}_values", torch.from_numpy(part.values).float())
-
-    def _register(self, name: str, tensor: Tensor) -> None:
-        self.register_buffer(name, tensor, persistent=False)
+        self.sampling = SparseProduct(matrix, length * bins)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(B, C_in, T) → (B, cells, C_out)."""
@@ -208,17 +146,9 @@ class BoundaryMatching(nn.Module):
         bins, out_dim, in_dim = self.weight.shape
         kernel = self.weight.reshape(bins * out_dim, in_dim)
         projected = nn.functional.linear(feature.transpose(1, 2), kernel)
-        return projected.reshape(len(feature), -1, out_dim).to(self.forward_values.dtype)
+        return projected.reshape(len(feature), -1, out_dim)
 
     def sample(self, projected: Tensor) -> Tensor:
         """Σ m · projected + bias: (B, T·bins, C_out) → (B, cells, C_out)."""
-        sampled = _SparseTimesDense.apply(
-            projected,
-            self.forward_columns,
-            self.forward_row_starts,
-            self.forward_values,
-            self.backward_columns,
-            self.backward_row_starts,
-            self.backward_values,
-        )
+        sampled: Tensor = self.sampling(projected)
         return sampled.add_(self.bias)

@@ -156,10 +156,11 @@ class ProposalMapConvs(nn.Module):
         self.register_buffer("inside", inside, persistent=False)
 
     def forward(self, cells: Tensor, background: Tensor) -> Tensor:
-        """`background` (C,) is what the published network has in every invalid cell."""
+        """`background`, (C,) or (B, C), is what the published network has in every invalid cell."""
         batch, _, dim = cells.shape
         height, width = self.shape
-        empty = (background * self.inside.to(background.dtype)).expand(batch, -1, dim)
+        inside = self.inside.to(background.dtype)
+        empty = (background.unsqueeze(-2) * inside).expand(batch, -1, dim)
         filled = empty.index_copy(1, self.positions, cells)
         # Channels last in memory, which is how the cells come.
         framed = filled.view(batch, height + 2, width + 2, dim).permute(0, 3, 1, 2)

@@ -1,0 +1,115 @@
+"""Sparse matrices by rows and their product with features: how fixed sampling is computed."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+class SparseRows(NamedTuple):
+    """A sparse matrix by rows (CSR): row r has the entries row_starts[r]:row_starts[r + 1]."""
+
+    columns: NDArray[np.int64]
+    row_starts: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The row of each entry."""
+        return np.repeat(np.arange(len(self.row_starts) - 1), np.diff(self.row_starts))
+
+
+def from_entries(
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    values: NDArray[np.float64],
+    shape: tuple[int, int],
+) -> SparseRows:
+    """The matrix (R, K) with these entries; several of the same row and column are added up."""
+    key = rows * shape[1] + columns
+    order = np.argsort(key, kind="stable")
+    key, value = key[order], values[order]
+    distinct = np.flatnonzero(np.diff(key, prepend=-1))
+    summed = np.add.reduceat(value, distinct) if len(distinct) else value
+    row, column = np.divmod(key[distinct], shape[1])
+    return SparseRows(column, _row_starts(row, shape[0]), summed)
+
+
+def transposed(matrix: SparseRows, column_count: int) -> SparseRows:
+    """The same matrix by columns."""
+    order = np.argsort(matrix.columns, kind="stable")
+    starts = _row_starts(matrix.columns[order], column_count)
+    return SparseRows(matrix.rows[order], starts, matrix.values[order])
+
+
+def _row_starts(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return np.searchsorted(rows, np.arange(count + 1))
+
+
+def _times(columns: Tensor, row_starts: Tensor, values: Tensor, dense: Tensor) -> Tensor:
+    # A weighted bag of rows is a sparse times dense product, and the fastest one torch has.
+    return nn.functional.embedding_bag(
+        columns, dense, row_starts, mode="sum", per_sample_weights=values, include_last_offset=True
+    )
+
+
+class _SparseTimesDense(torch.autograd.Function):
+    """Sparse (R, K) times dense (B, K, C) → (B, R, C); the matrices are (columns, starts, values).
+
+    Item by item, because the rows of one item fit the processor's cache.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, dense: Tensor, *matrices: Tensor) -> Tensor:
+        ctx.save_for_backward(*matrices[3:])
+        columns, row_starts, values = matrices[:3]
+        return torch.stack([_times(columns, row_starts, values, item) for item in dense])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        columns, row_starts, values = ctx.saved_tensors
+        items = [_times(columns, row_starts, values, item) for item in grads[0].contiguous()]
+        return torch.stack(items), *[None] * 6
+
+
+class SparseProduct(nn.Module):
+    """A fixed sparse matrix (R, K) times features (B, K, C) → (B, R, C). Not in the state dict.
+
+    Args:
+        matrix: (R, K).
+        column_count: K.
+    """
+
+    forward_columns: Tensor
+    forward_row_starts: Tensor
+    forward_values: Tensor
+    backward_columns: Tensor
+    backward_row_starts: Tensor
+    backward_values: Tensor
+
+    def __init__(self, matrix: SparseRows, column_count: int) -> None:
+        super().__init__()
+        for name, part in (("forward", matrix), ("backward", transposed(matrix, column_count))):
+            self._register(f"{name}_columns", torch.from_numpy(part.columns).int())
+            self._register(f"{name}_row_starts", torch.from_numpy(part.row_starts).int())
+            self._register(f"{name}_values", torch.from_numpy(part.values).float())
+
+    def _register(self, name: str, tensor: Tensor) -> None:
+        self.register_buffer(name, tensor, persistent=False)
+
+    def forward(self, dense: Tensor) -> Tensor:
+        """(B, K, C) in any precision → (B, R, C) in the matrix's."""
+        product: Tensor = _SparseTimesDense.apply(
+            dense.to(self.forward_values.dtype),
+            self.forward_columns,
+            self.forward_row_starts,
+            self.forward_values,
+            self.backward_columns,
+            self.backward_row_starts,
+            self.backward_values,
+        )
+        return product
