@@ -12,7 +12,15 @@ from attentad.metrics.diagnosis import Diagnosis, diagnose
 from attentad.metrics.diagnosis_attributes import DIAGNOSIS_BUCKETS, AttributeProfile
 from attentad.metrics.diagnosis_errors import ERROR_TYPES, VERDICTS
 from attentad.metrics.ground_truth import GROUND_TRUTH_SETS
+from attentad.metrics.proposals import PROPOSAL_PROTOCOLS, ProposalResult, average_recall
 from attentad.metrics.ranking import Ranking, precision_recall
+from attentad.metrics.recognition import (
+    RecognitionResult,
+    VideoMapResult,
+    recognition_scores,
+    video_map,
+)
+from attentad.metrics.score_files import ScoreTable, read_scores
 
 __all__ = [
     "ACTIVITYNET_TIOU",
@@ -20,14 +28,23 @@ __all__ = [
     "DIAGNOSIS_BUCKETS",
     "ERROR_TYPES",
     "GROUND_TRUTH_SETS",
+    "PROPOSAL_PROTOCOLS",
     "PROTOCOLS",
     "VERDICTS",
     "AttributeProfile",
     "DetectionResult",
     "Diagnosis",
+    "ProposalResult",
     "Ranking",
+    "RecognitionResult",
+    "ScoreTable",
+    "VideoMapResult",
+    "average_recall",
     "detection_map",
     "diagnose",
     "precision_recall",
+    "read_scores",
+    "recognition_scores",
     "tiou_key",
+    "video_map",
 ]

@@ -1,0 +1,302 @@
+"""Average recall of proposals: AR@AN, the AR-AN curve and the area under it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attentad.core import Annotations, AttentadError, Detections
+from attentad.metrics.detection import tiou_key
+from attentad.metrics.ground_truth import GroundTruth, collect_ground_truth
+from attentad.metrics.matching import Instances, overlapping_pairs
+
+
+@dataclass(frozen=True)
+class ProposalProtocol:
+    """What a protocol fixes: its words, thresholds, largest number of proposals, and columns.
+
+    Args:
+        description: one line for help texts.
+        tiou: thresholds that recall is averaged over.
+        max_proposals: M, proposals per video on average at the end of the curve.
+        reported: numbers of proposals per video that papers print AR at.
+    """
+
+    description: str
+    tiou: tuple[float, ...]
+    max_proposals: int
+    reported: tuple[int, ...]
+
+
+_STEPS = tuple(round(0.5 + 0.05 * step, 2) for step in range(11))
+
+PROPOSAL_PROTOCOLS: Mapping[str, ProposalProtocol] = {
+    "activitynet": ProposalProtocol(
+        "AR at 1 to 100 proposals per video on average, tIoU 0.5 to 0.95, and AUC",
+        _STEPS[:-1],
+        100,
+        (1, 5, 10, 100),
+    ),
+    "thumos14": ProposalProtocol(
+        "the same retrieval up to 1,000 proposals per video, tIoU 0.5 to 1",
+        _STEPS,
+        1000,
+        (50, 100, 200, 500, 1000),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ProposalResult:
+    """Recall by tIoU threshold and number of proposals, and what went into it.
+
+    Args:
+        protocol: a key of `PROPOSAL_PROTOCOLS`.
+        tiou: the J thresholds.
+        proposals_per_video: (M,) how many were retrieved per video on average: 1, 2, … M.
+        recall: (J, M) in 0..1: share of the instances that one of them covers.
+        at: numbers of proposals per video → average recall there, 0..1.
+        ground_truth: subset, counts, and what was dropped and why.
+        detections: counts, and videos outside the ground truth by name.
+    """
+
+    protocol: str
+    tiou: tuple[float, ...]
+    proposals_per_video: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    at: Mapping[int, float]
+    ground_truth: Mapping[str, Any]
+    detections: Mapping[str, Any]
+
+    @property
+    def average_recall(self) -> NDArray[np.float64]:
+        """AR@AN, (M,): the mean of recall over the thresholds."""
+        return self.recall.mean(axis=0)
+
+    @property
+    def auc_percent(self) -> float:
+        """Area under the AR-AN curve from 1 to M, over M, in percent.
+
+        The width is M − 1, so a perfect detector scores 99 where M is 100.
+        """
+        height, x = self.average_recall, self.proposals_per_video
+        area = float((np.diff(x) * (height[1:] + height[:-1]) / 2.0).sum())
+        return 100.0 * area / float(x[-1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: AR and recall are 0..1, AUC is percent as in the papers."""
+        columns = [number - 1 for number in self.at]
+        return {
+            "protocol": self.protocol,
+            "tiou": list(self.tiou),
+            "AR": {str(number): value for number, value in self.at.items()},
+            "AUC": self.auc_percent,
+            "recall": {
+                tiou_key(threshold): {
+                    str(column + 1): float(self.recall[row, column]) for column in columns
+                }
+                for row, threshold in enumerate(self.tiou)
+            },
+            "curve": {
+                "proposals_per_video": self.proposals_per_video.tolist(),
+                "average_recall": self.average_recall.tolist(),
+            },
+            "ground_truth": dict(self.ground_truth),
+            "detections": dict(self.detections),
+        }
+
+
+def average_recall(
+    annotations: Annotations,
+    proposals: Detections,
+    *,
+    protocol: str = "activitynet",
+    subset: str | Iterable[str] | None = None,
+    ground_truth_set: str = "all",
+    tiou: Sequence[float] | None = None,
+    max_proposals: int | None = None,
+    strict: bool = False,
+    blocked: Collection[str] = (),
+    merge_classes: bool = False,
+) -> ProposalResult:
+    """Average recall at an average number of proposals (ActivityNet evaluation; spec csa §7.2).
+
+    Classes play no part. A video gives the more proposals the more it has: with V videos that
+    hold instances, `ratio` = M·V / all proposals of the file, video v enters its best
+    ⌊m_v·ratio⌋ of m_v, and column j of the curve uses that list's first j/M part, scaled so
+    that the average is j. An instance is recalled when any of them has tIoU ≥ threshold; one
+    proposal may cover several instances. Products are cut to integers in the order of
+    operations of the public evaluator, so that with 100 proposals in each video columns 29, 57
+    and 58 use 28, 56 and 57 of them, as there. On a tie in score the later entry comes first.
+    Where a file holds fewer than M per video on average, the curve is flat from there on.
+
+    `thumos14` is the same retrieval up to M = 1000 in steps of one, with thresholds 0.5 to 1.
+    The script that THUMOS14 papers share takes percentages of each video's list instead,
+    interpolates between 200 points of the curve and measures overlap in whole frames; it thus
+    extrapolates beyond the number of proposals given, and differs a little below it.
+
+    Args:
+        annotations: ground truth. The class `Ambiguous` is left out; a video without an
+            instance is not among the V, but its proposals count in the file's total.
+        proposals: labels are ignored.
+        protocol: a key of `PROPOSAL_PROTOCOLS`.
+        subset: evaluate these subsets of the annotations; None for all.
+        ground_truth_set: a key of `GROUND_TRUTH_SETS`.
+        tiou: thresholds in (0, 1]; None for the protocol's.
+        max_proposals: M; None for the protocol's.
+        strict: make it an error when a proposal's video is not among those annotated. Otherwise
+            it counts in the file's total, and the result names it.
+        blocked: video ids left out of both sides.
+        merge_classes: take a segment that a file of detections repeats for several classes
+            once, with its best score. Otherwise each repetition uses up a proposal.
+
+    Raises:
+        AttentadError: the protocol, subset or set is unknown, a threshold or `max_proposals` is
+            out of range, no instance is left to find, a score or time is not finite, or `strict`
+            finds a video.
+    """
+    if protocol not in PROPOSAL_PROTOCOLS:
+        raise AttentadError(
+            f"there is no proposal protocol {protocol!r}; choose one of "
+            f"{', '.join(PROPOSAL_PROTOCOLS)}."
+        )
+    rules = PROPOSAL_PROTOCOLS[protocol]
+    thresholds = _checked_tiou(rules.tiou if tiou is None else tiou)
+    most = rules.max_proposals if max_proposals is None else int(max_proposals)
+    if most < 1:
+        raise AttentadError(f"the number of proposals per video must be at least 1, not {most}.")
+    shunned = frozenset(blocked)
+    ground_truth = collect_ground_truth(
+        annotations, subset=subset, ground_truth_set=ground_truth_set, blocked=shunned
+    )
+    truth, videos = _class_agnostic(ground_truth)
+    found, facts = _ranked(proposals, videos, ground_truth, shunned, strict, merge_classes)
+    inside = found[found.video < len(videos)]
+    sizes = np.bincount(inside.video, minlength=len(videos))
+    kept = _entering(sizes, len(found), most)
+    retrieved = int(kept.sum())
+    fractions = _fractions(len(videos), retrieved, most)
+    used = np.minimum((kept[:, None] * fractions).astype(np.int64), kept[:, None])
+    place = np.arange(len(inside)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    entered = place < kept[inside.video]
+    recall = _recall(inside[entered], place[entered], truth, used, thresholds)
+    means = recall.mean(axis=0)
+    per_video = fractions * (retrieved / len(videos)) if retrieved else np.arange(1.0, most + 1)
+    return ProposalResult(
+        protocol=protocol,
+        tiou=thresholds,
+        proposals_per_video=per_video,
+        recall=recall,
+        at={number: float(means[number - 1]) for number in rules.reported if number <= most},
+        ground_truth=ground_truth.facts,
+        detections={
+            **facts,
+            "retrieved": retrieved,
+            "videos_without_proposals": int((sizes == 0).sum()),
+        },
+    )
+
+
+def _class_agnostic(truth: GroundTruth) -> tuple[Instances, dict[str, int]]:
+    """The instances as of one class, and the videos that hold any, numbered from 0."""
+    holding, video = np.unique(truth.instances.video, return_inverse=True)
+    label = np.zeros(len(video), dtype=np.int64)
+    instances = Instances(truth.instances.segments, video.astype(np.int64), label)
+    return instances, {truth.videos[row]: number for number, row in enumerate(holding)}
+
+
+def _ranked(
+    proposals: Detections,
+    videos: Mapping[str, int],
+    truth: GroundTruth,
+    blocked: frozenset[str],
+    strict: bool,
+    merge_classes: bool,
+) -> tuple[Instances, dict[str, Any]]:
+    """All proposals by video and falling score, ties later entry first; and the facts.
+
+    Videos without instances are numbered behind those of `videos`.
+    """
+    items = {name: item for name, item in proposals.videos.items() if name not in blocked}
+    annotated = set(truth.videos)
+    outside = {
+        name: len(item) for name, item in items.items() if name not in annotated and len(item)
+    }
+    unheard = [name for name in outside if name not in truth.left_out]
+    if strict and unheard:
+        raise AttentadError(
+            f"the evaluated ground truth lacks {len(unheard)} of the videos with proposals, the "
+            f"first being {unheard[0]}; evaluate the right subset, or do without strict."
+        )
+    scores = np.concatenate([np.zeros(0), *(item.scores for item in items.values())])
+    segments = np.concatenate([np.zeros((0, 2)), *(item.segments for item in items.values())])
+    if not (np.isfinite(scores).all() and np.isfinite(segments).all()):
+        raise AttentadError("the proposals hold a score or time that is not finite.")
+    numbers = [videos.get(name, len(videos) + row) for row, name in enumerate(items)]
+    sizes = np.array([len(item) for item in items.values()], dtype=np.int64)
+    video = np.repeat(np.array(numbers, dtype=np.int64), sizes)
+    order = np.lexsort((-np.arange(len(scores)), -scores, video))
+    found = Instances(segments[order], video[order], np.zeros(len(order), dtype=np.int64))
+    if merge_classes:
+        kinds = np.column_stack([found.video.astype(np.float64), found.segments])
+        _, best = np.unique(kinds, axis=0, return_index=True)
+        found = found[np.sort(best)]
+    facts = {
+        "total": sum(len(item) for item in proposals.videos.values()),
+        "evaluated": len(found),
+        "videos": len(proposals.videos),
+        "blocked_videos": len(proposals.videos) - len(items),
+        "videos_outside_ground_truth": dict(sorted(outside.items())),
+    }
+    return found, facts
+
+
+def _entering(sizes: NDArray[np.int64], total: int, most: int) -> NDArray[np.int64]:
+    """Of (V,) proposals per video, how many enter: together at most M·V, in proportion."""
+    if not total:
+        return sizes
+    ratio = most * float(len(sizes)) / total
+    return np.minimum((sizes * ratio).astype(np.int64), sizes)
+
+
+def _fractions(videos: int, entering: int, most: int) -> NDArray[np.float64]:
+    """The share of each video's list that column j = 1..M uses, (M,); above 1 means all."""
+    if not entering:
+        return np.zeros(most)
+    return np.arange(1, most + 1) / float(most) * (most * float(videos) / entering)
+
+
+def _recall(
+    ranked: Instances,
+    place: NDArray[np.int64],
+    truth: Instances,
+    used: NDArray[np.int64],
+    thresholds: tuple[float, ...],
+) -> NDArray[np.float64]:
+    """(J, M) share of the instances covered by the first `used[v]` proposals of their video."""
+    pairs = overlapping_pairs(ranked, truth, min(thresholds))
+    columns = used.shape[1]
+    recall = np.zeros((len(thresholds), columns))
+    nowhere = np.iinfo(np.int64).max
+    for row, threshold in enumerate(thresholds):
+        enough = pairs.tiou >= threshold
+        # The place of the first proposal that covers an instance decides all columns at once.
+        first = np.full(len(truth), nowhere)
+        np.minimum.at(first, pairs.truth[enough], place[pairs.detection[enough]])
+        hit = np.flatnonzero(first < nowhere)
+        missed_columns = (used[truth.video[hit]] <= first[hit, None]).sum(axis=1)
+        gained = np.bincount(missed_columns, minlength=columns + 1)[:columns]
+        recall[row] = np.cumsum(gained) / len(truth)
+    return recall
+
+
+def _checked_tiou(tiou: Sequence[float]) -> tuple[float, ...]:
+    thresholds = tuple(float(value) for value in tiou)
+    if not thresholds or not all(0 < value <= 1 for value in thresholds):
+        given = ", ".join(tiou_key(value) for value in thresholds) or "none"
+        raise AttentadError(f"tIoU thresholds must lie above 0 and up to 1; given: {given}.")
+    return thresholds
