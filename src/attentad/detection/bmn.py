@@ -8,39 +8,35 @@ action starts or ends there; the proposal evaluation module (PEM) says for every
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.core import AttentadError, Segments, Timeline, VideoDetections, as_segments, tiou
+from attentad.core import AttentadError, Segments, Timeline, VideoDetections
 from attentad.layers.balanced_loss import balanced_bce, balanced_regression
 from attentad.layers.boundary_matching import Border, BoundaryMatching, SampleRule, valid_cells
+from attentad.layers.masking import masked
 from attentad.layers.proposal_map import Layout, ProposalMapConvs
+from attentad.layers.proposals import (
+    BoundaryRegion,
+    BoundaryRule,
+    Candidates,
+    Confidence,
+    Pairing,
+    ProposalOutput,
+    countable_cells,
+    decode_proposals,
+    one_of,
+    proposal_targets,
+)
 
 Variant = Literal["code", "paper"]
-BoundaryRule = Literal["center", "edge"]
-BoundaryRegion = Literal["steps", "duration"]
-Candidates = Literal["peaks", "all"]
-Pairing = Literal["inclusive", "exclusive"]
-Confidence = Literal["product", "sqrt"]
 CPU_ITEMS = 4
 SITES = ("input", "middle", "encoder")
-
-
-class BMNOutput(NamedTuple):
-    """Probabilities: start and end (B, T); the maps of proposals [d, s] (B, D, T).
-
-    `regression` and `classification` estimate the proposal's tIoU with the best action; they are
-    0 where a proposal would reach beyond the grid.
-    """
-
-    start: Tensor
-    end: Tensor
-    regression: Tensor
-    classification: Tensor
+BMNOutput = ProposalOutput
 
 
 def site_dims(
@@ -106,10 +102,10 @@ class BMN(nn.Module):
     ) -> None:
         super().__init__()
         duration = length if max_duration is None else max_duration
-        _one_of("variant", variant, Variant)
-        _one_of("layout", layout, Layout)
-        _one_of("sampling", sampling, SampleRule)
-        _one_of("border", border, Border)
+        one_of("BMN", "variant", variant, Variant)
+        one_of("BMN", "layout", layout, Layout)
+        one_of("BMN", "sampling", sampling, SampleRule)
+        one_of("BMN", "border", border, Border)
         if not 1 <= duration <= length:
             raise AttentadError(f"BMN's max_duration must be 1 to {length} steps, not {duration}.")
         for dim in (feature_dim, hidden_dim):
@@ -162,11 +158,11 @@ class BMN(nn.Module):
                 f"this BMN was built for {self.feature_dim} channels and T = {self.length} steps "
                 f"and got {features.shape[1]} and {features.shape[2]}."
             )
-        context = _masked(features, valid)
+        context = masked(features, valid)
         hidden = self._attend("input", context, context, valid)
-        hidden = _masked(torch.relu(self.base_1(hidden)), valid)
+        hidden = masked(torch.relu(self.base_1(hidden)), valid)
         hidden = self._attend("middle", hidden, context, valid)
-        hidden = _masked(torch.relu(self.base_2(hidden)), valid)
+        hidden = masked(torch.relu(self.base_2(hidden)), valid)
         feature = self._attend("encoder", hidden, context, valid)
         start, end = self._boundaries(feature, valid)
         regression, classification = self._proposals(feature, valid)
@@ -175,19 +171,19 @@ class BMN(nn.Module):
     def _attend(self, site: str, feature: Tensor, context: Tensor, valid: Tensor | None) -> Tensor:
         if site not in self.attention:
             return feature
-        return _masked(self.attention[site](feature, context, valid), valid)
+        return masked(self.attention[site](feature, context, valid), valid)
 
     def _boundaries(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         heads = (
             [self.boundary_head] if self.variant == "paper" else [self.start_head, self.end_head]
         )
-        scores = [head[1](_masked(torch.relu(head[0](feature)), valid)) for head in heads]
+        scores = [head[1](masked(torch.relu(head[0](feature)), valid)) for head in heads]
         start, end = self._probability(torch.cat(scores, dim=1)).unbind(1)
         return start, end
 
     def _proposals(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         if self.variant == "code":
-            feature = _masked(torch.relu(self.pem_conv(feature)), valid)
+            feature = masked(torch.relu(self.pem_conv(feature)), valid)
         # Where a proposal leaves the grid the published map samples zeros, so that its cells hold
         # a constant; the 3×3 convolutions see it beside the valid ones.
         outside = torch.relu(self.map_in(torch.relu(self.matching.bias)))
@@ -209,18 +205,9 @@ class BMN(nn.Module):
         return torch.sigmoid(logits.to(self.map_out.weight.dtype))
 
 
-def _one_of(name: str, value: str, allowed: Any) -> None:
-    if value not in get_args(allowed):
-        raise AttentadError(f"BMN's {name} is one of {get_args(allowed)}, not {value!r}.")
-
-
 def _boundary_head(in_dim: int, hidden_dim: int, out_dim: int, groups: int) -> nn.ModuleList:
     first = nn.Conv1d(in_dim, hidden_dim, 3, padding=1, groups=groups)
     return nn.ModuleList([first, nn.Conv1d(hidden_dim, out_dim, 1)])
-
-
-def _masked(feature: Tensor, valid: Tensor | None) -> Tensor:
-    return feature if valid is None else feature.masked_fill(~valid[:, None], 0)
 
 
 def targets(
@@ -231,42 +218,20 @@ def targets(
     boundary_rule: BoundaryRule = "center",
     boundary_region: BoundaryRegion = "steps",
 ) -> dict[str, NDArray[np.float32]]:
-    """What the network should say of one view.
+    """`start` and `end` (T,), `iou` (D, T): what the network should say of one view.
 
-    Args:
-        segments: (N, 2) actions of the video in seconds; those outside the timeline are ignored.
-        timeline: of the view, T steps.
-        max_duration: D; T by default.
-        boundary_rule: a step is a boundary when its `center` (i + ½) or its `edge` (i) is less than
-            1.5 steps away: the IoA rule with threshold ½ of the public codes. Use `center` with
-            inclusive decoding, `edge` with exclusive.
-        boundary_region: half-width of the region around a boundary: 1.5 `steps`, or a tenth of the
-            action's `duration` as in the paper, at least 1.5 steps wide in all.
-
-    Returns:
-        `start` and `end` (T,) in {0, 1}; `iou` (D, T), each proposal's tIoU with the best action
-        (clipped to the view), 0 where the proposal would reach beyond the grid.
+    `boundary_region` is 1.5 `steps` on both sides of a boundary, as in the public codes, or a
+    tenth of the action's `duration`, as in the paper. See `layers.proposals.proposal_targets`.
     """
-    _one_of("boundary_rule", boundary_rule, BoundaryRule)
-    _one_of("boundary_region", boundary_region, BoundaryRegion)
-    length = timeline.length
-    duration = length if max_duration is None else max_duration
-    actions = timeline.grid(timeline.clip(as_segments(segments)))
-    clipped = np.clip(actions, 0, length)
-    inside = clipped[:, 1] > clipped[:, 0]
-    actions, clipped = actions[inside], clipped[inside]
-    region = np.full(len(actions), 1.5)
-    if boundary_region == "duration":
-        region = np.maximum(0.75, (actions[:, 1] - actions[:, 0]) / 10)
-    points = np.arange(length) + (0.5 if boundary_rule == "center" else 0.0)
-    near = np.abs(points[:, None, None] - actions[None]) < region[:, None]
-    iou = np.zeros((duration, length), dtype=np.float32)
-    cells = valid_cells(length, duration)
-    d, s = np.nonzero(cells)
-    boxes = np.stack([s, s + d + 1], axis=1).astype(np.float64)
-    iou[cells] = tiou(boxes, clipped).max(axis=1, initial=0.0)
-    labels = np.any(near, axis=1).astype(np.float32)
-    return {"start": labels[:, 0], "end": labels[:, 1], "iou": iou}
+    one_of("BMN", "boundary_rule", boundary_rule, BoundaryRule)
+    one_of("BMN", "boundary_region", boundary_region, BoundaryRegion)
+    return proposal_targets(
+        segments,
+        timeline,
+        max_duration=max_duration,
+        boundary_rule=boundary_rule,
+        boundary_region=boundary_region,
+    )
 
 
 def loss(
@@ -294,7 +259,7 @@ def loss(
         `start`, `end`, `regression`, `classification` and their weighted sum `total`, scalars.
     """
     iou = targets["iou"]
-    cells = _countable_cells(iou, valid)
+    cells = countable_cells(iou, valid)
     terms = {
         "start": balanced_bce(outputs.start, targets["start"], 0.5, valid, ratio_clamp=ratio_clamp),
         "end": balanced_bce(outputs.end, targets["end"], 0.5, valid, ratio_clamp=ratio_clamp),
@@ -313,18 +278,6 @@ def loss(
     return {"total": total + regression_weight * terms["regression"], **terms}
 
 
-def _countable_cells(iou: Tensor, valid: Tensor | None) -> Tensor:
-    batch, duration, length = iou.shape
-    cells = torch.from_numpy(valid_cells(length, duration)).to(iou.device)
-    if valid is None:
-        return cells.expand(batch, -1, -1)
-    missing = nn.functional.pad((~valid).long().cumsum(1), (1, 0))
-    starts = torch.arange(length, device=iou.device)
-    ends = starts + 1 + torch.arange(duration, device=iou.device)[:, None]
-    gaps = missing[:, ends.clamp(max=length)] - missing[:, None, :-1]
-    return cells & (gaps == 0)
-
-
 def decode(
     outputs: BMNOutput,
     timelines: Sequence[Timeline],
@@ -336,62 +289,24 @@ def decode(
     boundary_scores: bool = True,
     max_proposals: int = 1000,
 ) -> list[VideoDetections]:
-    """Proposals of each view in seconds, best first, labels −1.
+    """Proposals of each view in seconds, best first, labels −1, by p_s · p_e · p_c · p_r.
 
-    Args:
-        outputs: of the network, B views.
-        timelines: of the views.
-        valid: (B, T); proposals that reach beyond the last valid step are left out.
-        candidates: `peaks`, pairs of probable boundaries: first start, last end, local maxima, or
-            more than half the maximum; `all` pairs.
-        pairing: whether a proposal's end probability is that of its last step s + d (`inclusive`)
-            or of the step after it (`exclusive`; no proposal then ends with the view).
-        confidence: the proposal's own score: p_c · p_r, or its square root as in the paper.
-        boundary_scores: whether p_s · p_e multiplies it.
-        max_proposals: how many to keep.
+    `confidence` sqrt takes √(p_c · p_r) instead, as the paper does. See
+    `layers.proposals.decode_proposals`.
 
     Raises:
         AttentadError: the outputs are not finite.
     """
-    _one_of("candidates", candidates, Candidates)
-    _one_of("pairing", pairing, Pairing)
-    _one_of("confidence", confidence, Confidence)
-    arrays = [part.detach().double().cpu().numpy() for part in outputs]
-    if not all(np.isfinite(part).all() for part in arrays):
-        raise AttentadError("the detector's outputs are not finite: check features and weights.")
-    start, end, regression, classification = arrays
-    conf = regression * classification
-    if confidence == "sqrt":
-        conf = np.sqrt(conf)
-    batch, duration, length = conf.shape
-    steps = [length] * batch if valid is None else valid.sum(1).tolist()
-    shift = 0 if pairing == "inclusive" else 1
-    results = []
-    for item, timeline in enumerate(timelines):
-        p_s, p_e = start[item, : steps[item]], end[item, : steps[item]]
-        s, e = np.arange(steps[item])[:, None], np.arange(steps[item])[None, :]
-        d = e - shift - s
-        pairs = (d >= 0) & (d < duration)
-        if candidates == "peaks":
-            # The first step is always a candidate start, the last one a candidate end.
-            pairs &= ((s == 0) | _peaks(p_s)[:, None]) & ((e == len(p_e) - 1) | _peaks(p_e)[None])
-        s, e = np.nonzero(pairs)
-        d = d[pairs]
-        scores = conf[item, d, s]
-        if boundary_scores:
-            scores = scores * p_s[s] * p_e[e]
-        boxes = timeline.clip(timeline.seconds(np.stack([s, s + d + 1], axis=1)))
-        # A cell beyond the video has no length left.
-        kept = np.flatnonzero(boxes[:, 1] > boxes[:, 0])
-        order = kept[np.argsort(-scores[kept], kind="stable")][:max_proposals]
-        labels = np.full(len(order), -1, dtype=np.int64)
-        results.append(VideoDetections(boxes[order], scores[order], labels))
-    return results
-
-
-def _peaks(probability: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Steps above both neighbours, or above half the maximum."""
-    padded = np.pad(probability, 1, constant_values=np.inf)
-    local = (probability > padded[:-2]) & (probability > padded[2:])
-    peaks: NDArray[np.bool_] = local | (probability > 0.5 * probability.max(initial=0))
-    return peaks
+    one_of("BMN", "candidates", candidates, Candidates)
+    one_of("BMN", "pairing", pairing, Pairing)
+    one_of("BMN", "confidence", confidence, Confidence)
+    return decode_proposals(
+        outputs,
+        timelines,
+        valid=valid,
+        candidates=candidates,
+        pairing=pairing,
+        confidence=confidence,
+        boundary_scores=boundary_scores,
+        max_proposals=max_proposals,
+    )
