@@ -57,16 +57,18 @@ _AFSD: Final[SoftOptions] = {
     "keep": 5000,
 }
 
-# Six things are called Soft-NMS (peers.md §3, specs csa §6, hamnet §1.5, amnet §2.8). Where two of
-# them differ in how a tie is broken, in float32, or in a loop that ends too early, ours breaks ties
-# by order, computes in float64 and ends when nothing is left; an entry `…-legacy` ends as published
-# and loses a candidate that is left alone, be it the only one of its video. What a variant needs to know of the video (`duration_sec` of the
-# adaptive rule, `max_length_sec` = 300 frames in seconds for G-TAD) is the caller's to add.
+# Six things are called Soft-NMS (peers.md §3, specs csa §6, hamnet §1.5, amnet §2.8). Where they
+# differ in how a tie is broken, in float32, or in a loop that ends too early, ours breaks ties by
+# order, computes in float64 and ends when nothing is left; an entry `…-legacy` ends as published
+# and so loses a candidate that is left alone, be it the only one of its video. What a variant needs
+# to know of the video (`duration_sec` of the adaptive rule, `max_length_sec` = 300 frames in
+# seconds for G-TAD) is the caller's to add.
 SOFT_VARIANTS: Final[Mapping[str, SoftOptions]] = MappingProxyType(
     {
         # BMN (and BSN, whose code it took): decays above a threshold that grows with the taken
         # segment's length. Emits up to 101 and cuts to 100, which is the same as keeping 100; its
-        # earlier releases end with one candidate left (but skip a video that has only one). DBG: the same with t1 .65, sigma .75.
+        # earlier releases end with one candidate left (their script skips a video that has only
+        # one). DBG: the same with t1 .65 and sigma .75.
         "bmn": _BMN,
         "bmn-legacy": {**_BMN, "legacy_drop_last": True},
         # MMAction2's localizers: BMN's loop, run until no candidate is left.
