@@ -31,7 +31,8 @@ def small(length=10, feature_dim=4, **options):
 
 def direct(network, feature_dim=4):
     """The same weights in the published form."""
-    given = {"points": network.points, "tf_relu": network.tf_relu, "streams": network.streams}
+    names = ("points", "tf_relu", "streams", "dropout")
+    given = {name: getattr(network, name) for name in names}
     other = DirectDBG(feature_dim, network.length, **SMALL | given)
     other.load_state_dict(network.state_dict())
     return other.to(next(network.parameters()).dtype).train(network.training)
@@ -89,19 +90,20 @@ def test_every_convolution_starts_xavier_uniform_with_zero_bias():
 
 @pytest.mark.parametrize("tf_relu", [False, True])
 @pytest.mark.parametrize("streams", ["halves", "full"])
-def test_equals_the_direct_network(tf_relu, streams):
-    network = small(tf_relu=tf_relu, streams=streams, dropout=0.0).double().train()
+@pytest.mark.parametrize(("batch", "length"), [(2, 10), (1, 4)])  # first layers merged or not
+def test_equals_the_direct_network(tf_relu, streams, batch, length):
+    options = {"tf_relu": tf_relu, "streams": streams, "dropout": 0.0}
+    network = small(length, **options).double().train()
     other = direct(network)
-    other.dropout = 0.0
-    features = torch.randn(2, 4, 10, dtype=torch.double)
+    features = torch.randn(batch, 4, length, dtype=torch.double)
     outputs, expected = network(features), other(features)
     for one, two in zip(outputs, expected, strict=True):
         torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-6)
-    weights = torch.randn(5, 2, 10, 10, dtype=torch.double)
+    weights = [torch.randn_like(part) for part in outputs[:4]]
 
     def gradients(net, output):
-        total = sum((w * part).sum() for w, part in zip(weights[1:4], output[1:4], strict=True))
-        return torch.autograd.grad(total + (weights[0, :, :3] * output[0]).sum(), net.parameters())
+        total = sum((w * part).sum() for w, part in zip(weights, output[:4], strict=True))
+        return torch.autograd.grad(total, net.parameters())
 
     pairs = zip(gradients(network, outputs), gradients(other, expected), strict=True)
     for (one, two), (name, _) in zip(pairs, network.named_parameters(), strict=True):

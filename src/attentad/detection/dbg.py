@@ -152,20 +152,25 @@ class DBG(nn.Module):
         """f (B, C, T) and actionness (B, T) → completeness, start and end map, (B, 3, T, T)."""
         first = self.tbc[0]
         assert isinstance(first, nn.Linear)
-        projected = self.pfg.project(feature, None if self.tf_relu else first)
+        # Merging two layers costs as much as the second one on Σ points · C cells.
+        enough = len(feature) * len(self.positions) >= self.pfg.weight[:, 0].numel()
+        merged = enough and not self.tf_relu
+        projected = self.pfg.project(feature, first if merged else None)
         samples = self.pfg.values(score)
         # Item by item on the CPU, whose caches hold one item's activations.
         chunk = CPU_ITEMS if feature.device.type == "cpu" else len(feature)
         parts = zip(projected.split(chunk), samples.split(chunk), strict=True)
-        scores = self._probability(torch.cat([self._scores(*part) for part in parts]))
+        scores = self._probability(torch.cat([self._scores(*part, merged) for part in parts]))
         maps = scores.new_zeros(len(scores), 3, self.length**2)
         maps = maps.index_copy(2, self.positions, scores.transpose(1, 2))
         return maps.unflatten(2, (self.length, self.length))
 
-    def _scores(self, projected: Tensor, samples: Tensor) -> Tensor:
+    def _scores(self, projected: Tensor, samples: Tensor, merged: bool) -> Tensor:
         boundaries = self.pfg.sample(projected)
         if self.tf_relu:
-            boundaries = self.tbc[0](boundaries.relu_())
+            boundaries = boundaries.relu_()
+        if not merged:
+            boundaries = self.tbc[0](boundaries)
         completeness = self._outer_layers(self.acr, self.acr[0](samples))
         return torch.cat([completeness, self._outer_layers(self.tbc, boundaries)], dim=2)
 
