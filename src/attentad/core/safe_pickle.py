@@ -28,8 +28,8 @@ def columns_of_pickle(content: bytes, path: str | Path) -> dict[str, Column]:
     """The columns of a pickled dict: name → its list, tuple or 1-D array; other entries left out.
 
     Protocols 0 to 5; arrays as numpy 1 and 2 write them, of truth values, numbers and text of
-    fixed length, without a copy of their bytes. What lists hold is not looked at. Time and memory
-    grow with the length of the file and never faster.
+    fixed length, without a copy of their bytes. What a list holds is for the caller to check.
+    Memory grows with the length of the file and no faster.
 
     Args:
         content: the whole pickle.
