@@ -7,23 +7,43 @@ which channels of F matter for the classes present, the other which time steps.
     time:    A_T = σ(W_t · mean   CB_t(R) + b_t)      CB_t: C_in → T, mean over time
     fuse:    F_A = ReLU(conv([A_T ⊙ F ; A_C ⊙ F]))
 
-CB is a stack of convolutions, each followed by a ReLU. The paper leaves several points open; the
-options below name the readings (spec csa §1.2).
+CB is a stack of convolutions, each followed by a ReLU: it learns from a step's neighbourhood, and
+the paper's Table 5 asks what else could stand in its place (`context`). The paper leaves several
+points open; the options below name the readings (spec csa §1.2, §1.3).
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from attentad.attention.transformer import Transformer
 from attentad.core import AttentadError
 
+Context = Literal["local", "feed_forward", "global", "local_global"]
 TemporalMode = Literal["time_pool", "channel_pool", "one_channel"]
 Fusion = Literal["concat", "add", "mean", "add_conv"]
 Branches = Literal["both", "channel", "temporal"]
 ConvWidth = Literal["output", "feature", "context"]
+SQUEEZE = 16
+"""SE's reduction, which FF-CSA inherits."""
+
+# Options that a kind of context has no use for.
+_TRANSFORMER = ("transformer_dim", "heads", "ffn_dim", "dropout")
+_UNUSED: dict[str, tuple[str, ...]] = {
+    "local": _TRANSFORMER,
+    "feed_forward": (
+        *("kernel_size", "convs", "temporal_mode", "conv_width", "channel_width"),
+        *_TRANSFORMER,
+    ),
+    "global": ("kernel_size", "convs", "conv_width"),
+    "local_global": ("convs", "conv_width"),
+}
 
 
 class CSA(nn.Module):
@@ -33,6 +53,11 @@ class CSA(nn.Module):
         feature_dim: C_out, channels of F.
         context_dim: C_in, channels of R.
         length: T. The gates' FC layers tie the module to it.
+        context: what CB learns from. `local`, convolutions: CSA itself. `feed_forward`, nothing:
+            the FC layers read mean_t R and the mean of R over its channels (FF-CSA). `global`, a
+            1×1 convolution, a Transformer layer and a 1×1 convolution to the branch's width
+            (G-CSA). `local_global`, the same after a k-convolution with a ReLU in place of the
+            first 1×1 (LG-CSA).
         kernel_size: k of the context convolutions, odd.
         convs: n, convolutions per branch; the paper's headline model has 2, its ablations 1.
         temporal_mode: how R becomes T numbers. `time_pool` (the literal reading): T conv channels,
@@ -42,17 +67,19 @@ class CSA(nn.Module):
             (C_out in `one_channel`); `feature`, C_out; `context`, C_in.
         channel_width: channels of the channel branch's last conv: `feature` (C_out) or `context`
             (C_in, its FC then maps C_in → C_out).
-        reduction: None, one FC layer d → d; r, two layers d → d // r → d with a ReLU between.
+        reduction: `single`, one FC layer d → d; r, two layers d → d // r → d with a ReLU between.
+            None is `single`, with `feed_forward` SE's 16.
         branches: `both`, or one of them alone.
         single_projection: whether a single branch still passes through the fusion convolution.
         fusion: `concat` (projected by a convolution and a ReLU), `add`, `mean`, or `add_conv` (sum,
             then convolution and ReLU).
         fusion_kernel: kernel of that convolution, odd.
-        masked_mean: whether means over time leave the padding out. By default it takes part as
-            zeros of R, as in the paper's zero-padded windows.
+        masked_mean: whether means over time, and a Transformer layer, leave the padding out. By
+            default it takes part as zeros of R, as in the paper's zero-padded windows.
+        transformer_dim, heads, ffn_dim, dropout: of the Transformer layer, see `Transformer`.
 
     Raises:
-        AttentadError: an option has an unknown value.
+        AttentadError: an option has an unknown value, or `context` has no use for it.
     """
 
     def __init__(
@@ -61,30 +88,55 @@ class CSA(nn.Module):
         context_dim: int,
         length: int,
         *,
+        context: Context = "local",
         kernel_size: int = 3,
         convs: int = 2,
         temporal_mode: TemporalMode = "time_pool",
         conv_width: ConvWidth = "output",
         channel_width: Literal["feature", "context"] = "feature",
-        reduction: int | None = None,
+        reduction: int | Literal["single"] | None = None,
         branches: Branches = "both",
         single_projection: bool = False,
         fusion: Fusion = "concat",
         fusion_kernel: int = 1,
         masked_mean: bool = False,
+        transformer_dim: int = 256,
+        heads: int = 8,
+        ffn_dim: int = 1024,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        _check("context", context, ("local", "feed_forward", "global", "local_global"))
         _check("temporal_mode", temporal_mode, ("time_pool", "channel_pool", "one_channel"))
         _check("conv_width", conv_width, ("output", "feature", "context"))
         _check("channel_width", channel_width, ("feature", "context"))
         _check("branches", branches, ("both", "channel", "temporal"))
         _check("fusion", fusion, ("concat", "add", "mean", "add_conv"))
-        for name, kernel in (("kernel_size", kernel_size), ("fusion_kernel", fusion_kernel)):
-            if kernel < 1 or kernel % 2 == 0:
-                raise AttentadError(f"CSA's {name} must be odd and positive, not {kernel}.")
-        for name, number in (("convs", convs), ("reduction", reduction)):
-            if number is not None and number < 1:
-                raise AttentadError(f"CSA's {name} must be at least 1, not {number}.")
+        _check_odd("kernel_size", kernel_size)
+        _check_odd("fusion_kernel", fusion_kernel)
+        _check_positive("convs", convs)
+        _check_used(
+            context,
+            kernel_size=kernel_size,
+            convs=convs,
+            temporal_mode=temporal_mode,
+            conv_width=conv_width,
+            channel_width=channel_width,
+            transformer_dim=transformer_dim,
+            heads=heads,
+            ffn_dim=ffn_dim,
+            dropout=dropout,
+        )
+        if context == "feed_forward":
+            channel_width, temporal_mode = "context", "channel_pool"
+            reduction = SQUEEZE if reduction is None else reduction
+        squeeze = None if reduction == "single" else reduction
+        if squeeze is not None:
+            _check_positive("reduction", squeeze)
+        transformer = partial(
+            Transformer, transformer_dim, heads=heads, ffn_dim=ffn_dim, dropout=dropout
+        )
+        block = partial(_context_block, context, context_dim, kernel_size, transformer)
         self.length = length
         self.feature_dim = feature_dim
         self.temporal_mode = temporal_mode
@@ -94,16 +146,15 @@ class CSA(nn.Module):
         if branches != "temporal":
             last = inner[channel_width]
             widths = [inner.get(conv_width, last)] * (convs - 1) + [last]
-            self.channel_convs = _context_convs(context_dim, widths, kernel_size)
-            self.channel_fc = _gate_fc(last, feature_dim, reduction)
+            self.channel_convs = block(widths)
+            self.channel_fc = _gate_fc(last, feature_dim, squeeze)
         if branches != "channel":
-            last = {"time_pool": length, "channel_pool": feature_dim, "one_channel": 1}[
-                temporal_mode
-            ]
+            pooled = {"time_pool": length, "channel_pool": feature_dim, "one_channel": 1}
+            last = pooled[temporal_mode]
             between = feature_dim if temporal_mode == "one_channel" else last
             widths = [inner.get(conv_width, between)] * (convs - 1) + [last]
-            self.temporal_convs = _context_convs(context_dim, widths, kernel_size)
-            self.temporal_fc = _gate_fc(length, length, reduction)
+            self.temporal_convs = block(widths)
+            self.temporal_fc = _gate_fc(length, length, squeeze)
         self.branches = branches
         projected = fusion in ("concat", "add_conv") if branches == "both" else single_projection
         if projected:
@@ -122,10 +173,10 @@ class CSA(nn.Module):
         channel = ones(len(context), self.feature_dim)
         temporal = ones(len(context), self.length)
         if self.branches != "temporal":
-            response = self._convolve(self.channel_convs, context, valid)
+            response = self._respond(self.channel_convs, context, valid)
             channel = torch.sigmoid(self.channel_fc(self._mean_over_time(response, valid)))
         if self.branches != "channel":
-            response = self._convolve(self.temporal_convs, context, valid)
+            response = self._respond(self.temporal_convs, context, valid)
             if self.temporal_mode == "time_pool":
                 pooled = self._mean_over_time(response, valid)
             else:
@@ -161,12 +212,18 @@ class CSA(nn.Module):
                 f"{tensor.shape[-1]}: use the model's own length."
             )
 
-    def _convolve(self, convs: nn.ModuleList, context: Tensor, valid: Tensor | None) -> Tensor:
+    def _respond(
+        self, block: nn.ModuleList | GlobalContext, context: Tensor, valid: Tensor | None
+    ) -> Tensor:
+        """CB(R): (B, C_in, T) → (B, width, T)."""
         response = context if valid is None else context.masked_fill(~valid[:, None], 0)
-        for conv in convs:
+        masked = valid if self.masked_mean else None
+        if isinstance(block, GlobalContext):
+            return block(response, masked)
+        for conv in block:
             response = torch.relu(conv(response))
-            if valid is not None and self.masked_mean:
-                response = response.masked_fill(~valid[:, None], 0)
+            if masked is not None:
+                response = response.masked_fill(~masked[:, None], 0)
         return response
 
     def _mean_over_time(self, response: Tensor, valid: Tensor | None) -> Tensor:
@@ -174,6 +231,69 @@ class CSA(nn.Module):
             return response.mean(2)
         # The padding is zero already.
         return response.sum(2) / valid.sum(1, keepdim=True).clamp(min=1)
+
+
+class GlobalContext(nn.Module):
+    """CB of G-CSA and LG-CSA: a Transformer layer between two convolutions.
+
+    Args:
+        context_dim: C_in.
+        out_dim: channels of its output.
+        transformer: the layer.
+        local_kernel: kernel of the first convolution, which then has a ReLU; None is 1×1 without.
+    """
+
+    def __init__(
+        self, context_dim: int, out_dim: int, transformer: Transformer, local_kernel: int | None
+    ) -> None:
+        super().__init__()
+        hidden_dim = transformer.feature_dim
+        self.local = local_kernel is not None
+        kernel = local_kernel or 1
+        self.conv_in = nn.Conv1d(context_dim, hidden_dim, kernel, padding=kernel // 2)
+        self.transformer = transformer
+        self.conv_out = nn.Conv1d(hidden_dim, out_dim, 1)
+
+    def forward(self, context: Tensor, valid: Tensor | None = None) -> Tensor:
+        """R (B, C_in, T), valid (B, T) → (B, out_dim, T), zeros in the padding."""
+        hidden = self.conv_in(context)
+        if self.local:
+            hidden = torch.relu(hidden)
+        response: Tensor = self.conv_out(self.transformer(hidden, context, valid))
+        return response if valid is None else response.masked_fill(~valid[:, None], 0)
+
+
+def _context_block(
+    kind: Context,
+    context_dim: int,
+    kernel_size: int,
+    transformer: Callable[[], Transformer],
+    widths: list[int],
+) -> nn.ModuleList | GlobalContext:
+    """CB: C_in → widths[-1], or nothing at all."""
+    if kind == "feed_forward":
+        return nn.ModuleList()
+    if kind == "local":
+        return _context_convs(context_dim, widths, kernel_size)
+    local_kernel = kernel_size if kind == "local_global" else None
+    return GlobalContext(context_dim, widths[-1], transformer(), local_kernel)
+
+
+def _check_used(context: str, **given: object) -> None:
+    defaults = inspect.signature(CSA).parameters
+    for name in _UNUSED[context]:
+        if given[name] != defaults[name].default:
+            raise AttentadError(f"CSA's {name} means nothing with context {context}: leave it out.")
+
+
+def _check_odd(name: str, kernel: int) -> None:
+    if kernel < 1 or kernel % 2 == 0:
+        raise AttentadError(f"CSA's {name} must be odd and positive, not {kernel}.")
+
+
+def _check_positive(name: str, number: int) -> None:
+    if number < 1:
+        raise AttentadError(f"CSA's {name} must be at least 1, not {number}.")
 
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:

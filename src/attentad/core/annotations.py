@@ -303,7 +303,7 @@ def _read_csv(path: Path) -> dict[str, VideoAnnotation]:
         if not any(row[key] for key in ("start", "end", "label")):
             continue
         if not row["label"]:
-            raise AttentadError(f"{where}: video {video} has a segment without a label.")
+            raise AttentadError(f"{where}: video {video} has a segment without a label; write one.")
         place = f"{where}: video {video}"
         segments[video].append(checked_segment(row["start"], row["end"], place))
         labels[video].append(row["label"])

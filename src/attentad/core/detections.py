@@ -24,6 +24,7 @@ from attentad.core.detection_tables import (
 )
 from attentad.core.errors import AttentadError
 from attentad.core.files import write_bytes, write_json
+from attentad.core.peer_files import read_actionformer_table
 from attentad.core.segments import Segments
 
 
@@ -121,6 +122,8 @@ _READERS: Mapping[str, Callable[[Path], DetectionTable]] = {
     ".json": read_json_table,
     ".csv": read_csv_table,
     ".txt": read_thumos_table,
+    ".pkl": read_actionformer_table,
+    ".pickle": read_actionformer_table,
 }
 
 
