@@ -17,6 +17,7 @@ from attentad.core import (
     read_classes,
     read_detections,
 )
+from attentad.core.files import write_json
 from attentad.core.plain import annotations_from, detections_from
 from attentad.metrics import (
     BootstrapResult,
@@ -115,12 +116,15 @@ def evaluate_files(
     *,
     tiou: str | Sequence[float] | None = None,
     classes_path: str | Path | None = None,
+    out_json: str | Path | None = None,
     **options: Unpack[MapOptions],
 ) -> DetectionResult:
-    """Detection mAP of one file of detections; see `compare_files`."""
+    """Detection mAP of one file of detections, also written to `out_json`; see `compare_files`."""
     (result,) = compare_files(
         [detections_path], annotations_path, tiou=tiou, classes_path=classes_path, **options
     ).results.values()
+    if out_json is not None:
+        write_json(out_json, result.to_dict())
     return result
 
 

@@ -1,5 +1,6 @@
 """Evaluation of detections. numpy only."""
 
+from attentad.metrics.bootstrap import BootstrapResult, bootstrap_map
 from attentad.metrics.detection import (
     ACTIVITYNET_TIOU,
     DEFAULT_TIOU,
@@ -32,6 +33,7 @@ __all__ = [
     "PROTOCOLS",
     "VERDICTS",
     "AttributeProfile",
+    "BootstrapResult",
     "DetectionResult",
     "Diagnosis",
     "ProposalResult",
@@ -40,6 +42,7 @@ __all__ = [
     "ScoreTable",
     "VideoMapResult",
     "average_recall",
+    "bootstrap_map",
     "detection_map",
     "diagnose",
     "precision_recall",
