@@ -1,4 +1,4 @@
-"""Detection mAP against a per-prediction loop, golden cases, and its invariants."""
+"""ActivityNet's detection mAP against a per-prediction loop, golden cases, and its options."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.metrics import protocol_references as slow
+from tests.metrics.protocol_references import Found, Truth, annotations, by_video
 
 from attentad.core import (
     Annotations,
@@ -21,71 +23,9 @@ from attentad.metrics import DetectionResult, detection_map, matching
 TIOU = (0.3, 0.5, 0.7, 1.0)
 CLASSES = ("a", "b", "c")
 
-Truth = list[tuple[str, str, float, float]]  # video, label, start, end
-Found = list[tuple[str, str, float, float, float]]  # the same and a score
-
-
-def overlap(a: tuple[float, float], b: tuple[float, float]) -> float:
-    inter = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
-    union = (a[1] - a[0]) + (b[1] - b[0]) - inter
-    return inter / union if union > 0 else 0.0
-
-
-def slow_ap(truth: Truth, found: Found, label: str, threshold: float) -> tuple[float, float]:
-    """Average precision and recall of one class: one prediction after the other."""
-    instances = [row for row in truth if row[1] == label]
-    ranked = sorted((row for row in found if row[1] == label), key=lambda row: row[4])[::-1]
-    locked: set[int] = set()
-    precision, recall, hits = [], [], 0
-    for place, (video, _, start, end, _) in enumerate(ranked):
-        own = [i for i, row in enumerate(instances) if row[0] == video]
-        tious = {i: overlap((start, end), instances[i][2:]) for i in own}
-        for i in sorted(own, key=tious.__getitem__)[::-1]:
-            if tious[i] < threshold:
-                break
-            if i not in locked:
-                locked.add(i)
-                hits += 1
-                break
-        precision.append(hits / (place + 1))
-        recall.append(hits / len(instances))
-    precision, recall = [0.0, *precision, 0.0], [0.0, *recall, 1.0]
-    for k in range(len(precision) - 2, -1, -1):
-        precision[k] = max(precision[k], precision[k + 1])
-    area = sum(
-        (recall[k] - recall[k - 1]) * precision[k]
-        for k in range(1, len(recall))
-        if recall[k] != recall[k - 1]
-    )
-    return area, hits / len(instances)
-
-
-def annotations(truth: Truth, videos: list[str]) -> Annotations:
-    items = {}
-    for video in videos:
-        own = [row for row in truth if row[0] == video]
-        items[video] = VideoAnnotation(
-            as_segments([row[2:] for row in own]), tuple(row[1] for row in own)
-        )
-    return Annotations(items, tuple(sorted({row[1] for row in truth})))
-
 
 def detections(found: Found, classes: tuple[str, ...] = CLASSES) -> Detections:
-    videos: dict[str, VideoDetections] = {}
-    for video in dict.fromkeys(row[0] for row in found):
-        own = [row for row in found if row[0] == video]
-        videos[video] = VideoDetections(
-            as_segments([row[2:4] for row in own]),
-            np.array([row[4] for row in own]),
-            np.array([classes.index(row[1]) for row in own]),
-        )
-    return Detections(videos, classes)
-
-
-def by_video(found: Found) -> Found:
-    """The order in which entries are counted: video after video."""
-    order = list(dict.fromkeys(row[0] for row in found))
-    return sorted(found, key=lambda row: order.index(row[0]))
+    return slow.detections(found, classes)
 
 
 def check(truth: Truth, found: Found, videos: list[str]) -> DetectionResult:
@@ -94,7 +34,7 @@ def check(truth: Truth, found: Found, videos: list[str]) -> DetectionResult:
     assert result.classes == tuple(labels)
     for row, label in enumerate(labels):
         for column, threshold in enumerate(TIOU):
-            area, recall = slow_ap(truth, by_video(found), label, threshold)
+            area, recall = slow.activitynet_ap(truth, by_video(found), label, threshold)
             assert result.average_precision[row, column] == pytest.approx(area, abs=1e-12)
             assert result.recall[row, column] == recall
     np.testing.assert_allclose(result.mean_ap, result.average_precision.mean(axis=0))

@@ -226,12 +226,12 @@ def test_the_published_buckets() -> None:
         ranges[buckets] = {item.name: " ".join(item.ranges) for item in result.attributes}
     assert ranges == {
         "thumos14": {
-            "coverage": "0–0.02 0.02–0.04 0.04–0.06 0.06–0.08 0.08–1",
+            "coverage": "0–2 2–4 4–6 6–8 8–100",
             "length": "0–3 3–6 6–12 12–18 >18",
             "instances": "1 2–40 41–80 >80",
         },
         "activitynet": {
-            "coverage": "0–0.2 0.2–0.4 0.4–0.6 0.6–0.8 0.8–1",
+            "coverage": "0–20 20–40 40–60 60–80 80–100",
             "length": "0–30 30–60 60–120 120–180 >180",
             "instances": "1 2–4 5–8 >8",
         },
@@ -300,6 +300,7 @@ def test_plain_json() -> None:
     assert plain["attributes"]["length"]["edges"] == [0, 3, 6, 12, 18, None]
     assert plain["attributes"]["length"]["buckets"]["XS"]["false_negative_rate"] is None
     assert plain["attributes"]["length"]["buckets"]["M"]["ground_truth"] == 2
+    assert plain["attributes"]["length"]["buckets"]["M"]["range"] == "6–12 s"
     assert plain["sensitivity"]["average_mAP_N"] == 0.5
 
 

@@ -299,6 +299,8 @@ def test_what_cannot_be_evaluated() -> None:
         average_recall(reference, found, tiou=(0, 0.5))
     with pytest.raises(AttentadError, match="given: none"):
         average_recall(reference, found, tiou=())
+    with pytest.raises(AttentadError, match="given twice"):
+        average_recall(reference, found, tiou=(0.5, 0.5))
     with pytest.raises(AttentadError, match="at least 1, not 0"):
         average_recall(reference, found, max_proposals=0)
     with pytest.raises(AttentadError, match=r"lacks 1 of the videos with proposals, .* being w"):

@@ -413,3 +413,39 @@ def test_an_address_can_name_video_and_second(full_page: Path, open_page: Open) 
     assert playhead_sec(page) == pytest.approx(3.0, abs=0.05)
     page = open_page(full_page, "#%E0%A4%A&t=x")
     assert page.inner_text("#video-name") == "first"
+
+
+def test_figures_are_pictures_that_can_do_nothing(open_page: Open, tmp_path: Path) -> None:
+    """The page's policy holds, styled SVG is drawn all the same, and its scripts stay dead."""
+    svg = (
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 40 20' width='40pt' height='20pt'>"
+        "<script>document.title = 'run'; alert(1)</script>"
+        "<rect style='fill: rgb(0, 158, 115)' width='40' height='20'/></svg>"
+    )
+    path = tmp_path / "page.html"
+    title = "Errors <b>by type</b>"
+    write_page(path, Report("t", CLASSES, [], figures={title: svg, "Plain": svg}))
+    page = open_page(path)
+    figures = page.locator(".figures img")
+    expect(figures).to_have_count(2)
+    expect(figures.first).to_have_attribute("alt", title)
+    expect(page.locator(".figures figcaption").first).to_have_text(title)
+    assert page.title() == "t"
+    colour = page.evaluate(
+        """() => {
+          const picture = document.querySelector(".figures img");
+          const canvas = Object.assign(document.createElement("canvas"), { width: 40, height: 20 });
+          const pen = canvas.getContext("2d");
+          pen.drawImage(picture, 0, 0, 40, 20);
+          return [...pen.getImageData(20, 10, 1, 1).data];
+        }"""
+    )
+    assert colour == [0, 158, 115, 255]
+    for width in (320, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(overflow) <= 0
+
+
+def test_no_figures_no_section(open_page: Open, full_page: Path) -> None:
+    expect(open_page(full_page).locator(".figures")).to_have_count(0)

@@ -40,6 +40,7 @@ def test_markup_in_names_stays_text(tmp_path: Path) -> None:
         {"mAP": {"0.5": 0.1}, "protocol": EVIL, "per_class": {EVIL: {"AP": {"0.5": 0.1}}}},
         {EVIL: [1.0]},
         {EVIL: EVIL},
+        {EVIL: f"<svg xmlns='http://www.w3.org/2000/svg'>{EVIL}</svg>"},
     )
     write_page(path, report)
     text = path.read_text(encoding="utf-8")
@@ -51,7 +52,9 @@ def test_names_that_are_no_proper_text_are_shown_as_far_as_possible(tmp_path: Pa
     half = "a\udc80b"
     path = tmp_path / "page.html"
     evaluation = {"mAP": {"0.5": 0.1}, "per_class": {half: {}}}
-    report = Report(half, (half,), [one_video(name=half)], evaluation, {half: [1]}, {half: half})
+    report = Report(
+        half, (half,), [one_video(name=half)], evaluation, {half: [1]}, {half: half}, {half: half}
+    )
     write_page(path, report)
     assert "a?b" in path.read_text(encoding="utf-8")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attentad.core import AttentadError, VideoDetections, as_segments
-from attentad.suppression import concatenate, merge_windows, soft_nms, suppress
+from attentad.suppression import SOFT_VARIANTS, concatenate, merge_windows, soft_nms, suppress
 
 
 def window(seed: int, count: int) -> VideoDetections:
@@ -64,3 +64,21 @@ def test_no_windows_and_unknown_merging() -> None:
     assert len(merge_windows([window(0, 0)], method="gauss")) == 0
     with pytest.raises(AttentadError, match="per_window or global, not 'union'"):
         merge_windows(WINDOWS, how="union")
+
+
+def test_gtad_as_published() -> None:
+    options = {**SOFT_VARIANTS["gtad"], "max_length_sec": 20.0, "keep": 6}
+    merged = merge_windows(WINDOWS, how="per_window", **options)
+    short = [item[np.diff(item.segments, axis=1)[:, 0] < 20.0] for item in WINDOWS]
+    assert sum(map(len, short)) < sum(map(len, WINDOWS))
+    assert_same(merged, merge_windows(short, method="gauss", sigma=0.46, keep=6))
+
+
+def test_box_voting_in_both_passes() -> None:
+    options = {"method": "hard", "voting_tiou": 0.7}
+    merged = merge_windows(WINDOWS, how="per_window", **options)
+    union = concatenate([suppress(item, **options) for item in WINDOWS])
+    assert_same(merged, suppress(union, **options))
+    once = merge_windows(WINDOWS, how="global", **options)
+    assert_same(once, suppress(concatenate(WINDOWS), **options))
+    assert not np.isin(once.segments, concatenate(WINDOWS).segments).all()

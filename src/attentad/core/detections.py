@@ -23,7 +23,7 @@ from attentad.core.detection_tables import (
     read_thumos_table,
 )
 from attentad.core.errors import AttentadError
-from attentad.core.files import write_bytes, write_json
+from attentad.core.files import collector_paused, write_bytes, write_json
 from attentad.core.peer_files import read_actionformer_table
 from attentad.core.segments import Segments
 
@@ -92,7 +92,8 @@ def read_detections(
             `label_ids` do not start alike.
     """
     path = Path(path)
-    table = _reader(path)(path)
+    with collector_paused():
+        table = _reader(path)(path)
     stops = np.cumsum(list(table.sizes.values()), dtype=np.int64)
     broken = ~(np.isfinite(table.segments).all(axis=1) & np.isfinite(table.scores))
     backwards = table.segments[:, 1] < table.segments[:, 0]

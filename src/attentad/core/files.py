@@ -108,19 +108,29 @@ def parse_json(content: bytes, path: str | Path, *, allow_nan: bool = False) -> 
     Raises:
         AttentadError: it is not JSON.
     """
-    # A large file makes millions of objects, none of them garbage: the collector's walks over
-    # them would take longer than the parsing.
+    with collector_paused():
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            if allow_nan and (b"NaN" in content or b"Infinity" in content):
+                with suppress(ValueError, RecursionError):
+                    return json.loads(content)
+            raise AttentadError(
+                f"{path} is not valid JSON ({error}); correct it or write it again."
+            ) from error
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Hold Python's garbage collector while a large file is parsed.
+
+    That makes millions of objects, none of them garbage, and the collector's walks over them
+    would take longer than the parsing.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        if allow_nan and (b"NaN" in content or b"Infinity" in content):
-            with suppress(ValueError, RecursionError):
-                return json.loads(content)
-        raise AttentadError(
-            f"{path} is not valid JSON ({error}); correct it or write it again."
-        ) from error
+        yield
     finally:
         if collecting:
             gc.enable()

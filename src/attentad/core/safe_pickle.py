@@ -234,7 +234,8 @@ class _Machine:
     def _push_symbol(self, module: str, name: str) -> None:
         symbol = _SYMBOLS.get((module, name))
         if symbol is None:
-            raise _RefusedError(repr(f"{module}.{name}"[:80]))
+            named = re.sub(r"[^\w.]", "?", f"{module}.{name}"[:60])
+            raise _RefusedError(f"'{named}'")
         self.stack.append(symbol)
 
     def reduce(self, _: Any) -> None:

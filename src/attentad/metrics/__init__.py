@@ -1,4 +1,4 @@
-"""Evaluation of detections. numpy only."""
+"""Evaluation of detections, proposals and recognition. numpy only."""
 
 from attentad.metrics.bootstrap import BootstrapResult, bootstrap_map
 from attentad.metrics.detection import (

@@ -286,7 +286,7 @@ def _precision_sum(
         return total
     total = np.zeros(len(drawn))
     for copy in range(int(drawn.max(initial=0))):
-        # From the last copy back: `copy` others of this true positive follow.
+        # From the last copy back: that many others of the same true positive follow.
         there = drawn > copy
         precision = np.divide(found - copy, ranked - copy, out=np.zeros_like(found), where=there)
         total += precision.sum(axis=1)
@@ -343,7 +343,7 @@ def _check(results: Sequence[DetectionResult], samples: int, level: float) -> No
         ):
             if not same:
                 raise AttentadError(
-                    f"result {place} has another {what} than the first; evaluate all methods "
+                    f"result {place} differs from the first in its {what}; evaluate all methods "
                     "with the same annotations and options."
                 )
 

@@ -37,6 +37,8 @@ DIAGNOSIS_BUCKETS: Mapping[str, Mapping[str, tuple[float, ...]]] = {
 
 SIZES = ("XS", "S", "M", "L", "XL")
 
+_UNITS = {"coverage": "%", "length": "s", "instances": ""}
+
 LEAST_PRECISION = 0.05
 """A true positive at a rank where P_N is not above this counts as a miss (false negatives)."""
 
@@ -70,16 +72,24 @@ class AttributeProfile:
         return SIZES[: len(self.truth_count)]
 
     @property
+    def unit(self) -> str:
+        """Unit of `ranges`: `%` for coverage, `s` for length, nothing for a count."""
+        return _UNITS[self.name]
+
+    @property
     def ranges(self) -> tuple[str, ...]:
-        """What the buckets hold: `2–40` for counts, else `3–6`, and `>18` for the last open one."""
+        """What the buckets hold, in `unit`: such as `3–6`, and `>18` for an open one."""
+        scale = 100 if self.unit == "%" else 1
         texts = []
         for low, high in zip(self.edges, self.edges[1:], strict=False):
             # Counts are whole, so the bucket above 1 begins at 2.
             first = low + 1 if self.name == "instances" else low
             if math.isinf(high):
-                texts.append(f">{low:g}")
+                texts.append(f">{scale * low:g}")
+            elif first == high:
+                texts.append(f"{scale * high:g}")
             else:
-                texts.append(f"{high:g}" if first == high else f"{first:g}–{high:g}")
+                texts.append(f"{scale * first:g}–{scale * high:g}")
         return tuple(texts)
 
     @property
@@ -100,7 +110,7 @@ class AttributeProfile:
             "edges": [_finite(edge) for edge in self.edges],
             "buckets": {
                 bucket: {
-                    "range": text,
+                    "range": f"{text} {self.unit}".rstrip(),
                     "ground_truth": int(count),
                     "false_negative_rate": _finite(missed),
                     "average_mAP_N": _finite(value),

@@ -87,8 +87,9 @@ def judge(
         usable = same_class & (pairs.tiou >= threshold)
         taker, taken = choose_in_turn(pairs.detection[usable], pairs.truth[usable], len(truth))
         verdict[row, taker] = _TRUE
-        hits.append(taker)
-        found.append(taken)
+        in_rank = np.argsort(taker)
+        hits.append(taker[in_rank])
+        found.append(taken[in_rank])
     truth_count = np.bincount(truth.label)
     start = np.searchsorted(ranked.label, np.arange(len(truth_count)))
     place = np.arange(len(ranked)) - start[ranked.label]

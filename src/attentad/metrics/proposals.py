@@ -182,6 +182,7 @@ def average_recall(
     fractions = _fractions(len(videos), retrieved, most)
     used = np.minimum((kept[:, None] * fractions).astype(np.int64), kept[:, None])
     place = np.arange(len(inside)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    # No column uses more than have entered: this only spares comparing the others.
     entered = place < kept[inside.video]
     recall = _recall(inside[entered], place[entered], truth, used, thresholds)
     means = recall.mean(axis=0)
@@ -299,4 +300,6 @@ def _checked_tiou(tiou: Sequence[float]) -> tuple[float, ...]:
     if not thresholds or not all(0 < value <= 1 for value in thresholds):
         given = ", ".join(tiou_key(value) for value in thresholds) or "none"
         raise AttentadError(f"tIoU thresholds must lie above 0 and up to 1; given: {given}.")
+    if len(set(thresholds)) < len(thresholds):
+        raise AttentadError("a tIoU threshold is given twice; name each once.")
     return thresholds

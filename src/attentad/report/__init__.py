@@ -1,6 +1,32 @@
-"""The HTML page: one file with video, timeline, curves, mAP and losses, which works offline."""
+"""The HTML page, one file that works offline, and figures for it and for papers."""
 
 from attentad.report.content import Curve, Report, VideoPage
+from attentad.report.drawing import FIGURE_SUFFIXES, figure_svg, save_figure
+from attentad.report.figures import (
+    average_recall_figure,
+    confusion_figure,
+    diagnosis_figures,
+    false_negative_figure,
+    false_positive_figure,
+    precision_recall_figure,
+    sensitivity_figure,
+)
 from attentad.report.page import render_page, write_page
 
-__all__ = ["Curve", "Report", "VideoPage", "render_page", "write_page"]
+__all__ = [
+    "FIGURE_SUFFIXES",
+    "Curve",
+    "Report",
+    "VideoPage",
+    "average_recall_figure",
+    "confusion_figure",
+    "diagnosis_figures",
+    "false_negative_figure",
+    "false_positive_figure",
+    "figure_svg",
+    "precision_recall_figure",
+    "render_page",
+    "save_figure",
+    "sensitivity_figure",
+    "write_page",
+]

@@ -73,6 +73,7 @@ class Report:
         losses: loss term → its value per epoch; a name that begins with `val_` goes into a
             chart of its own.
         facts: name → text, such as model, recipe, versions, command.
+        figures: title → SVG, as `figure_svg` gives it.
     """
 
     title: str
@@ -81,3 +82,4 @@ class Report:
     evaluation: Mapping[str, Any] | None = None
     losses: Mapping[str, Sequence[float]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)

@@ -1,29 +1,42 @@
 """Hard and Soft-NMS, merging of windows, class labels for proposals. numpy only."""
 
 from attentad.suppression.labels import FUSIONS, label_by_snippets, label_by_video
-from attentad.suppression.nms import (
-    METHODS,
-    SOFT_RULES,
-    TIES,
-    SuppressionOptions,
-    concatenate,
-    nms,
-    soft_nms,
-    suppress,
+from attentad.suppression.methods import METHODS, concatenate, suppress
+from attentad.suppression.nms import TIES, nms
+from attentad.suppression.outer_inner import outer_inner, runs_above
+from attentad.suppression.soft import SOFT_RULES, soft_nms
+from attentad.suppression.variants import SOFT_VARIANTS, SoftOptions, SuppressionOptions
+from attentad.suppression.video_scores import (
+    THUMOS14_CLASS_IDS,
+    read_cuhk_scores,
+    read_untrimmednet,
+    scores_of,
+    untrimmednet_scores,
 )
+from attentad.suppression.voting import vote_segments
 from attentad.suppression.windows import merge_windows
 
 __all__ = [
     "FUSIONS",
     "METHODS",
     "SOFT_RULES",
+    "SOFT_VARIANTS",
+    "THUMOS14_CLASS_IDS",
     "TIES",
+    "SoftOptions",
     "SuppressionOptions",
     "concatenate",
     "label_by_snippets",
     "label_by_video",
     "merge_windows",
     "nms",
+    "outer_inner",
+    "read_cuhk_scores",
+    "read_untrimmednet",
+    "runs_above",
+    "scores_of",
     "soft_nms",
     "suppress",
+    "untrimmednet_scores",
+    "vote_segments",
 ]

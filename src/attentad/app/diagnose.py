@@ -1,0 +1,252 @@
+"""`attentad diagnose`: what is wrong with a file of detections. Never loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attentad.app.evaluate import parse_tiou
+from attentad.core import (
+    AttentadError,
+    Detections,
+    no_detections,
+    read_annotations,
+    read_detections,
+)
+from attentad.core.files import write_json
+from attentad.metrics import VERDICTS, Diagnosis, diagnose, tiou_key
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from attentad.core import Annotations
+
+
+def diagnose_files(
+    detections_path: str | Path,
+    annotations_path: str | Path,
+    *,
+    tiou: str | Sequence[float] | None = None,
+    subset: str | Iterable[str] | None = None,
+    buckets: str = "thumos14",
+    low_tiou: float = 0.1,
+    top: int = 10,
+    ground_truth_set: str = "all",
+    restrict_to_gt_videos: bool = False,
+    strict: bool = False,
+    blocked: Collection[str] = (),
+    out_json: str | Path | None = None,
+    figures: str | Path | None = None,
+    figure_formats: Sequence[str] = (".svg", ".png"),
+    page: str | Path | None = None,
+) -> Diagnosis:
+    """Diagnose a file of detections; see `metrics.diagnose` for the rules and other options.
+
+    Args:
+        detections_path: ActivityNet submission JSON or CSV.
+        annotations_path: ActivityNet JSON, THUMOS14 text folder or CSV.
+        tiou: as `app.evaluate.parse_tiou`; None for what goes with `buckets`.
+        subset: one or more names, as "test" or "training,validation"; None for all videos.
+        buckets: a key of `metrics.DIAGNOSIS_BUCKETS`.
+        low_tiou: a false positive that overlaps less is background.
+        top: slots of the false-positive profile.
+        ground_truth_set: a key of `metrics.GROUND_TRUTH_SETS`.
+        restrict_to_gt_videos: leave out detections in other videos.
+        strict: unknown labels and videos are an error.
+        blocked: video ids left out of both sides.
+        out_json: also write the result there.
+        figures: also write the figures into this folder, as `false_positives.svg` and so on.
+        figure_formats: suffixes of the files in that folder.
+        page: also write an HTML page with the figures and the timelines of the evaluated videos.
+
+    Raises:
+        AttentadError: a file is missing, malformed or empty, an option is wrong, matplotlib is
+            needed and missing, or something cannot be written.
+    """
+    thresholds = None if tiou is None else parse_tiou(tiou)
+    annotations = read_annotations(annotations_path, keep_ambiguous=True)
+    detections = read_detections(detections_path)
+    try:
+        diagnosis = diagnose(
+            annotations,
+            detections,
+            tiou=thresholds,
+            subset=subset,
+            buckets=buckets,
+            low_tiou=low_tiou,
+            top=top,
+            ground_truth_set=ground_truth_set,
+            restrict_to_gt_videos=restrict_to_gt_videos,
+            strict=strict,
+            blocked=blocked,
+        )
+    except AttentadError as error:
+        raise AttentadError(f"{detections_path} against {annotations_path}: {error}") from error
+    diagnosis = replace(
+        diagnosis,
+        ground_truth={"file": str(annotations_path), **diagnosis.ground_truth},
+        detections={"file": str(detections_path), **diagnosis.detections},
+    )
+    if out_json is not None:
+        write_json(out_json, diagnosis.to_dict())
+    if figures is not None:
+        _write_figures(Path(figures), diagnosis, figure_formats)
+    if page is not None:
+        # Ambiguous segments were read to be counted; the page shows what there was to find.
+        _write_page(page, diagnosis, read_annotations(annotations_path), detections, blocked)
+    return diagnosis
+
+
+def profile_table(diagnosis: Diagnosis) -> Table:
+    """Shares of true positives and error types by slot in percent, and the gain without each."""
+    from rich.table import Table
+
+    # The slots from the sixth on say little that a terminal has room for; JSON has them all.
+    shown = diagnosis.shares[:5]
+    table = Table(title="Detections by rank, % (G: instances of the class)", title_justify="left")
+    table.add_column("", min_width=16)
+    for slot in range(1, len(shown) + 1):
+        table.add_column(f"{slot}G", justify="right")
+    table.add_column("gain", justify="right", style="bold")
+    for name, shares in zip(VERDICTS, shown.T, strict=True):
+        gain = diagnosis.gain.get(name)
+        table.add_row(
+            name,
+            *(f"{100 * value:.1f}" for value in shares),
+            _percent(gain) if gain is not None else "",
+        )
+    return table
+
+
+def attribute_table(diagnosis: Diagnosis) -> Table:
+    """Missed instances and average-mAP_N in percent by bucket of each attribute."""
+    from rich.table import Table
+
+    table = Table(title="Instances by attribute", title_justify="left")
+    table.add_column("attribute")
+    table.add_column("bucket")
+    for heading in ("instances", "missed %", "mAP_N %"):
+        table.add_column(heading, justify="right")
+    for item in diagnosis.attributes:
+        rows = zip(
+            item.buckets,
+            item.ranges,
+            item.truth_count.tolist(),
+            item.false_negative_rate.tolist(),
+            item.mean_ap_n.tolist(),
+            strict=True,
+        )
+        for number, (bucket, text, count, missed, value) in enumerate(rows):
+            name = item.name if number == 0 else ""
+            span = f"{bucket:2} {text} {item.unit}".rstrip()
+            table.add_row(
+                name, span, f"{count}", *(_percent(x) if count else "–" for x in (missed, value))
+            )
+        table.add_section()
+    total = diagnosis.ground_truth["instances"]
+    overall = (_percent(diagnosis.false_negative_rate), _percent(diagnosis.map_n))
+    table.add_row("all", "", f"{total}", *overall, style="bold")
+    return table
+
+
+def print_diagnosis(diagnosis: Diagnosis) -> None:
+    """Show the tables on standard output and what to know about them on standard error."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(profile_table(diagnosis))
+    console.print(
+        f"average-mAP_N {_percent(diagnosis.top_map_n)} % of the first {len(diagnosis.shares)}G; "
+        "gain: what it rises by without the errors of a type",
+        highlight=False,
+    )
+    console.print(attribute_table(diagnosis))
+    truth = diagnosis.ground_truth
+    console.print(
+        f"DETAD at tIoU {', '.join(map(tiou_key, diagnosis.tiou))}: {truth['instances']} instances "
+        f"of {truth['classes']} classes in {truth['videos']} videos",
+        highlight=False,
+    )
+    for note in notes(diagnosis):
+        Console(stderr=True).print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+
+
+def notes(diagnosis: Diagnosis) -> list[str]:
+    """What a reader of the numbers should know, one sentence each."""
+    found = [*diagnosis.notes, *diagnosis.ground_truth["notes"]]
+    labels = diagnosis.detections["unknown_labels"]
+    if labels:
+        found.append(
+            f"{sum(labels.values())} detections were left out, as the ground truth evaluated has "
+            f"no class {_some(labels)}."
+        )
+    videos = diagnosis.detections["videos_outside_ground_truth"]
+    if videos:
+        fate = diagnosis.detections["outside_counts_as"]
+        fate = "background errors" if fate == "false positives" else fate
+        found.append(
+            f"{sum(videos.values())} detections count as {fate}, as they lie in {len(videos)} "
+            f"videos without ground truth: {_some(videos)}."
+        )
+    for reason, count in diagnosis.ground_truth["dropped"].items():
+        if count:
+            found.append(f"Ground truth dropped ({reason.replace('_', ' ')}): {count}.")
+    return found
+
+
+def _write_figures(folder: Path, diagnosis: Diagnosis, formats: Sequence[str]) -> None:
+    from attentad.report import diagnosis_figures, save_figure
+
+    for title, figure in diagnosis_figures(diagnosis).items():
+        for suffix in formats:
+            save_figure(figure, folder / f"{title.lower().replace(' ', '_')}{suffix}")
+
+
+def _write_page(
+    path: str | Path,
+    diagnosis: Diagnosis,
+    annotations: Annotations,
+    detections: Detections,
+    blocked: Collection[str],
+) -> None:
+    """A page with the figures, and the timelines of the annotated videos that were evaluated."""
+    from attentad.report import Report, VideoPage, diagnosis_figures, figure_svg, write_page
+
+    truth = diagnosis.ground_truth
+    chosen = annotations if truth["subset"] is None else annotations.subset(truth["subset"])
+    gone = {*blocked, *(video for ids in truth["dropped_videos"].values() for video in ids)}
+    videos = [
+        VideoPage(
+            video=video,
+            duration_sec=item.duration_sec or 0.0,
+            source=None,
+            detections=detections.videos.get(video, no_detections()),
+            ground_truth=item,
+        )
+        for video, item in chosen.videos.items()
+        if video not in gone
+    ]
+    facts = {
+        "detections": str(diagnosis.detections["file"]),
+        "annotations": str(truth["file"]),
+        "diagnosis": f"DETAD at tIoU {', '.join(map(tiou_key, diagnosis.tiou))}",
+        "instances": f"{truth['instances']} of {truth['classes']} classes",
+        "average-mAP_N": f"{_percent(diagnosis.map_n)} %",
+    }
+    remarks = notes(diagnosis)
+    if remarks:
+        facts["notes"] = " ".join(remarks)
+    pictures = {title: figure_svg(item) for title, item in diagnosis_figures(diagnosis).items()}
+    title = f"Diagnosis of {Path(diagnosis.detections['file']).name}"
+    write_page(path, Report(title, detections.classes, videos, facts=facts, figures=pictures))
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered[:5]) + (", …" if len(ordered) > 5 else "")

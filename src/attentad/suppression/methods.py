@@ -1,0 +1,131 @@
+"""Suppression of the detections of one video: any method, within classes or across, box voting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attentad.core import AttentadError, VideoDetections, no_detections
+from attentad.suppression.nms import limited, nms
+from attentad.suppression.soft import SOFT_RULES, soft_nms
+from attentad.suppression.variants import DecayOptions
+from attentad.suppression.voting import vote_segments
+
+METHODS: Final = (*SOFT_RULES, "hard", "none")
+
+
+def suppress(
+    detections: VideoDetections,
+    *,
+    method: str = "gauss",
+    per_class: bool = True,
+    tiou_threshold: float = 0.5,
+    ties: str = "first",
+    plus_one: bool = False,
+    max_length_sec: float | None = None,
+    score_floor: float = 0.0,
+    keep: int | None = None,
+    keep_total: int | None = None,
+    voting_tiou: float | None = None,
+    **soft: Unpack[DecayOptions],
+) -> VideoDetections:
+    """Suppress the detections of one video, best first in the result.
+
+    Args:
+        detections: of one video, or of one window of it.
+        method: `gauss`, `adaptive` and `linear` are the rules of `soft_nms`; `hard` is `nms`;
+            `none` only sorts and cuts.
+        per_class: classes do not suppress one another. Proposals (label −1) are one class.
+        tiou_threshold: of `hard` and `linear`.
+        ties: of `hard`, see `nms`.
+        plus_one: see `soft_nms`; not of `none`.
+        max_length_sec: segments at least this long are left out first (G-TAD: 300 frames).
+        score_floor: detections whose score ends below it are left out.
+        keep: at most so many per class, or in all when not `per_class`.
+        keep_total: at most so many in all.
+        voting_tiou: box voting (spec csa §6; ActionFormer, OpenTAD: .95): each segment kept
+            becomes the mean, weighted by score, of all that competed with it and have at least
+            this tIoU with it, itself included. None for none.
+        soft: what else `soft_nms` takes; the other methods do not use it.
+
+    Raises:
+        AttentadError: as `nms` and `soft_nms`, and for an unknown method.
+    """
+    if method not in METHODS:
+        raise AttentadError(
+            f"there is no suppression method {method!r}; choose one of {', '.join(METHODS)}."
+        )
+    if unknown := sorted(soft.keys() - DecayOptions.__annotations__.keys()):
+        raise TypeError(f"suppress has no argument {unknown[0]!r}")
+    if voting_tiou is not None and not 0 < voting_tiou <= 1:
+        raise AttentadError(f"voting_tiou must lie above 0 and up to 1, not {voting_tiou}.")
+    parts = []
+    for part in _competing(detections, per_class):
+        short = part if max_length_sec is None else part[_lengths(part) < max_length_sec]
+        if method in SOFT_RULES:
+            # All of them: `soft_nms` leaves long ones out by itself, and may count them.
+            indices, scores = soft_nms(
+                part.segments,
+                part.scores,
+                method=method,
+                tiou_threshold=tiou_threshold,
+                plus_one=plus_one,
+                max_length_sec=max_length_sec,
+                score_floor=score_floor,
+                keep=keep,
+                **soft,
+            )
+            kept = VideoDetections(part.segments[indices], scores, part.labels[indices])
+        else:
+            kept = short[_best(short, method, tiou_threshold, ties, plus_one, keep)]
+            kept = kept[kept.scores >= score_floor]
+        if voting_tiou is not None:
+            voted = vote_segments(kept.segments, short.segments, short.scores, voting_tiou)
+            kept = VideoDetections(voted, kept.scores, kept.labels)
+        parts.append(kept)
+    joined = concatenate(parts)
+    order = np.argsort(-joined.scores, kind="stable")
+    return joined[order[: limited(keep_total, len(order))]]
+
+
+def concatenate(parts: Sequence[VideoDetections]) -> VideoDetections:
+    """One set of detections after the other; none at all gives an empty set."""
+    if not parts:
+        return no_detections()
+    return VideoDetections(
+        np.concatenate([part.segments for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+    )
+
+
+def _competing(detections: VideoDetections, per_class: bool) -> list[VideoDetections]:
+    """The groups within which detections suppress one another."""
+    if not per_class:
+        return [detections]
+    labels = detections.labels
+    return [detections[labels == label] for label in np.unique(labels)]
+
+
+def _lengths(detections: VideoDetections) -> NDArray[np.float64]:
+    return detections.segments[:, 1] - detections.segments[:, 0]
+
+
+def _best(
+    part: VideoDetections,
+    method: str,
+    tiou_threshold: float,
+    ties: str,
+    plus_one: bool,
+    keep: int | None,
+) -> NDArray[np.int64]:
+    """Rows kept by the methods that leave scores alone, best first."""
+    if method == "hard":
+        return nms(
+            part.segments, part.scores, tiou_threshold, keep=keep, ties=ties, plus_one=plus_one
+        )
+    best = np.argsort(-part.scores, kind="stable")
+    return best[: limited(keep, len(best))]

@@ -1,0 +1,256 @@
+"""Soft-NMS of temporal segments: one loop, the rules of the field as options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from attentad.core import AttentadError, Segments
+from attentad.suppression.nms import TINY_SEC, checked, limited
+
+SOFT_RULES: Final = ("gauss", "adaptive", "linear")
+NEGATIVE: Final = ("error", "drop", "keep")
+ORDERS: Final = ("score", "input")
+
+# Stands for log 0: finite, so that a zero score stays ahead of the segments already taken (-inf),
+# and so large that no decay changes it.
+_LOG_ZERO = -1e300
+
+_Array: TypeAlias = NDArray[np.float64]
+# Lowers the keys (N,) in place, given the tIoU (N,) with the segment just taken, which it may
+# overwrite.
+_Decay: TypeAlias = Callable[[_Array, _Array], None]
+# From the length of a segment in seconds to the tIoU above which it decays others when taken.
+_Threshold: TypeAlias = Callable[[float], float]
+
+
+def soft_nms(
+    segments: ArrayLike,
+    scores: ArrayLike,
+    *,
+    sigma: float = 0.5,
+    method: str = "gauss",
+    t1: float = 0.5,
+    t2: float = 0.9,
+    duration_sec: float | None = None,
+    tiou_threshold: float = 0.5,
+    plus_one: bool = False,
+    epsilon_sec: float = 0.0,
+    max_length_sec: float | None = None,
+    score_floor: float = 0.0,
+    drop_zero: bool = False,
+    negative: str = "error",
+    order: str = "score",
+    legacy_drop_last: bool = False,
+    keep: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Soft-NMS (Bodla et al. 2017): overlap lowers a score instead of removing the segment.
+
+    The best remaining segment is taken, again and again; each other one whose tIoU with it
+    exceeds the rule's threshold has its score multiplied by the rule's factor. `SOFT_VARIANTS`
+    names the combinations of options that published code uses.
+
+    Args:
+        segments: (N, 2) seconds.
+        scores: (N,). On a tie the first in order is taken.
+        sigma: width of the Gaussian decay, > 0; larger is milder.
+        method: `gauss` multiplies by exp(−tIoU²/sigma) at any overlap; `adaptive` (BSN, BMN) does
+            above t1 + (t2 − t1)·w, w the length of the taken segment as a fraction of
+            `duration_sec`; `linear` multiplies by 1 − tIoU above `tiou_threshold`.
+        t1: threshold of `adaptive` for the shortest segments.
+        t2: threshold of `adaptive` for a segment as long as the video.
+        duration_sec: length of the video, needed by `adaptive`.
+        tiou_threshold: of `linear`, 0..1.
+        plus_one: one second more on lengths and intersections, as if seconds were pixels
+            (HAM-Net); segments less than a second apart overlap, too.
+        epsilon_sec: added to lengths, not to intersections (ActionFormer).
+        max_length_sec: segments at least this long are scored 0 and never taken (G-TAD).
+        score_floor: stop as soon as the best remaining score is lower; 0 for none.
+        drop_zero: scores that are 0, or decay to it, are never taken (G-TAD).
+        negative: scores below 0 are an `error`, or `drop` them, or `keep` them: decayed towards
+            0 as the others are, and so raised (HAM-Net).
+        order: of the result: falling `score`, or that of the `input` (AFSD).
+        legacy_drop_last: stop while one candidate is left, which is lost (BMN, G-TAD, AFSD).
+        keep: at most so many; None for all.
+
+    Returns:
+        Indices of the segments taken and their decayed scores, both (M,).
+
+    Raises:
+        AttentadError: an option is unknown or out of range, a score is negative or not finite.
+    """
+    extra_sec = float(plus_one)
+    threshold = _threshold(method, t1, t2, duration_sec, tiou_threshold, extra_sec)
+    _check_options(sigma, tiou_threshold, epsilon_sec, order)
+    rows, values = checked(segments, scores)
+    candidates = _candidates(rows, values, max_length_sec, negative)
+    start, end = rows[candidates, 0], rows[candidates, 1] + extra_sec
+    least = 2 if legacy_drop_last else 1
+    if not score_floor > 0:  # what was scored 0 for its length still counts as left
+        least -= len(rows) - len(candidates)
+    loop = _Loop(start, end, epsilon_sec, threshold, limited(keep, len(candidates)), least)
+    taken, decayed = _decayed(values[candidates], method, sigma, score_floor, loop)
+    if drop_zero:
+        taken, decayed = taken[decayed > 0], decayed[decayed > 0]
+    if order == "input":
+        rank = np.argsort(taken)
+        taken, decayed = taken[rank], decayed[rank]
+    return candidates[taken], decayed
+
+
+class _Loop(NamedTuple):
+    """What the loop goes over, and when it ends.
+
+    Args:
+        start: (N,) of the candidates, in seconds.
+        end: (N,).
+        epsilon_sec: added to lengths.
+        threshold: of the rule; None for 0.
+        limit: take at most so many, up to N.
+        least: take while at least so many that reach the floor are left.
+    """
+
+    start: _Array
+    end: _Array
+    epsilon_sec: float
+    threshold: _Threshold | None
+    limit: int
+    least: int
+
+
+def _check_options(sigma: float, tiou_threshold: float, epsilon_sec: float, order: str) -> None:
+    if not sigma > 0:
+        raise AttentadError(f"the sigma of Soft-NMS must be positive, not {sigma}.")
+    if not 0 <= tiou_threshold <= 1:
+        raise AttentadError(f"tiou_threshold must lie in 0..1, not {tiou_threshold}.")
+    if not epsilon_sec >= 0:
+        raise AttentadError(f"epsilon_sec must not be negative, as {epsilon_sec} is.")
+    if order not in ORDERS:
+        raise AttentadError(f"Soft-NMS has no order {order!r}; choose {' or '.join(ORDERS)}.")
+
+
+def _threshold(
+    method: str,
+    t1: float,
+    t2: float,
+    duration_sec: float | None,
+    tiou_threshold: float,
+    extra_sec: float,
+) -> _Threshold | None:
+    """The rule's threshold for a taken segment, `extra_sec` longer than it is; None for 0."""
+    if method not in SOFT_RULES:
+        rules = ", ".join(SOFT_RULES)
+        raise AttentadError(f"Soft-NMS has no rule {method!r}; choose one of {rules}.")
+    if method == "gauss":
+        return None
+    if method == "linear":
+        return lambda taken_sec: tiou_threshold
+    if not (duration_sec is not None and duration_sec > 0):
+        raise AttentadError(
+            f"Soft-NMS with the rule adaptive needs the video's duration, not {duration_sec}."
+        )
+    return lambda taken_sec: t1 + (t2 - t1) * (taken_sec - extra_sec) / duration_sec
+
+
+def _candidates(
+    rows: Segments, values: _Array, max_length_sec: float | None, negative: str
+) -> NDArray[np.int64]:
+    """Indices of the segments that may be taken."""
+    if negative not in NEGATIVE:
+        choices = ", ".join(NEGATIVE)
+        raise AttentadError(f"negative scores are not treated as {negative!r}; choose {choices}.")
+    if negative == "error" and values.size and values.min() < 0:
+        raise AttentadError(
+            f"Soft-NMS needs scores that are not negative, not {values.min():g}; give "
+            "probabilities, not logits."
+        )
+    allowed = values >= (-np.inf if negative == "keep" else 0)
+    if max_length_sec is not None:
+        allowed &= rows[:, 1] - rows[:, 0] < max_length_sec
+    return np.flatnonzero(allowed)
+
+
+def _decayed(
+    values: _Array, method: str, sigma: float, score_floor: float, loop: _Loop
+) -> tuple[NDArray[np.int64], _Array]:
+    """Positions among the candidates of score `values`, as taken, and their decayed scores."""
+    floor = score_floor if score_floor > 0 else -np.inf
+    if method == "linear" or (values < 0).any():
+        decay = _multiply_linear if method == "linear" else partial(_multiply_gauss, sigma)
+        return _take(values, loop, decay, floor)
+    # The decays are products of exponentials, so they are sums here: key = sigma·log(score), and
+    # a neighbour costs tIoU². No exponential in the loop, and no underflow.
+    initial = _log(values) * sigma
+    if score_floor > 0:
+        floor = float(_log(np.array([score_floor]))[0] * sigma)
+    taken, key = _take(initial, loop, _subtract_square, floor)
+    return taken, values[taken] * np.exp((key - initial[taken]) / sigma)
+
+
+def _take(
+    keys: _Array, loop: _Loop, decay: _Decay, floor: float
+) -> tuple[NDArray[np.int64], _Array]:
+    """Take the largest key and lower the others, as long as it reaches `floor`.
+
+    Returns:
+        Positions in the order taken, and their keys at that time.
+    """
+    start, end, epsilon_sec, threshold, limit, least = loop
+    key, index, left = keys.copy(), np.arange(len(keys)), len(keys)
+    length = np.maximum(end - start, TINY_SEC) + epsilon_sec
+    taken, taken_key, count = np.empty(limit, dtype=np.int64), np.empty(limit), 0
+    overlap, work = np.empty(left), np.empty(left)
+    while count < limit:
+        best = int(key.argmax())
+        if key[best] < floor or (least > 1 and _reaching(key, floor) < least):
+            break
+        taken[count], taken_key[count] = index[best], key[best]
+        count += 1
+        key[best] = -np.inf
+        np.minimum(end, end[best], out=overlap)
+        np.maximum(start, start[best], out=work)
+        np.subtract(overlap, work, out=overlap)
+        np.maximum(overlap, 0.0, out=overlap)
+        np.add(length, length[best], out=work)
+        np.subtract(work, overlap, out=work)
+        np.divide(overlap, work, out=overlap)
+        if threshold is not None:
+            reached = threshold(end[best] - start[best])
+            np.multiply(overlap, overlap > reached, out=overlap)
+        decay(key, overlap)
+        left -= 1
+        # What was taken leaves the arrays now and then, not each time.
+        if left < 0.9 * len(key) and left > 64:
+            alive = key > -np.inf
+            key, start, end = key[alive], start[alive], end[alive]
+            length, index = length[alive], index[alive]
+            overlap, work = np.empty(left), np.empty(left)
+    return taken[:count], taken_key[:count]
+
+
+def _reaching(key: _Array, floor: float) -> int:
+    """How many of those not taken (−inf) reach the floor."""
+    return int(np.count_nonzero((key > -np.inf) & (key >= floor)))
+
+
+def _subtract_square(key: _Array, overlap: _Array) -> None:
+    np.multiply(overlap, overlap, out=overlap)
+    np.subtract(key, overlap, out=key)
+
+
+def _multiply_gauss(sigma: float, key: _Array, overlap: _Array) -> None:
+    # What was taken, -inf, must not meet a factor of 0.
+    np.multiply(key, np.exp(overlap * overlap / -sigma), out=key, where=key > -np.inf)
+
+
+def _multiply_linear(key: _Array, overlap: _Array) -> None:
+    np.multiply(key, np.maximum(1.0 - overlap, 0.0), out=key, where=key > -np.inf)
+
+
+def _log(scores: _Array) -> _Array:
+    positive = scores > 0
+    return np.where(positive, np.log(np.where(positive, scores, 1.0)), _LOG_ZERO)
