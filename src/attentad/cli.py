@@ -232,7 +232,9 @@ def evaluate(
     per_class: Annotated[bool, typer.Option("--per-class", help="Show every class.")] = False,
     bootstrap: Annotated[
         int | None,
-        typer.Option(help="Resamples for intervals; default: 1000 to compare files, else 0.", min=0),
+        typer.Option(
+            help="Resamples for intervals; default: 1000 to compare files, else 0.", min=0
+        ),
     ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option("--json", help="Also write the result here.")] = None,

@@ -22,7 +22,6 @@ from attentad.app.evaluate import (
     evaluate_proposals,
     evaluate_recognition,
 )
-from attentad.app.tables import TABLE_SUFFIXES, Table, write_table
 from attentad.core import AttentadError
 from attentad.core.files import read_bytes, write_json
 from attentad.metrics import (
@@ -32,6 +31,18 @@ from attentad.metrics import (
     VideoMapResult,
     precision_recall,
     tiou_key,
+)
+from attentad.report import (
+    TABLE_SUFFIXES,
+    Report,
+    Table,
+    average_recall_figure,
+    confusion_figure,
+    figure_svg,
+    precision_recall_figure,
+    save_figure,
+    write_page,
+    write_table,
 )
 
 TASKS = ("detection", "proposals", "recognition")
@@ -59,7 +70,6 @@ class _Scored:
     remarks: list[str]
     classes: Table | None
     figures: Callable[[], dict[str, Any]]
-    evaluation: dict[str, Any] | None = None
 
 
 def evaluate_and_write(
@@ -92,6 +102,8 @@ def evaluate_and_write(
     for path in (*outputs.tables, *([outputs.class_table] if outputs.class_table else [])):
         if path.suffix.lower() not in TABLE_SUFFIXES:
             raise AttentadError(f"{path}: a table ends in one of {', '.join(TABLE_SUFFIXES)}.")
+    if outputs.class_table is not None and task != "detection":
+        raise AttentadError("--class-table is for the task detection; leave it out here.")
     if task == "recognition":
         scored = _recognition(files)
     else:
@@ -154,7 +166,6 @@ def _detection(
         remarks=_remarks(results),
         classes=class_table(results),
         figures=lambda: _precision_recall_figures(results),
-        evaluation=first.to_dict() if len(results) == 1 else None,
     )
 
 
@@ -199,35 +210,28 @@ def _remarks(results: Mapping[str, DetectionResult | ProposalResult]) -> list[st
 
 def _precision_recall_figures(results: Mapping[str, DetectionResult]) -> dict[str, Any]:
     """One figure per threshold: the mean curve of each method."""
-    from attentad.report.figures import precision_recall_figure
-
     first = next(iter(results.values()))
     return {
-        f"precision-recall-{tiou_key(value)}": precision_recall_figure(
-            {name: precision_recall(result, None, column) for name, result in results.items()},
-            title=f"tIoU {tiou_key(value)}",
+        f"Precision-recall at tIoU {tiou_key(value)}": precision_recall_figure(
+            {name: precision_recall(result, None, column) for name, result in results.items()}
         )
         for column, value in enumerate(first.tiou)
     }
 
 
 def _recall_figures(results: Mapping[str, ProposalResult]) -> dict[str, Any]:
-    from attentad.report.figures import average_recall_figure
-
     curves = {
         name: (result.proposals_per_video, result.average_recall)
         for name, result in results.items()
     }
-    return {"average-recall": average_recall_figure(curves)}
+    return {"Average recall": average_recall_figure(curves)}
 
 
 def _confusion_figures(
     results: Mapping[str, RecognitionResult | VideoMapResult],
 ) -> dict[str, Any]:
-    from attentad.report.figures import confusion_figure
-
     return {
-        f"confusion-{name}": confusion_figure(result.confusion, result.classes)
+        f"Confusion of {name}": confusion_figure(result.confusion, result.classes)
         for name, result in results.items()
         if isinstance(result, RecognitionResult)
     }
@@ -238,40 +242,24 @@ def _write(scored: _Scored, outputs: Outputs) -> None:
         write_json(outputs.json, scored.content)
     for path in outputs.tables:
         write_table(path, scored.tables[-1])
-    if outputs.class_table is not None:
-        if scored.classes is None:
-            raise AttentadError("--class-table is for the task detection; leave it out here.")
+    if outputs.class_table is not None and scored.classes is not None:
         write_table(outputs.class_table, scored.classes)
     if outputs.figures is None and outputs.page is None:
         return
-    from attentad.report import Report, write_page
-    from attentad.report.figures import figure_svg, save_figure
-
     figures = scored.figures()
     if outputs.figures is not None:
-        for name, figure in figures.items():
+        for title, figure in figures.items():
+            name = title.lower().replace(" ", "-")
             for suffix in (".svg", ".png"):
                 save_figure(figure, outputs.figures / f"{name}{suffix}")
     if outputs.page is not None:
-        report = Report(
-            title="Evaluation",
-            classes=(),
-            videos=[],
-            evaluation=scored.evaluation,
-            losses={},
-            facts=dict(zip(("result", "note"), _page_facts(scored.tables[-1]), strict=False)),
-            figures={name: figure_svg(figure) for name, figure in figures.items()},
-        )
-        write_page(outputs.page, report)
-
-
-def _page_facts(table: Table) -> list[str]:
-    lines = [
-        ", ".join(f"{head} {cell}" for head, cell in zip(table.columns[1:], row[1:], strict=True))
-        for row in table.rows
-    ]
-    named = [f"{row[0]}: {line}" for row, line in zip(table.rows, lines, strict=True)]
-    return ["; ".join(named), table.note]
+        tables = {"Result": scored.tables[-1]}
+        if scored.classes is not None:
+            tables["Classes"] = scored.classes
+        pictures = {title: figure_svg(figure) for title, figure in figures.items()}
+        facts = {"note": " ".join(scored.remarks)} if scored.remarks else {}
+        page = Report("Evaluation", (), [], facts=facts, tables=tables, figures=pictures)
+        write_page(outputs.page, page)
 
 
 def _lines(path: Path) -> tuple[str, ...]:

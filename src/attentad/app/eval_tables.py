@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attentad.app.tables import Table, to_rich
 from attentad.core import suggest
 from attentad.metrics import (
     BootstrapResult,
@@ -15,6 +14,7 @@ from attentad.metrics import (
     VideoMapResult,
     tiou_key,
 )
+from attentad.report.tables import Table, to_rich
 
 
 def result_table(result: DetectionResult) -> Table:

@@ -171,9 +171,7 @@ def compare_files(
         )
     if not bootstrap:
         return Comparison(results)
-    drawn = bootstrap_map(
-        list(results.values()), samples=bootstrap, seed=seed, progress=progress
-    )
+    drawn = bootstrap_map(list(results.values()), samples=bootstrap, seed=seed, progress=progress)
     return Comparison(results, drawn)
 
 
@@ -260,7 +258,7 @@ def load_detections(
         The detections, and old → new id of the videos that were renamed (`v_` prefix, suffix).
     """
     if isinstance(source, str | Path):
-        names = label_ids if label_ids is not None else annotations.label_ids
+        names = label_ids if label_ids is not None else annotations.class_ids
         found = read_detections(source, annotations.classes, label_ids=names)
     else:
         found = detections_from(source, classes=classes)

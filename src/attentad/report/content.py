@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import VideoAnnotation, VideoDetections
+from attentad.report.tables import Table
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Report:
         losses: loss term → its value per epoch; a name that begins with `val_` goes into a
             chart of its own.
         facts: name → text, such as model, recipe, versions, command.
+        tables: title → table of text.
         figures: title → SVG, as `figure_svg` gives it.
     """
 
@@ -82,4 +84,5 @@ class Report:
     evaluation: Mapping[str, Any] | None = None
     losses: Mapping[str, Sequence[float]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
