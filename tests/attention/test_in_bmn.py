@@ -22,6 +22,7 @@ MODELS = {
     "Start-CSA": {"input": CSA_},
     "Middle-CSA": {"middle": CSA_},
     "End-CSA": {"encoder": CSA_},
+    "Start- and End-CSA": {"input": CSA_, "encoder": CSA_},
     "BMN-CSA-SE": {"middle": SE_, "encoder": CSA_},
     "BMN-CSA-Trans": {"middle": TRANSFORMER, "encoder": CSA_},
     "FF-CSA": {"encoder": ("csa", {"context": "feed_forward"})},
@@ -82,6 +83,17 @@ def test_start_csa_attends_r_by_the_unattended_r():
     assert torch.equal(seen["context"], r)
     assert torch.equal(seen["base"], seen["output"])
     assert not torch.allclose(seen["base"], r)
+
+
+def test_csa_at_the_end_reads_the_unattended_r_behind_csa_at_the_start():
+    network = bmn("Start- and End-CSA")
+    seen = {}
+    network.attention["encoder"].register_forward_pre_hook(
+        lambda _, inputs: seen.update(context=inputs[1])
+    )
+    r = torch.randn(2, C_IN, T)
+    network(r)
+    assert torch.equal(seen["context"], r)
 
 
 @pytest.mark.parametrize("model", ["BMN-CSA-SE", "BMN-CSA-Trans"])

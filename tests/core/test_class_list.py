@@ -69,6 +69,14 @@ def label_by_label(labels: list[str], known: set[str], ids: dict[int, str]) -> l
     return result
 
 
+def test_numbers_without_end_are_no_class_numbers(tmp_path: Path) -> None:
+    digits = "1" * 5000  # more than Python turns into a number
+    assert named_labels([digits], (), {1: "run"}, "f") == [digits]
+    path = tmp_path / "classes.txt"
+    path.write_text(f"{digits} run\n")
+    assert read_classes(path) == {0: f"{digits} run"}
+
+
 texts = st.sampled_from(["0", "1", "2", "2.0", "02", "3", "-1", "1.5", "run", "7", "²", ""])
 
 

@@ -268,7 +268,12 @@ ARRAY = pickle.dumps({"a": np.arange(4, dtype=np.int8)}, 3)
 BOMBS = {
     "more values than bytes": ARRAY.replace(b"K\x01K\x04\x85", b"K\x01J\xff\xff\xff\x7f\x85"),
     "fewer values than bytes": ARRAY.replace(b"K\x01K\x04\x85", b"K\x01K\x03\x85"),
-    "a negative size": ARRAY.replace(b"K\x01K\x04\x85", b"K\x01J\xfc\xff\xff\xff\x85"),
+    "a negative size": ARRAY.replace(b"K\x01K\x04\x85", b"K\x01J\xff\xff\xff\xff\x85"),
+    "an enormous size": ARRAY.replace(
+        b"K\x01K\x04\x85", b"K\x01\x8a\xff" + b"\x7f" * 255 + b"\x85"
+    ),
+    "no values": ARRAY.replace(b"C\x04\x00\x01\x02\x03", b"C\x00"),
+    "many axes of 1": ARRAY.replace(b"K\x01K\x04\x85", b"K\x01(K\x04" + b"K\x01" * 99 + b"t"),
     "many axes": ARRAY.replace(b"K\x01K\x04\x85", b"K\x01(" + b"K\x04" * 100_000 + b"t"),
     "a text of no end": b"\x80\x04\x8d" + struct.pack("<Q", 2**60) + b"abc.",
     "bytes of no end": b"\x80\x05\x96" + struct.pack("<Q", 2**60) + b"abc.",

@@ -133,6 +133,13 @@ def test_thousands_of_random_cases(monkeypatch: pytest.MonkeyPatch, protocol: st
     assert evaluated > 900
 
 
+def test_choosers_come_back_in_order() -> None:
+    chooser, wanted = np.array([2, 2, 5, 5, 9, 9, 9]), np.array([3, 0, 3, 1, 3, 1, 0])
+    choosers, got = matching.choose_in_turn(chooser, wanted, 4)
+    assert choosers.tolist() == [2, 5, 9]
+    assert got.tolist() == [3, 1, 0]
+
+
 def ap(protocol: str, truth: Truth, found: Found, threshold: float = 0.5) -> float:
     videos = sorted({row[0] for row in truth})
     return detection_map(

@@ -63,6 +63,25 @@ def test_parameter_groups():
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.3, 6, 3, 0])
 
 
+def test_weight_decay_by_module():
+    net = Net()
+    decays = {"layer1": 0.5, "layer1.bias": 0.25, "norm": 0.0}
+    given = OptimizerSettings(lr=0.5, weight_decay=0.01, weight_decays=decays)
+    found = [
+        (names_of(group, net), group["weight_decay"]) for group in parameter_groups(net, given)
+    ]
+    assert found == [
+        (["layer1.weight"], 0.5),
+        (["layer1.bias"], 0.25),
+        (["layer10.weight", "layer10.bias"], 0.01),
+        (["norm.weight", "norm.bias"], 0.0),
+    ]
+    exempt = given.model_copy(update={"decay_1d": False})
+    assert {group["weight_decay"] for group in parameter_groups(net, exempt)} == {0.5, 0.01, 0.0}
+    with pytest.raises(AttentadError, match=r"weight_decays: head is no module .* layer10, norm"):
+        parameter_groups(net, OptimizerSettings(weight_decays={"head": 0.1}))
+
+
 def test_one_group_by_default():
     assert len(parameter_groups(Net(), OptimizerSettings(weight_decay=0.1))) == 1
 

@@ -22,6 +22,7 @@ def test_every_field_is_described():
         ({"epochs": 1, "optimizer": {"betas": [0.9, 1]}}, "betas must be in 0..1"),
         ({"epochs": 1, "optimizer": {"lr": -1}}, "greater than 0"),
         ({"epochs": 1, "optimizer": {"lr_multipliers": {"a": -1}}}, "multiplier of a"),
+        ({"epochs": 1, "optimizer": {"weight_decays": {"a": -1}}}, "weight decay of a"),
         (
             {"epochs": 1, "optimizer": {"name": "sgd", "nesterov": True, "momentum": 0}},
             "nesterov needs",

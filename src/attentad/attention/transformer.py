@@ -63,7 +63,7 @@ class Transformer(nn.Module):
         padding = None
         if valid is not None:
             # An item without any valid step attends to all of its (zero) steps: a softmax over
-            # nothing would be NaN, in the gradient too.
+            # nothing is NaN, which not every attention kernel guards against.
             padding = ~(valid | ~valid.any(1, keepdim=True))
             feature = feature.masked_fill(~valid[:, None], 0)
         channels, length = feature.shape[1:]

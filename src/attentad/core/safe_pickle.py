@@ -9,7 +9,6 @@ instruction or name ends the reading. Nothing is ever imported, looked up or cal
 
 from __future__ import annotations
 
-import math
 import pickletools
 import re
 from collections.abc import Callable
@@ -114,8 +113,6 @@ _SYMBOLS = {
 # Truth values, integers, floats, and text or bytes of a fixed length above 0.
 _PLAIN_DTYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU][1-9][0-9]{0,6}")
 
-_MOST_AXES = 32  # as many as numpy 1 has
-
 _VALUES = frozenset(
     (
         *("INT", "LONG", "LONG1", "LONG4", "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT"),
@@ -166,8 +163,7 @@ class _Machine:
                 if step is None:
                     raise _RefusedError(f"the instruction {name}")
                 step(self, argument)
-        (top,) = stack
-        return top
+        return stack.pop()
 
     def _tuple(self, size: int) -> None:
         if len(self.stack) < size:
@@ -252,8 +248,8 @@ class _Machine:
                 raise _RefusedError("an array of compound values")
             target.order = order
         elif isinstance(target, _Array) and target.values is None and isinstance(state, tuple):
-            _, shape, dtype, fortran, raw = state
-            target.values = _array(raw, dtype, shape, "F" if fortran else "C")
+            _, shape, dtype, _, raw = state
+            target.values = _array(raw, dtype, shape)
         else:
             raise _RefusedError("an object with a state of its own")
 
@@ -271,9 +267,7 @@ class _Machine:
     def empty_bytes(self) -> bytes:
         return b""
 
-    def new_array(self, kind: Any, *_: Any) -> _Array:
-        if kind != _SYMBOLS["numpy", "ndarray"]:
-            raise _RefusedError("an array of another class")
+    def new_array(self, *_: Any) -> _Array:
         return _Array()
 
     def new_dtype(self, code: Any, *_: Any) -> _Dtype:
@@ -283,26 +277,26 @@ class _Machine:
 
     def scalar(self, dtype: Any, raw: Any) -> Any:
         self.spend(len(raw))
-        return _array(raw, dtype, (), "C").item()
+        return _array(raw, dtype, ()).item()
 
-    def array_from_buffer(self, raw: Any, dtype: Any, shape: Any, order: Any) -> _Array:
-        return _Array(_array(raw, dtype, shape, order))
+    def array_from_buffer(self, raw: Any, dtype: Any, shape: Any, _: Any) -> _Array:
+        return _Array(_array(raw, dtype, shape))
 
 
-def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
-    """Raw bytes as an array, without a copy, if they are as many as the shape needs."""
+def _array(raw: Any, dtype: Any, shape: Any) -> NDArray[Any]:
+    """Raw bytes as an array, without a copy, if they are exactly as many as the shape needs.
+
+    The order of several axes is passed over, as only arrays of one axis leave this module.
+    """
     if isinstance(raw, str):  # the byte strings of Python 2
         raw = raw.encode("latin-1")
-    if not isinstance(raw, bytes | bytearray) or order not in ("C", "F"):
+    if not isinstance(raw, bytes | bytearray):
         raise _RefusedError("an array of objects")
+    sizes = [int(_only(size, int)) for size in _only(shape, tuple)]
+    if min(sizes, default=0) < 0:
+        raise ValueError("an array has no negative size")
     kind = _only(dtype, _Dtype).numpy()
-    sizes = [int(_only(size, int)) for size in _only(shape, tuple)[: _MOST_AXES + 1]]
-    if min(sizes, default=0) < 0 or len(sizes) > _MOST_AXES:
-        raise ValueError("no shape of an array")
-    if math.prod(sizes) * kind.itemsize != len(raw):
-        raise ValueError("the shape and the data differ")
-    flat = np.frombuffer(raw, kind) if raw else np.zeros(0, kind)
-    return flat.reshape(sizes, order=order)
+    return (np.frombuffer(raw, kind) if raw else np.zeros(0, kind)).reshape(sizes)
 
 
 def _only(value: Any, kind: type) -> Any:

@@ -136,7 +136,7 @@ def choose_in_turn(
         count: number of items.
 
     Returns:
-        The choosers that got something and what each got, ascending by the latter; both (M,).
+        The choosers that got something, ascending, and what each got; both (M,).
     """
     if not len(chooser):
         return chooser, wanted
@@ -157,7 +157,8 @@ def choose_in_turn(
         cursor[losers] += 1
         asking = losers[cursor[losers] < stop[losers]]
     taken = np.flatnonzero(holder != nobody)
-    return choosers[holder[taken]], taken
+    order = np.argsort(holder[taken])
+    return choosers[holder[taken][order]], taken[order]
 
 
 def _blocks(counts: NDArray[np.int64]) -> Iterator[slice]:

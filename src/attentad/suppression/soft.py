@@ -203,7 +203,7 @@ def _take(
     key, index, left = keys.copy(), np.arange(len(keys)), len(keys)
     length = np.maximum(end - start, TINY_SEC) + epsilon_sec
     taken, taken_key, count = np.empty(limit, dtype=np.int64), np.empty(limit), 0
-    overlap, work = np.empty(left), np.empty(left)
+    overlap, work, zero = np.empty(left), np.empty(left), np.zeros(left)
     while count < limit:
         best = int(key.argmax())
         if key[best] < floor or (least > 1 and _reaching(key, floor) < least):
@@ -211,10 +211,13 @@ def _take(
         taken[count], taken_key[count] = index[best], key[best]
         count += 1
         key[best] = -np.inf
-        np.minimum(end, end[best], out=overlap)
-        np.maximum(start, start[best], out=work)
+        # Minimum and maximum of two arrays take a third of the time of array and number.
+        overlap.fill(end[best])
+        np.minimum(overlap, end, out=overlap)
+        work.fill(start[best])
+        np.maximum(work, start, out=work)
         np.subtract(overlap, work, out=overlap)
-        np.maximum(overlap, 0.0, out=overlap)
+        np.maximum(overlap, zero, out=overlap)
         np.add(length, length[best], out=work)
         np.subtract(work, overlap, out=work)
         np.divide(overlap, work, out=overlap)
@@ -228,7 +231,7 @@ def _take(
             alive = key > -np.inf
             key, start, end = key[alive], start[alive], end[alive]
             length, index = length[alive], index[alive]
-            overlap, work = np.empty(left), np.empty(left)
+            overlap, work, zero = np.empty(left), np.empty(left), np.zeros(left)
     return taken[:count], taken_key[:count]
 
 

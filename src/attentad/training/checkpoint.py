@@ -190,8 +190,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as `optimizer.lr` → value."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        # lr_multipliers' own keys hold dots; it stays one value.
-        if isinstance(value, dict) and key != "lr_multipliers":
+        # Their own keys, names of parameters, hold dots; each stays one value.
+        if isinstance(value, dict) and key not in ("lr_multipliers", "weight_decays"):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value

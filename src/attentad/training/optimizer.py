@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,30 +15,32 @@ from attentad.training.settings import OptimizerSettings
 def parameter_groups(network: nn.Module, settings: OptimizerSettings) -> list[dict[str, Any]]:
     """Trainable parameters grouped by learning-rate factor and weight decay.
 
-    A multiplier's name matches a parameter of that name and all parameters of a module of that
-    name (`layer1` matches `layer1.0.weight`, not `layer10.weight`).
+    A name in `lr_multipliers` or `weight_decays` matches a parameter of that name and all
+    parameters of a module of that name (`layer1` matches `layer1.0.weight`, not `layer10.weight`).
 
     Returns:
         Groups with keys params, lr, weight_decay and lr_factor, in the network's order.
 
     Raises:
-        AttentadError: a multiplier's name matches nothing, or nothing is trainable.
+        AttentadError: such a name matches nothing, or nothing is trainable.
     """
     names = [name for name, _ in network.named_parameters()]
-    for prefix in settings.lr_multipliers:
-        if not any(_matches(name, prefix) for name in names):
-            parts = ", ".join(sorted({name.split(".")[0] for name in names}))
-            raise AttentadError(
-                f"optimizer.lr_multipliers: {prefix} is no module or parameter of the network; "
-                f"it has {parts}."
-            )
+    for option in ("lr_multipliers", "weight_decays"):
+        for prefix in getattr(settings, option):
+            if not any(_matches(name, prefix) for name in names):
+                parts = ", ".join(sorted({name.split(".")[0] for name in names}))
+                raise AttentadError(
+                    f"optimizer.{option}: {prefix} is no module or parameter of the network; "
+                    f"it has {parts}."
+                )
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        factor = _factor(name, settings)
+        factor = _longest_match(name, settings.lr_multipliers, 1.0)
         exempt = parameter.ndim <= 1 and not settings.decay_1d
-        decay = 0.0 if exempt else settings.weight_decay
+        own_decay = _longest_match(name, settings.weight_decays, settings.weight_decay)
+        decay = 0.0 if exempt else own_decay
         group = groups.setdefault(
             (factor, decay),
             {
@@ -79,6 +82,6 @@ def _matches(name: str, prefix: str) -> bool:
     return name == prefix or name.startswith(prefix + ".")
 
 
-def _factor(name: str, settings: OptimizerSettings) -> float:
-    matching = [prefix for prefix in settings.lr_multipliers if _matches(name, prefix)]
-    return settings.lr_multipliers[max(matching, key=len)] if matching else 1.0
+def _longest_match(name: str, values: Mapping[str, float], default: float) -> float:
+    matching = [prefix for prefix in values if _matches(name, prefix)]
+    return values[max(matching, key=len)] if matching else default

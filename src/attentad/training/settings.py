@@ -61,6 +61,10 @@ class OptimizerSettings(_Settings):
     lr_multipliers: dict[str, float] = Field(
         default={}, description="module or parameter name → factor on lr; the longest match holds"
     )
+    weight_decays: dict[str, float] = Field(
+        default={},
+        description="module or parameter name → its own weight decay; the longest match holds",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -72,6 +76,9 @@ class OptimizerSettings(_Settings):
         for name, factor in self.lr_multipliers.items():
             if factor < 0:
                 raise ValueError(f"the lr multiplier of {name} must be 0 or more, not {factor}")
+        for name, decay in self.weight_decays.items():
+            if decay < 0:
+                raise ValueError(f"the weight decay of {name} must be 0 or more, not {decay}")
         return self
 
 
