@@ -277,6 +277,55 @@ def evaluate(
 
 
 @app.command()
+def diagnose(
+    detections: Annotated[Path, typer.Argument(help="Detections of any known kind.")],
+    annotations: Annotated[Path, typer.Argument(help="JSON, CSV or THUMOS14 folder.")],
+    tiou: Annotated[
+        str | None, typer.Option(help="Thresholds to average over; default: the buckets' own.")
+    ] = None,
+    subset: Annotated[str | None, typer.Option(help="Annotated subset(s) to look at.")] = None,
+    buckets: Annotated[
+        str, typer.Option(help="How instances are sorted: thumos14 or activitynet.")
+    ] = "thumos14",
+    gt_set: Annotated[
+        str, typer.Option(help="Ground-truth set: all, full, opentad211, gtad210.")
+    ] = "all",
+    restrict_to_gt_videos: Annotated[
+        bool, typer.Option(help="Leave out detections in videos without ground truth.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Unknown labels and videos are errors.")
+    ] = False,
+    classes: Annotated[
+        Path | None, typer.Option(help="Class list, for files whose labels are numbers.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--json", help="Also write the profile here.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for the figures, as SVG and PNG.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
+) -> None:
+    """Say what is wrong with detections: which errors cost how much, and what was missed."""
+    from attentad.app.diagnose import diagnose_files, print_diagnosis
+
+    diagnosis = diagnose_files(
+        detections,
+        annotations,
+        tiou=tiou,
+        subset=subset,
+        buckets=buckets,
+        ground_truth_set=gt_set,
+        restrict_to_gt_videos=restrict_to_gt_videos,
+        strict=strict,
+        classes_path=classes,
+        out_json=out,
+        figures=figures,
+        page=page,
+    )
+    print_diagnosis(diagnosis)
+
+
+@app.command()
 def report(
     detections: Annotated[Path, typer.Argument(help="Detections, JSON or CSV.")],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
