@@ -126,3 +126,16 @@ def test_regression_ignores_nan_outside():
     value.backward()
     assert value.isfinite()
     assert prediction.grad.isfinite().all()
+
+
+def test_added_counts_are_the_formula_of_gtads_release():
+    p, y = torch.full((50,), 0.2), torch.zeros(50)
+    y[:3] = 1
+    where = torch.arange(50) < 40
+    positives, entries = 3 + 10, 3 + 20 + 37
+    ratio = entries / positives
+    expected = 3 * ratio / 2 * math.log(0.2 + 1e-6)
+    expected += 37 * ratio / (2 * (ratio - 1)) * math.log(0.8 + 1e-6)
+    got = balanced_bce(p, y, 0.5, where, added_count=10)
+    assert got.item() == pytest.approx(-expected / entries, 1e-5)
+    assert balanced_bce(p, torch.zeros(50), 0.5, where, added_count=10).isfinite()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.core import VideoDetections
-from attentad.detection import bmn, dbg
+from attentad.detection import bmn, dbg, gtad
 
 
 class Detector(NamedTuple):
@@ -25,5 +25,6 @@ class Detector(NamedTuple):
 
 DETECTORS: dict[str, Detector] = {
     "bmn": Detector(bmn.BMN, bmn.site_dims, bmn.targets, bmn.loss, bmn.decode),
+    "gtad": Detector(gtad.GTAD, gtad.site_dims, gtad.targets, gtad.loss, gtad.decode),
     "dbg": Detector(dbg.DBG, dbg.site_dims, dbg.targets, dbg.loss, dbg.decode),
 }

@@ -13,6 +13,7 @@ def balanced_bce(
     where: Tensor | None = None,
     *,
     ratio_clamp: bool = False,
+    added_count: float = 0.0,
 ) -> Tensor:
     """Binary cross-entropy in which the positives weigh as much as the negatives (BMN, eq. 9).
 
@@ -26,6 +27,9 @@ def balanced_bce(
         where: same shape, true for the entries that count; all by default.
         ratio_clamp: as mmaction2 does, keep entries/positives within 1.05..21, which also guards
             the empty cases but breaks the half-and-half balance of rare positives.
+        added_count: imagined positives and as many imagined entries besides, in the counts only:
+            G-TAD's THUMOS14 release adds 10, which guards the empty cases and makes rare positives
+            weigh less.
 
     Returns:
         A scalar; 0 where nothing counts.
@@ -36,7 +40,8 @@ def balanced_bce(
     negative = ~positive & counted
     # Where nothing counts the argument of the logarithm is replaced, so that no NaN comes back.
     probability = torch.where(counted, probability.float(), 0.5)
-    total, positives = counted.sum().float(), positive.sum().float()
+    total = counted.sum().float() + 2 * added_count
+    positives = positive.sum().float() + added_count
     if ratio_clamp:
         ratio = (total / positives.clamp(min=1)).clamp(1.05, 21)
         mixed = torch.ones_like(positives, dtype=torch.bool)
