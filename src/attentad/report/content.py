@@ -74,8 +74,8 @@ class Report:
         losses: loss term → its value per epoch; a name that begins with `val_` goes into a
             chart of its own.
         facts: name → text, such as model, recipe, versions, command.
-        tables: title → table of text.
         figures: title → SVG, as `figure_svg` gives it.
+        tables: title → table of text.
     """
 
     title: str
@@ -84,5 +84,5 @@ class Report:
     evaluation: Mapping[str, Any] | None = None
     losses: Mapping[str, Sequence[float]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
-    tables: Mapping[str, Table] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
