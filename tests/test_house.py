@@ -87,7 +87,8 @@ def test_eval_never_loads_torch(tmp_path: Path) -> None:
     code = f"""
 from typer.testing import CliRunner
 from attentad.cli import app
-arguments = ["eval", "{tmp_path}/d.json", "{tmp_path}/gt.json", "--json", "{tmp_path}/out.json"]
+arguments = ["eval", "{tmp_path}/d.json", "{tmp_path}/gt.json", "--json", "{tmp_path}/out.json",
+    "--tiou", "0.3:0.7:0.1"]
 assert CliRunner().invoke(app, arguments).exit_code == 0
 """
     assert "torch" not in loaded_modules(code)

@@ -190,29 +190,135 @@ def detect(
 
 @app.command("eval")
 def evaluate(
-    detections: Annotated[Path, typer.Argument(help="Detections, JSON or CSV.")],
-    annotations: Annotated[Path, typer.Argument(help="JSON, CSV or THUMOS14 folder.")],
-    protocol: Annotated[str, typer.Option(help="Name of the evaluation protocol.")] = "activitynet",
-    tiou: Annotated[str, typer.Option(help="start:stop:step, or values with commas.")] = (
-        "0.3:0.7:0.1"
-    ),
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DETECTIONS... ANNOTATIONS",
+            help="Detections of any known kind, then JSON, CSV or THUMOS14 folder of the truth; "
+            "for recognition score files alone.",
+        ),
+    ],
+    task: Annotated[str, typer.Option(help="detection, proposals or recognition.")] = "detection",
+    protocol: Annotated[
+        str,
+        typer.Option(help="activitynet, thumos14, thumos14-official or wtalc."),
+    ] = "activitynet",
+    tiou: Annotated[
+        str | None,
+        typer.Option(help="start:stop:step, or values with commas; default: the protocol's."),
+    ] = None,
     subset: Annotated[str | None, typer.Option(help="Annotated subset(s) to score on.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Unknown labels are errors.")] = False,
+    gt_set: Annotated[
+        str | None, typer.Option(help="Ground-truth set: all, full, opentad211, gtad210.")
+    ] = None,
+    restrict_to_gt_videos: Annotated[
+        bool, typer.Option(help="Leave out detections in videos without ground truth.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Unknown labels and videos are errors.")
+    ] = False,
+    deduplicate: Annotated[
+        bool, typer.Option(help="Merge instances that agree to 1 ms, as OpenTAD does.")
+    ] = False,
+    drop_empty: Annotated[
+        bool, typer.Option(help="Leave out instances that do not end after they start.")
+    ] = False,
+    blocked: Annotated[
+        Path | None, typer.Option(help="Text file of video ids to leave out of both sides.")
+    ] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="Class list, for files whose labels are numbers.")
+    ] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Show every class.")] = False,
+    bootstrap: Annotated[
+        int | None,
+        typer.Option(
+            help="Resamples for intervals; default: 1000 to compare files, else 0.", min=0
+        ),
+    ] = None,
+    seed: Seed = 0,
     out: Annotated[Path | None, typer.Option("--json", help="Also write the result here.")] = None,
+    table: Annotated[
+        list[Path] | None, typer.Option(help="Also write the table: .csv, .md or .tex. Repeatable.")
+    ] = None,
+    class_table: Annotated[
+        Path | None, typer.Option(help="Also write the table of classes: .csv, .md or .tex.")
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for the curves, as SVG and PNG.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
 ) -> None:
-    """Score detections against annotations (mAP)."""
-    from attentad.app.evaluate import evaluate_files
+    """Score detections (mAP), proposals (AR@AN, AUC) or recognition; several files compare."""
+    from attentad.app.eval_command import Outputs, evaluate_and_write
+    from attentad.app.progress import progress_bar
 
-    result = evaluate_files(
+    outputs = Outputs(out, tuple(table or ()), class_table, figures, page)
+    with progress_bar("resampling videos") as progress:
+        evaluate_and_write(
+            files,
+            task,
+            outputs,
+            protocol=protocol,
+            tiou=tiou,
+            subset=subset,
+            ground_truth_set=gt_set,
+            restrict_to_gt_videos=restrict_to_gt_videos,
+            strict=strict,
+            deduplicate=deduplicate,
+            drop_empty=drop_empty,
+            blocked_path=blocked,
+            classes_path=classes,
+            per_class=per_class,
+            bootstrap=bootstrap,
+            seed=seed,
+            progress=progress,
+        )
+
+
+@app.command()
+def diagnose(
+    detections: Annotated[Path, typer.Argument(help="Detections of any known kind.")],
+    annotations: Annotated[Path, typer.Argument(help="JSON, CSV or THUMOS14 folder.")],
+    tiou: Annotated[
+        str | None, typer.Option(help="Thresholds to average over; default: the buckets' own.")
+    ] = None,
+    subset: Annotated[str | None, typer.Option(help="Annotated subset(s) to look at.")] = None,
+    buckets: Annotated[
+        str, typer.Option(help="How instances are sorted: thumos14 or activitynet.")
+    ] = "thumos14",
+    gt_set: Annotated[
+        str, typer.Option(help="Ground-truth set: all, full, opentad211, gtad210.")
+    ] = "all",
+    restrict_to_gt_videos: Annotated[
+        bool, typer.Option(help="Leave out detections in videos without ground truth.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Unknown labels and videos are errors.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--json", help="Also write the profile here.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for the figures, as SVG and PNG.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
+) -> None:
+    """Say what is wrong with detections: which errors cost how much, and what was missed."""
+    from attentad.app.diagnose import diagnose_files, print_diagnosis
+
+    diagnosis = diagnose_files(
         detections,
         annotations,
-        protocol=protocol,
         tiou=tiou,
         subset=subset,
+        buckets=buckets,
+        ground_truth_set=gt_set,
+        restrict_to_gt_videos=restrict_to_gt_videos,
         strict=strict,
         out_json=out,
+        figures=figures,
+        page=page,
     )
-    _print_map(result)
+    print_diagnosis(diagnosis)
 
 
 @app.command()
@@ -255,7 +361,7 @@ def _print_trained(model: Path, score: float | None, result: DetectionResult | N
 
 
 def _print_map(result: DetectionResult) -> None:
-    from attentad.app.evaluate import print_result
+    from attentad.app.eval_tables import print_result
 
     print_result(result)
 

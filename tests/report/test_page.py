@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attentad.core import AttentadError, VideoAnnotation, VideoDetections, as_segments
-from attentad.report import Curve, Report, VideoPage, write_page
+from attentad.report import Curve, Report, Table, VideoPage, write_page
 
 EVIL = "<script>alert(1)</script>"
 
@@ -41,6 +41,7 @@ def test_markup_in_names_stays_text(tmp_path: Path) -> None:
         {EVIL: [1.0]},
         {EVIL: EVIL},
         {EVIL: f"<svg xmlns='http://www.w3.org/2000/svg'>{EVIL}</svg>"},
+        {EVIL: Table((EVIL, EVIL), ((EVIL, EVIL),), EVIL)},
     )
     write_page(path, report)
     text = path.read_text(encoding="utf-8")

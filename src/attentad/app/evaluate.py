@@ -1,21 +1,268 @@
-"""Score a detection file against an annotation file. Never loads torch."""
+"""Score detections, proposals and class scores: files or plain values. Never loads torch."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TypedDict, Unpack
 
-from attentad.core import AttentadError, read_annotations, read_detections
+from attentad.core import (
+    Annotations,
+    AttentadError,
+    Detections,
+    align_videos,
+    read_annotations,
+    read_classes,
+    read_detections,
+)
 from attentad.core.files import write_json
-from attentad.metrics import DetectionResult, detection_map, tiou_key
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from attentad.core.plain import annotations_from, detections_from
+from attentad.metrics import (
+    BootstrapResult,
+    DetectionResult,
+    ProposalResult,
+    RecognitionResult,
+    VideoMapResult,
+    average_recall,
+    bootstrap_map,
+    detection_map,
+    read_scores,
+    recognition_scores,
+    video_map,
+)
 
 _MOST_THRESHOLDS = 1000
+
+
+class MapOptions(TypedDict, total=False):
+    """The keyword arguments of `metrics.detection_map` beside the thresholds."""
+
+    protocol: str
+    subset: str | Iterable[str] | None
+    ground_truth_set: str | None
+    restrict_to_gt_videos: bool
+    strict: bool
+    deduplicate: bool
+    drop_empty: bool
+    blocked: Collection[str]
+
+
+class RecallOptions(TypedDict, total=False):
+    """The keyword arguments of `metrics.average_recall` beside the thresholds."""
+
+    protocol: str
+    subset: str | Iterable[str] | None
+    strict: bool
+    blocked: Collection[str]
+    merge_classes: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several files of detections on one ground truth.
+
+    Args:
+        results: name → its result, in the order given.
+        bootstrap: intervals over videos, where they were asked for.
+    """
+
+    results: dict[str, DetectionResult]
+    bootstrap: BootstrapResult | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        content: dict[str, Any] = {
+            "results": {name: result.to_dict() for name, result in self.results.items()}
+        }
+        if self.bootstrap is not None:
+            content["bootstrap"] = self.bootstrap.to_dict()
+        return content
+
+
+def evaluate(
+    detections: Any,
+    annotations: Any,
+    *,
+    tiou: str | Sequence[float] | None = None,
+    classes: Sequence[str] | None = None,
+    **options: Unpack[MapOptions],
+) -> DetectionResult:
+    """Detection mAP, from whatever holds the detections and the ground truth.
+
+    Args:
+        detections: a file, or plain values as `core.plain.detections_from` takes them: for one,
+            `{video: {"segments": (N, 2), "scores": (N,), "labels": (N,)}}` with arrays or tensors.
+        annotations: a file or folder, or plain values as `core.plain.annotations_from` takes them.
+        tiou: thresholds as `parse_tiou`; None for the protocol's own.
+        classes: class names that numeric labels of plain values count from 0.
+        options: `protocol`, `subset` and so on, see `metrics.detection_map`.
+
+    Returns:
+        The result; `.average_map` is the one number, `.to_dict()` everything as plain values.
+
+    Raises:
+        AttentadError: a file or value is malformed, or as `metrics.detection_map`.
+    """
+    truth = load_annotations(annotations, classes)
+    found, _ = load_detections(detections, truth, classes=classes)
+    return detection_map(truth, found, tiou=_thresholds(tiou), **options)
+
+
+def evaluate_files(
+    detections_path: str | Path,
+    annotations_path: str | Path,
+    *,
+    tiou: str | Sequence[float] | None = None,
+    classes_path: str | Path | None = None,
+    out_json: str | Path | None = None,
+    **options: Unpack[MapOptions],
+) -> DetectionResult:
+    """Detection mAP of one file of detections, also written to `out_json`; see `compare_files`."""
+    (result,) = compare_files(
+        [detections_path], annotations_path, tiou=tiou, classes_path=classes_path, **options
+    ).results.values()
+    if out_json is not None:
+        write_json(out_json, result.to_dict())
+    return result
+
+
+def compare_files(
+    detections_paths: Sequence[str | Path],
+    annotations_path: str | Path,
+    *,
+    tiou: str | Sequence[float] | None = None,
+    classes_path: str | Path | None = None,
+    bootstrap: int = 0,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Unpack[MapOptions],
+) -> Comparison:
+    """Detection mAP of several files on the same ground truth.
+
+    Args:
+        detections_paths: of any kind that `core.read_detections` reads.
+        annotations_path: ActivityNet JSON, THUMOS14 text folder or CSV.
+        tiou: as `parse_tiou`; None for the protocol's own thresholds.
+        classes_path: class list, for files whose labels are numbers.
+        bootstrap: resamples of the videos for confidence intervals; 0 for none.
+        seed: of the resampling.
+        progress: called with (resamples done, of all).
+        options: see `metrics.detection_map`.
+
+    Raises:
+        AttentadError: a file is missing, malformed or empty, or an option is wrong.
+    """
+    thresholds = _thresholds(tiou)
+    annotations = read_annotations(annotations_path, keep_ambiguous=True)
+    label_ids = None if classes_path is None else read_classes(classes_path)
+    results = {}
+    for name, path in zip(_names(detections_paths), detections_paths, strict=True):
+        found, renamed = load_detections(path, annotations, label_ids=label_ids)
+        try:
+            result = detection_map(annotations, found, tiou=thresholds, **options)
+        except AttentadError as error:
+            raise AttentadError(f"{path} against {annotations_path}: {error}") from error
+        results[name] = replace(
+            result,
+            ground_truth={"file": str(annotations_path), **result.ground_truth},
+            detections={"file": str(path), **result.detections, "renamed_videos": len(renamed)},
+        )
+    if not bootstrap:
+        return Comparison(results)
+    drawn = bootstrap_map(list(results.values()), samples=bootstrap, seed=seed, progress=progress)
+    return Comparison(results, drawn)
+
+
+def evaluate_proposals(
+    proposals_paths: Sequence[str | Path],
+    annotations_path: str | Path,
+    *,
+    tiou: str | Sequence[float] | None = None,
+    **options: Unpack[RecallOptions],
+) -> dict[str, ProposalResult]:
+    """Average recall of files of proposals, labels ignored: name → result.
+
+    Raises:
+        AttentadError: as `compare_files`.
+    """
+    thresholds = _thresholds(tiou)
+    annotations = read_annotations(annotations_path, keep_ambiguous=True)
+    results = {}
+    for name, path in zip(_names(proposals_paths), proposals_paths, strict=True):
+        found, renamed = load_detections(path, annotations)
+        try:
+            result = average_recall(annotations, found, tiou=thresholds, **options)
+        except AttentadError as error:
+            raise AttentadError(f"{path} against {annotations_path}: {error}") from error
+        results[name] = replace(
+            result,
+            ground_truth={"file": str(annotations_path), **result.ground_truth},
+            detections={"file": str(path), **result.detections, "renamed_videos": len(renamed)},
+        )
+    return results
+
+
+def evaluate_recognition(
+    score_paths: Sequence[str | Path],
+) -> dict[str, RecognitionResult | VideoMapResult]:
+    """Accuracy of files of class scores, or video-level mAP where clips have several labels.
+
+    Args:
+        score_paths: see `metrics.read_scores`; all of one kind.
+
+    Raises:
+        AttentadError: a file is missing or malformed, or only some have several labels a clip.
+    """
+    results: dict[str, RecognitionResult | VideoMapResult] = {}
+    for name, path in zip(_names(score_paths), score_paths, strict=True):
+        table = read_scores(path)
+        if table.multi_label:
+            results[name] = video_map(table.scores, table.multi_hot(), classes=table.classes)
+        else:
+            results[name] = recognition_scores(
+                table.scores, table.labels, classes=table.classes, splits=table.splits
+            )
+    if len({type(result) for result in results.values()}) > 1:
+        raise AttentadError(
+            "some of these files have several labels per clip and some have one; evaluate them "
+            "apart."
+        )
+    return results
+
+
+def load_annotations(source: Any, classes: Sequence[str] | None = None) -> Annotations:
+    """Annotations from a path or from plain values, the class `Ambiguous` included."""
+    if isinstance(source, str | Path):
+        return read_annotations(source, classes=classes, keep_ambiguous=True)
+    return annotations_from(source, classes=classes)
+
+
+def load_detections(
+    source: Any,
+    annotations: Annotations,
+    *,
+    classes: Sequence[str] | None = None,
+    label_ids: dict[int, str] | None = None,
+) -> tuple[Detections, dict[str, str]]:
+    """Detections from a path or from plain values, under the annotated videos' ids.
+
+    Args:
+        source: see `evaluate`.
+        annotations: whose video ids and label numbers count.
+        classes: see `evaluate`.
+        label_ids: number → name of a file's numeric labels; by default the annotations' own.
+
+    Returns:
+        The detections, and old → new id of the videos that were renamed (`v_` prefix, suffix).
+    """
+    if isinstance(source, str | Path):
+        names = label_ids if label_ids is not None else annotations.class_ids
+        found = read_detections(source, annotations.classes, label_ids=names)
+    else:
+        found = detections_from(source, classes=classes)
+    return align_videos(found, annotations.videos)
 
 
 def parse_tiou(text: str | Sequence[float]) -> tuple[float, ...]:
@@ -44,129 +291,17 @@ def parse_tiou(text: str | Sequence[float]) -> tuple[float, ...]:
     return values
 
 
-def evaluate_files(
-    detections_path: str | Path,
-    annotations_path: str | Path,
-    *,
-    protocol: str = "activitynet",
-    tiou: str | Sequence[float] = "0.5:0.95:0.05",
-    subset: str | Iterable[str] | None = None,
-    out_json: str | Path | None = None,
-    strict: bool = False,
-    deduplicate: bool = False,
-    drop_empty: bool = False,
-    blocked: Collection[str] = (),
-) -> DetectionResult:
-    """Detection mAP of a file of detections; see `metrics.detection_map` for the options.
-
-    Args:
-        detections_path: ActivityNet submission JSON or CSV.
-        annotations_path: ActivityNet JSON, THUMOS14 text folder or CSV.
-        protocol: a key of `metrics.PROTOCOLS`.
-        tiou: as `parse_tiou`.
-        subset: one or more names, as "test" or "training,validation"; None for all videos.
-        out_json: also write the result there.
-        strict: unknown labels and videos are an error.
-        deduplicate: merge instances that agree to 1 ms.
-        drop_empty: leave out instances that do not end after they start.
-        blocked: video ids left out of both sides.
-
-    Raises:
-        AttentadError: a file is missing, malformed or empty, an option is wrong, or the result
-            cannot be written.
-    """
-    thresholds = parse_tiou(tiou)
-    annotations = read_annotations(annotations_path)
-    detections = read_detections(detections_path)
-    try:
-        result = detection_map(
-            annotations,
-            detections,
-            tiou=thresholds,
-            protocol=protocol,
-            subset=subset,
-            strict=strict,
-            deduplicate=deduplicate,
-            drop_empty=drop_empty,
-            blocked=blocked,
-        )
-    except AttentadError as error:
-        raise AttentadError(f"{detections_path} against {annotations_path}: {error}") from error
-    result = replace(
-        result,
-        ground_truth={"file": str(annotations_path), **result.ground_truth},
-        detections={"file": str(detections_path), **result.detections},
-    )
-    if out_json is not None:
-        write_json(out_json, result.to_dict())
-    return result
+def _thresholds(tiou: str | Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if tiou is None else parse_tiou(tiou)
 
 
-def result_table(result: DetectionResult) -> Table:
-    """mAP in percent at each threshold and on average, as a rich table."""
-    from rich.table import Table
-
-    table = Table()
-    table.add_column("tIoU")
-    table.add_column("mAP %", justify="right")
-    for value, mean in zip(result.tiou, result.mean_ap, strict=True):
-        table.add_row(tiou_key(value), _percent(mean))
-    table.add_section()
-    table.add_row("average", _percent(result.average_map), style="bold")
-    return table
-
-
-def class_table(result: DetectionResult) -> Table:
-    """Average precision in percent of each class, on average and at each threshold."""
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("AP %", min_width=16)
-    for heading in ("avg", *map(tiou_key, result.tiou)):
-        table.add_column(heading, justify="right", min_width=4)
-    for name, row in zip(result.classes, result.average_precision, strict=True):
-        table.add_row(name, *(f"{100 * value:.1f}" for value in (row.mean(), *row)))
-    return table
-
-
-def print_result(result: DetectionResult, *, per_class: bool = False) -> None:
-    """Show the table on standard output and what to know about it on standard error."""
-    from rich.console import Console
-
-    console = Console()
-    if per_class:
-        console.print(class_table(result))
-    console.print(result_table(result))
-    truth = result.ground_truth
-    console.print(
-        f"protocol {result.protocol}: {truth['instances']} instances of {truth['classes']} "
-        f"classes in {truth['videos']} videos",
-        highlight=False,
-    )
-    for note in notes(result):
-        Console(stderr=True).print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-
-
-def notes(result: DetectionResult) -> list[str]:
-    """What a reader of the number should know: one sentence each, empty when all matched."""
-    found = []
-    labels = result.detections["unknown_labels"]
-    if labels:
-        found.append(
-            f"{sum(labels.values())} detections were left out, as the ground truth evaluated has "
-            f"no class {_some(labels)}."
-        )
-    videos = result.detections["videos_outside_ground_truth"]
-    if videos:
-        found.append(
-            f"{sum(videos.values())} detections count as false positives, as they lie in "
-            f"{len(videos)} videos without ground truth: {_some(videos)}."
-        )
-    dropped = result.ground_truth["dropped"]
-    for reason, count in dropped.items():
-        if count:
-            found.append(f"Ground truth dropped ({reason.replace('_', ' ')}): {count}.")
-    return found
+def _names(paths: Sequence[str | Path]) -> list[str]:
+    """What to call each file: its name without suffix, or its path where names repeat."""
+    stems = [Path(path).stem for path in paths]
+    names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
+    if len(set(names)) < len(names):
+        raise AttentadError(f"{names[0]} is given twice; name each file of detections once.")
+    return names
 
 
 def _inclusive_range(parts: list[Decimal], text: str) -> tuple[float, ...]:
@@ -184,12 +319,3 @@ def _tiou_error(given: str | Sequence[float]) -> AttentadError:
         f"tIoU thresholds {given!r} are not understood; write start:stop:step such as "
         "0.3:0.7:0.1, or a list such as 0.5,0.75,0.95, all above 0 and up to 1."
     )
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f}"
-
-
-def _some(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    return ", ".join(ordered[:5]) + (", …" if len(ordered) > 5 else "")

@@ -12,11 +12,14 @@ from attentad.report.figures import (
     sensitivity_figure,
 )
 from attentad.report.page import render_page, write_page
+from attentad.report.tables import TABLE_SUFFIXES, Table, write_table
 
 __all__ = [
     "FIGURE_SUFFIXES",
+    "TABLE_SUFFIXES",
     "Curve",
     "Report",
+    "Table",
     "VideoPage",
     "average_recall_figure",
     "confusion_figure",
@@ -29,4 +32,5 @@ __all__ = [
     "save_figure",
     "sensitivity_figure",
     "write_page",
+    "write_table",
 ]

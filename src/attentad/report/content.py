@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import VideoAnnotation, VideoDetections
+from attentad.report.tables import Table
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Report:
             chart of its own.
         facts: name → text, such as model, recipe, versions, command.
         figures: title → SVG, as `figure_svg` gives it.
+        tables: title → table of text.
     """
 
     title: str
@@ -83,3 +85,4 @@ class Report:
     losses: Mapping[str, Sequence[float]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)

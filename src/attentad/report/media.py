@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from attentad.core import AttentadError
 from attentad.report.content import VideoPage
-from attentad.video import probe
 
 # What today's browsers play. HEVC depends on the machine: the page reports a failure itself.
 MIME_TYPES = {
@@ -96,6 +95,9 @@ def _place(source: Path | None, folder: Path, limit_bytes: int) -> Media:
 
 def _obstacle(source: Path) -> str:
     """Why browsers cannot play the file, as a sentence; empty when they can."""
+    # The decoder is loaded for pages with videos only: an evaluation's tables need none.
+    from attentad.video import probe
+
     try:
         codec = probe(source).codec.lower()
     except AttentadError:

@@ -5,7 +5,8 @@ const data = JSON.parse(byId("data").textContent);
 function start() {
   drawLosses(data.losses);
   if (!data.videos.length) {
-    byId("no-videos").hidden = false;
+    const notice = byId("no-videos");
+    if (notice) notice.hidden = false;
     return;
   }
   byId("viewer").hidden = false;

@@ -82,6 +82,7 @@ def render_page(report: Report, media: list[Media]) -> str:
             instances=sum(len(v.ground_truth.labels) for v in report.videos if v.ground_truth),
             annotated=any(video.ground_truth is not None for video in report.videos),
             losses=any(len(values) for values in report.losses.values()),
+            tables=report.tables,
             figures=[(title, _picture(svg)) for title, svg in report.figures.items()],
             facts=report.facts,
             version=__version__,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from attentad.app.tables import (
+from attentad.core import AttentadError
+from attentad.report.tables import (
     Table,
     to_csv,
     to_latex,
@@ -15,7 +16,6 @@ from attentad.app.tables import (
     to_rich,
     write_table,
 )
-from attentad.core import AttentadError
 
 TABLE = Table(
     ("method", "0.5", "average"),

@@ -1,0 +1,267 @@
+"""`attentad eval`: score files, show the tables, write what was asked for. Never loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attentad.app.eval_tables import (
+    class_table,
+    comparison_table,
+    notes,
+    print_tables,
+    recall_table,
+    recognition_table,
+    result_table,
+)
+from attentad.app.evaluate import (
+    MapOptions,
+    compare_files,
+    evaluate_proposals,
+    evaluate_recognition,
+)
+from attentad.core import AttentadError
+from attentad.core.files import read_bytes, write_json
+from attentad.metrics import (
+    DetectionResult,
+    ProposalResult,
+    RecognitionResult,
+    VideoMapResult,
+    precision_recall,
+    tiou_key,
+)
+from attentad.report import (
+    TABLE_SUFFIXES,
+    Report,
+    Table,
+    average_recall_figure,
+    confusion_figure,
+    figure_svg,
+    precision_recall_figure,
+    save_figure,
+    write_page,
+    write_table,
+)
+
+TASKS = ("detection", "proposals", "recognition")
+# Resamples behind the intervals when files are compared and nobody says how many.
+COMPARING_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files to write beside what is shown; None or empty for none."""
+
+    json: Path | None = None
+    tables: tuple[Path, ...] = ()
+    class_table: Path | None = None
+    figures: Path | None = None
+    page: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What a task gives: to show, and to write."""
+
+    tables: list[Table]
+    content: dict[str, Any]
+    remarks: list[str]
+    classes: Table | None
+    figures: Callable[[], dict[str, Any]]
+
+
+def evaluate_and_write(
+    files: Sequence[Path],
+    task: str,
+    outputs: Outputs,
+    *,
+    protocol: str,
+    tiou: str | None,
+    subset: str | None,
+    ground_truth_set: str | None,
+    restrict_to_gt_videos: bool,
+    strict: bool,
+    deduplicate: bool,
+    drop_empty: bool,
+    blocked_path: Path | None,
+    classes_path: Path | None,
+    per_class: bool,
+    bootstrap: int | None,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Run one task of `attentad eval`; see the command's own help for the arguments.
+
+    Raises:
+        AttentadError: a file or an option does not fit; nothing has been written then.
+    """
+    if task not in TASKS:
+        raise AttentadError(f"there is no task {task!r}; choose one of {', '.join(TASKS)}.")
+    for path in (*outputs.tables, *([outputs.class_table] if outputs.class_table else [])):
+        if path.suffix.lower() not in TABLE_SUFFIXES:
+            raise AttentadError(f"{path}: a table ends in one of {', '.join(TABLE_SUFFIXES)}.")
+    if outputs.class_table is not None and task != "detection":
+        raise AttentadError("--class-table is for the task detection; leave it out here.")
+    if task == "recognition":
+        scored = _recognition(files)
+    else:
+        if len(files) < 2:
+            raise AttentadError(
+                f"{files[0]} stands alone: give the detections, then the annotations."
+            )
+        blocked = () if blocked_path is None else _lines(blocked_path)
+        if task == "proposals":
+            scored = _proposals(
+                files, tiou, protocol=protocol, subset=subset, strict=strict, blocked=blocked
+            )
+        else:
+            samples = bootstrap
+            if samples is None:
+                samples = COMPARING_SAMPLES if len(files) > 2 else 0
+            options = MapOptions(
+                protocol=protocol,
+                subset=subset,
+                ground_truth_set=ground_truth_set,
+                restrict_to_gt_videos=restrict_to_gt_videos,
+                strict=strict,
+                deduplicate=deduplicate,
+                drop_empty=drop_empty,
+                blocked=blocked,
+            )
+            scored = _detection(files, tiou, classes_path, samples, seed, progress, options)
+    if per_class and scored.classes is not None:
+        scored.tables.insert(0, scored.classes)
+    _write(scored, outputs)
+    print_tables(scored.tables, scored.remarks)
+
+
+def _detection(
+    files: Sequence[Path],
+    tiou: str | None,
+    classes_path: Path | None,
+    samples: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+    options: MapOptions,
+) -> _Scored:
+    *found, truth = files
+    compared = compare_files(
+        found,
+        truth,
+        tiou=tiou,
+        classes_path=classes_path,
+        bootstrap=samples,
+        seed=seed,
+        progress=progress,
+        **options,
+    )
+    results = compared.results
+    first = next(iter(results.values()))
+    alone = len(results) == 1 and not samples
+    return _Scored(
+        tables=[result_table(first) if alone else comparison_table(results, compared.bootstrap)],
+        content=first.to_dict() if alone else compared.to_dict(),
+        remarks=_remarks(results),
+        classes=class_table(results),
+        figures=lambda: _precision_recall_figures(results),
+    )
+
+
+def _proposals(files: Sequence[Path], tiou: str | None, **options: Any) -> _Scored:
+    *found, truth = files
+    results = evaluate_proposals(found, truth, tiou=tiou, **options)
+    return _Scored(
+        tables=[recall_table(results)],
+        content=_by_name(results),
+        remarks=_remarks(results),
+        classes=None,
+        figures=lambda: _recall_figures(results),
+    )
+
+
+def _recognition(files: Sequence[Path]) -> _Scored:
+    results = evaluate_recognition(files)
+    return _Scored(
+        tables=[recognition_table(results)],
+        content=_by_name(results),
+        remarks=[],
+        classes=None,
+        figures=lambda: _confusion_figures(results),
+    )
+
+
+def _by_name(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values of one result, or of several by name."""
+    if len(results) == 1:
+        return dict(next(iter(results.values())).to_dict())
+    return {"results": {name: result.to_dict() for name, result in results.items()}}
+
+
+def _remarks(results: Mapping[str, DetectionResult | ProposalResult]) -> list[str]:
+    several = len(results) > 1
+    return [
+        f"{name}: {note}" if several else note
+        for name, result in results.items()
+        for note in notes(result)
+    ]
+
+
+def _precision_recall_figures(results: Mapping[str, DetectionResult]) -> dict[str, Any]:
+    """One figure per threshold: the mean curve of each method."""
+    first = next(iter(results.values()))
+    return {
+        f"Precision-recall at tIoU {tiou_key(value)}": precision_recall_figure(
+            {name: precision_recall(result, None, column) for name, result in results.items()}
+        )
+        for column, value in enumerate(first.tiou)
+    }
+
+
+def _recall_figures(results: Mapping[str, ProposalResult]) -> dict[str, Any]:
+    curves = {
+        name: (result.proposals_per_video, result.average_recall)
+        for name, result in results.items()
+    }
+    return {"Average recall": average_recall_figure(curves)}
+
+
+def _confusion_figures(
+    results: Mapping[str, RecognitionResult | VideoMapResult],
+) -> dict[str, Any]:
+    return {
+        f"Confusion of {name}": confusion_figure(result.confusion, result.classes)
+        for name, result in results.items()
+        if isinstance(result, RecognitionResult)
+    }
+
+
+def _write(scored: _Scored, outputs: Outputs) -> None:
+    if outputs.json is not None:
+        write_json(outputs.json, scored.content)
+    for path in outputs.tables:
+        write_table(path, scored.tables[-1])
+    if outputs.class_table is not None and scored.classes is not None:
+        write_table(outputs.class_table, scored.classes)
+    if outputs.figures is None and outputs.page is None:
+        return
+    figures = scored.figures()
+    if outputs.figures is not None:
+        for title, figure in figures.items():
+            name = title.lower().replace(" ", "-")
+            for suffix in (".svg", ".png"):
+                save_figure(figure, outputs.figures / f"{name}{suffix}")
+    if outputs.page is not None:
+        tables = {"Result": scored.tables[-1]}
+        if scored.classes is not None:
+            tables["Classes"] = scored.classes
+        pictures = {title: figure_svg(figure) for title, figure in figures.items()}
+        facts = {"note": " ".join(scored.remarks)} if scored.remarks else {}
+        page = Report("Evaluation", (), [], facts=facts, tables=tables, figures=pictures)
+        write_page(outputs.page, page)
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    text = read_bytes(path).decode("utf-8-sig", "replace")
+    return tuple(line.strip() for line in text.splitlines() if line.strip())

@@ -1,0 +1,210 @@
+"""What an evaluation says, as tables and as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attentad.core import suggest
+from attentad.metrics import (
+    BootstrapResult,
+    DetectionResult,
+    ProposalResult,
+    RecognitionResult,
+    VideoMapResult,
+    tiou_key,
+)
+from attentad.report.tables import Table, to_rich
+
+
+def result_table(result: DetectionResult) -> Table:
+    """mAP in percent, a row per threshold and their average."""
+    keys = map(tiou_key, result.tiou)
+    rows = [(key, _percent(mean)) for key, mean in zip(keys, result.mean_ap, strict=True)]
+    average = ("average", _percent(result.average_map))
+    return Table(("tIoU", "mAP %"), (*rows, average), note=ground_truth_line(result))
+
+
+def comparison_table(
+    results: Mapping[str, DetectionResult], bootstrap: BootstrapResult | None = None
+) -> Table:
+    """mAP in percent, a row per method; differences are to the first.
+
+    Args:
+        results: name → result, all on the same ground truth and thresholds.
+        bootstrap: for intervals of the averages and of their differences.
+    """
+    first = next(iter(results.values()))
+    columns = ["mAP %", *map(tiou_key, first.tiou), "average"]
+    level = "" if bootstrap is None else f"{100 * bootstrap.level:g} % interval"
+    columns += [level] if bootstrap is not None else []
+    columns += ["difference"] if len(results) > 1 else []
+    columns += [f"its {level}"] if len(results) > 1 and bootstrap is not None else []
+    rows = []
+    for number, (name, result) in enumerate(results.items()):
+        row = [name, *map(_percent, result.mean_ap), _percent(result.average_map)]
+        if bootstrap is not None:
+            row.append(_interval(bootstrap.average_map[number]))
+        if len(results) > 1:
+            gap = result.average_map - first.average_map
+            row.append(f"{100 * gap:+.2f}" if number else "")
+            if bootstrap is not None:
+                row.append(_interval(bootstrap.difference[number], "+") if number else "")
+        rows.append(tuple(row))
+    note = ground_truth_line(first)
+    if bootstrap is not None:
+        note += f"; intervals: {bootstrap.samples} bootstrap samples of the videos"
+    return Table(tuple(columns), tuple(rows), note=note)
+
+
+def class_table(results: Mapping[str, DetectionResult]) -> Table:
+    """Average precision in percent of each class.
+
+    One result is shown at each threshold, several by their averages beside one another.
+    """
+    first = next(iter(results.values()))
+    note = ground_truth_line(first)
+    if len(results) == 1:
+        columns = ("AP %", "instances", *map(tiou_key, first.tiou), "average")
+        rows = [
+            (name, str(count), *map(_percent, values), _percent(values.mean()))
+            for name, count, values in zip(
+                first.classes, first.truth_count, first.average_precision, strict=True
+            )
+        ]
+    else:
+        columns = ("average AP %", "instances", *results)
+        averages = [result.average_precision.mean(axis=1) for result in results.values()]
+        rows = [
+            (name, str(count), *map(_percent, values))
+            for name, count, *values in zip(
+                first.classes, first.truth_count, *averages, strict=True
+            )
+        ]
+    return Table(columns, tuple(rows), note=note)
+
+
+def recall_table(results: Mapping[str, ProposalResult]) -> Table:
+    """AR@AN and AUC in percent, a row per method."""
+    first = next(iter(results.values()))
+    columns = ("%", *(f"AR@{count}" for count in first.at), "AUC")
+    rows = tuple(
+        (name, *map(_percent, result.at.values()), f"{result.auc_percent:.2f}")
+        for name, result in results.items()
+    )
+    truth = first.ground_truth
+    note = (
+        f"protocol {first.protocol}: {truth['instances']} instances in {truth['videos']} videos, "
+        f"tIoU {tiou_key(first.tiou[0])} to {tiou_key(first.tiou[-1])}"
+    )
+    return Table(columns, rows, note=note)
+
+
+def recognition_table(results: Mapping[str, RecognitionResult | VideoMapResult]) -> Table:
+    """Accuracies or video-level mAP in percent, a row per method; ± between its splits."""
+    rows = []
+    for name, result in results.items():
+        if isinstance(result, VideoMapResult):
+            values = {"video mAP": (result.mean_ap, 0.0)}
+            values["exact set"] = (result.exact_set_accuracy, 0.0)
+            count, splits = result.videos, 1
+        else:
+            parts = (result.split_top1, result.split_top5, result.split_mean_class)
+            names = ("top-1", "top-5", "mean class")
+            values = {n: (part.mean(), part.std()) for n, part in zip(names, parts, strict=True)}
+            count, splits = int(result.clips.sum()), len(result.splits)
+        cells = [
+            _percent(mean) + (f" ± {_percent(deviation)}" if splits > 1 else "")
+            for mean, deviation in values.values()
+        ]
+        columns = ("%", *values, "rows", "splits")
+        rows.append((name, *cells, str(count), str(splits)))
+    return Table(columns, tuple(rows))
+
+
+def ground_truth_line(result: DetectionResult) -> str:
+    """Protocol and ground truth in one line: what a number means nothing without."""
+    truth = result.ground_truth
+    chosen = truth["ground_truth_set"]
+    kind = "" if chosen == "all" else f" ({chosen})"
+    return (
+        f"protocol {result.protocol}: {truth['instances']} instances of {truth['classes']} "
+        f"classes in {truth['videos']} videos{kind}"
+    )
+
+
+def print_result(result: DetectionResult, *, per_class: bool = False) -> None:
+    """Show one result on standard output and what to know about it on standard error."""
+    tables = [class_table({"": result})] if per_class else []
+    print_tables([*tables, result_table(result)], notes(result))
+
+
+def print_tables(tables: Iterable[Table], remarks: Iterable[str] = ()) -> None:
+    """Show tables, the note of the last one, and remarks on standard error."""
+    from rich.console import Console
+
+    console = Console()
+    note = ""
+    for table in tables:
+        console.print(to_rich(table))
+        note = table.note
+    if note:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
+    for remark in dict.fromkeys(remarks):
+        Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
+
+
+def notes(result: DetectionResult | ProposalResult) -> list[str]:
+    """What a reader of the number should know: one sentence each, empty when all matched."""
+    found = list(result.ground_truth.get("notes", ()))
+    detected = result.detections
+    labels = detected.get("unknown_labels", {})
+    if labels:
+        found.append(
+            f"{sum(labels.values())} detections were left out, as the ground truth evaluated has "
+            f"no class {_some(labels)}{_meant(labels, getattr(result, 'classes', ()))}."
+        )
+    videos = detected.get("videos_outside_ground_truth", {})
+    if videos:
+        found.append(
+            f"{sum(videos.values())} detections in {len(videos)} videos without ground truth "
+            f"({_some(videos)}) {_treated(detected)}."
+        )
+    if detected.get("renamed_videos"):
+        found.append(
+            f"{detected['renamed_videos']} video ids were matched to annotated ones that differ "
+            "in a `v_` prefix, a folder or a file suffix only."
+        )
+    for reason, count in result.ground_truth.get("dropped", {}).items():
+        if count:
+            found.append(f"Ground truth dropped ({reason.replace('_', ' ')}): {count}.")
+    return found
+
+
+def _treated(detected: Mapping[str, Any]) -> str:
+    treated = detected.get("outside_counts_as", "left out")
+    return "count as false positives" if treated == "false positives" else "were left out"
+
+
+def _meant(labels: Iterable[str], classes: Iterable[str]) -> str:
+    """A hint at the class that was probably meant by the first label that resembles one."""
+    known = list(classes)
+    for label in sorted(labels):
+        meant = suggest(label, known)
+        if meant is not None:
+            return f" (did {label!r} mean {meant!r}?)"
+    return ""
+
+
+def _interval(bounds: Iterable[float], sign: str = "") -> str:
+    low, high = (format(100 * bound, f"{sign}.2f") for bound in bounds)
+    return f"{low} … {high}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered[:5]) + (", …" if len(ordered) > 5 else "")
