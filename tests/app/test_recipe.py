@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from attentad.app.model import build_detector, build_recogniser
 from attentad.app.recipe import (
@@ -12,6 +13,7 @@ from attentad.app.recipe import (
     recipe_names,
 )
 from attentad.core import AttentadError
+from attentad.detection import DETECTORS
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -35,6 +37,23 @@ def test_overrides_reach_nested_keys() -> None:
     assert isinstance(recipe, DetectionRecipe)
     assert recipe.training.epochs == 3
     assert recipe.attention["encoder"].name == "se"
+
+
+@pytest.mark.parametrize(
+    ("detector", "changes"),
+    [
+        ("bmn", ["detector.network={variant: paper, hidden_dim: 8, sampled_dim: 8, map_dim: 4}"]),
+        ("gtad", ["detector.network={hidden_dim: 32, map_dim: 4, aligned_dim: 8}"]),
+        ("dbg", ["detector.network={hidden_dim: 8, sampled_dim: 8, map_dim: 4}"]),
+    ],
+)
+def test_attention_is_as_wide_as_its_site(detector: str, changes: list[str]) -> None:
+    """Also where an option of the network, such as BMN's `variant`, says how wide that is."""
+    for site in DETECTORS[detector].site_dims(16):
+        overrides = [*changes, f"detector.name={detector}", "view.length=8"]
+        recipe = load_recipe("salads50/bmn", [*overrides, f"attention.{site}.name=csa"])
+        assert isinstance(recipe, DetectionRecipe)
+        build_detector(recipe, 16)(torch.zeros(2, 16, 8))
 
 
 def test_a_dumped_recipe_reads_back() -> None:

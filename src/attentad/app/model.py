@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -140,8 +141,10 @@ def build_detector(recipe: DetectionRecipe, feature_dim: int) -> nn.Module:
         detector.decode, choice.decode, ("outputs", "timelines", "valid"), "detector.decode"
     )
     length = recipe.view.length
-    site_options = {key: choice.network[key] for key in ("hidden_dim",) if key in choice.network}
-    dims = detector.site_dims(feature_dim, **site_options)
+    taken = inspect.signature(detector.site_dims).parameters
+    dims = detector.site_dims(
+        feature_dim, **{key: value for key, value in choice.network.items() if key in taken}
+    )
     modules: dict[str, nn.Module] = {}
     for site, component in recipe.attention.items():
         if site not in dims:
