@@ -67,6 +67,13 @@ def test_everything_is_written(files: tuple[Path, Path], tmp_path: Path) -> None
     assert "Ambiguous" not in text
 
 
+def test_a_blocked_video_is_not_on_the_page(files: tuple[Path, Path], tmp_path: Path) -> None:
+    diagnose_files(*files, blocked=["w"], page=tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert '"id":"v"' in text
+    assert '"id":"w"' not in text
+
+
 def test_the_tables(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     diagnosis = diagnose_files(*files, subset="test", tiou="0.3,0.5")
     assert capsys.readouterr() == ("", "")
@@ -79,7 +86,8 @@ def test_the_tables(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
     # At 0.3 the second detection is a double, at 0.5 it lies too far off.
     assert [cell.strip() for cell in lines["localization"].split("│")[2:4]] == ["0.0", "50.0"]
     assert [cell.strip() for cell in lines["all"].split("│")[3:6]] == ["2", "50.00", "50.00"]
-    assert "6–12 s" in out
+    row = next(line for line in out.splitlines() if "6–12 s" in line)
+    assert [cell.strip() for cell in row.split("│")[3:7]] == ["2", "50.00", "50.00", "1.00"]
     assert "DETAD at tIoU 0.3, 0.5: 2 instances of 2 classes in 1 videos" in out
     assert "1 detections were left out, as the ground truth evaluated has no class hop." in err
     assert "1 detections count as background errors" in err

@@ -268,6 +268,26 @@ def test_without_durations_there_is_no_coverage(duration: float | None) -> None:
     assert (len(known.attributes), known.notes) == (3, ())
 
 
+def test_one_unknown_duration_is_enough() -> None:
+    truth: list[Truth] = [*TRUTH, ("u", "a", 0, 5)]
+    result = diagnose(annotations(truth, DURATIONS | {"u": None}), detections([]))
+    assert [item.name for item in result.attributes] == ["length", "instances"]
+    assert "1 of the 2 videos" in result.notes[0]
+
+
+def test_which_videos_count() -> None:
+    truth: list[Truth] = [*TRUTH, ("gone", "a", 10, 20)]
+    known = annotations(truth, DURATIONS | {"gone": 50.0})
+    found: list[Found] = [("v", "a", 10, 20, 0.9), ("x", "a", 0, 9, 0.95), ("gone", "a", 0, 9, 1.0)]
+    result = diagnose(known, detections(found), blocked=["gone"])
+    assert shares(result, 1) == {"background": 1.0}
+    assert result.ground_truth["dropped"]["blocked_videos"] == 1
+    result = diagnose(known, detections(found), blocked=["gone"], restrict_to_gt_videos=True)
+    assert shares(result, 1) == {"true positive": 1.0}
+    with pytest.raises(AttentadError, match="the first being x"):
+        diagnose(known, detections(found), blocked=["gone"], strict=True)
+
+
 def test_no_detections() -> None:
     result = diagnose(annotations(TRUTH, DURATIONS), Detections({}, CLASSES))
     assert result.map_n == result.top_map_n == 0

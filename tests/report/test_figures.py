@@ -106,6 +106,8 @@ def test_false_positive_bars_are_the_shares() -> None:
     figure = false_positive_figure(result)
     drawn = np.array(heights(figure, 0)).reshape(len(VERDICTS), 10)
     np.testing.assert_allclose(drawn, 100 * result.shares.T, atol=1e-6)
+    tops = [bar.get_y() + bar.get_height() for bar in figure.axes[0].patches[-10:]]
+    assert tops == pytest.approx(100.0 * (result.slot_count > 0))
     bars = figure.axes[1].patches
     assert [bar.get_width() for bar in bars] == [100 * result.gain[name] for name in ERROR_TYPES]
     assert max(result.gain.values()) > 0

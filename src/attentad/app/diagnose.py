@@ -121,13 +121,13 @@ def profile_table(diagnosis: Diagnosis) -> Table:
 
 
 def attribute_table(diagnosis: Diagnosis) -> Table:
-    """Missed instances and average-mAP_N in percent by bucket of each attribute."""
+    """Missed instances, average-mAP_N and its ratio to that of all, by bucket of attributes."""
     from rich.table import Table
 
     table = Table(title="Instances by attribute", title_justify="left")
     table.add_column("attribute")
     table.add_column("bucket")
-    for heading in ("instances", "missed %", "mAP_N %"):
+    for heading in ("instances", "missed %", "mAP_N %", "× all"):
         table.add_column(heading, justify="right")
     for item in diagnosis.attributes:
         rows = zip(
@@ -142,7 +142,11 @@ def attribute_table(diagnosis: Diagnosis) -> Table:
             name = item.name if number == 0 else ""
             span = f"{bucket:2} {text} {item.unit}".rstrip()
             table.add_row(
-                name, span, f"{count}", *(_percent(x) if count else "–" for x in (missed, value))
+                name,
+                span,
+                f"{count}",
+                *(_percent(x) if count else "–" for x in (missed, value)),
+                f"{value / diagnosis.map_n:.2f}" if count and diagnosis.map_n else "–",
             )
         table.add_section()
     total = diagnosis.ground_truth["instances"]

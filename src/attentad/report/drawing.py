@@ -98,7 +98,7 @@ def _style() -> Iterator[None]:
         ) from None
     with matplotlib.rc_context(), warnings.catch_warnings():
         # Class names in scripts that the font lacks are drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         yield

@@ -277,7 +277,7 @@ def _line_styles() -> Iterator[dict[str, Any]]:
 def _legend(figure: Figure, axes: Axes, names: Sequence[str]) -> None:
     """Below the axes, where it hides no curve; the figure grows by what that takes."""
     if names:
-        # matplotlib hides labels that begin with an underscore, unless there is a blank before.
+        # matplotlib before 3.10 hides labels that begin with an underscore, but not with a blank.
         labels = [f" {name}" if name.startswith("_") else name for name in names]
         width, height = figure.get_size_inches()
         # A letter of the legend is about 0.07 inches wide, line and gaps of an entry 0.55.
