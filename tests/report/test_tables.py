@@ -14,6 +14,7 @@ from attentad.report.tables import (
     to_latex,
     to_markdown,
     to_rich,
+    transposed,
     write_table,
 )
 
@@ -58,3 +59,9 @@ def test_the_suffix_chooses_the_format(tmp_path: Path) -> None:
         assert (tmp_path / f"t{suffix}").read_text() == render(TABLE)
     with pytest.raises(AttentadError, match=r"t\.xls: a table is written as \.csv, \.md, \.tex"):
         write_table(tmp_path / "t.xls", TABLE)
+
+
+def test_transposed_twice_is_the_table() -> None:
+    assert transposed(TABLE).columns == ("method", "a_1 & b|c", 'x,"y"')
+    assert transposed(TABLE).rows[0] == ("0.5", "12.30", "–")
+    assert transposed(transposed(TABLE)) == TABLE

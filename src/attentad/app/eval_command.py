@@ -10,11 +10,12 @@ from typing import Any
 from attentad.app.eval_tables import (
     class_table,
     comparison_table,
-    notes,
+    detection_notes,
     print_tables,
     recall_table,
     recognition_table,
     result_table,
+    truth_notes,
 )
 from attentad.app.evaluate import (
     MapOptions,
@@ -41,6 +42,7 @@ from attentad.report import (
     figure_svg,
     precision_recall_figure,
     save_figure,
+    transposed,
     write_page,
     write_table,
 )
@@ -48,6 +50,8 @@ from attentad.report import (
 TASKS = ("detection", "proposals", "recognition")
 # Resamples behind the intervals when files are compared and nobody says how many.
 COMPARING_SAMPLES = 1000
+# A table of as many columns does not fit a terminal's 80.
+_MOST_COLUMNS = 8
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Outputs:
 class _Scored:
     """What a task gives: to show, and to write."""
 
-    tables: list[Table]
+    table: Table
     content: dict[str, Any]
     remarks: list[str]
     classes: Table | None
@@ -131,10 +135,10 @@ def evaluate_and_write(
                 blocked=blocked,
             )
             scored = _detection(files, tiou, classes_path, samples, seed, progress, options)
-    if per_class and scored.classes is not None:
-        scored.tables.insert(0, scored.classes)
     _write(scored, outputs)
-    print_tables(scored.tables, scored.remarks)
+    shown = scored.table if len(scored.table.columns) < _MOST_COLUMNS else transposed(scored.table)
+    classes = [scored.classes] if per_class and scored.classes is not None else []
+    print_tables([*classes, shown], scored.remarks)
 
 
 def _detection(
@@ -161,7 +165,7 @@ def _detection(
     first = next(iter(results.values()))
     alone = len(results) == 1 and not samples
     return _Scored(
-        tables=[result_table(first) if alone else comparison_table(results, compared.bootstrap)],
+        table=result_table(first) if alone else comparison_table(results, compared.bootstrap),
         content=first.to_dict() if alone else compared.to_dict(),
         remarks=_remarks(results),
         classes=class_table(results),
@@ -173,7 +177,7 @@ def _proposals(files: Sequence[Path], tiou: str | None, **options: Any) -> _Scor
     *found, truth = files
     results = evaluate_proposals(found, truth, tiou=tiou, **options)
     return _Scored(
-        tables=[recall_table(results)],
+        table=recall_table(results),
         content=_by_name(results),
         remarks=_remarks(results),
         classes=None,
@@ -184,7 +188,7 @@ def _proposals(files: Sequence[Path], tiou: str | None, **options: Any) -> _Scor
 def _recognition(files: Sequence[Path]) -> _Scored:
     results = evaluate_recognition(files)
     return _Scored(
-        tables=[recognition_table(results)],
+        table=recognition_table(results),
         content=_by_name(results),
         remarks=[],
         classes=None,
@@ -200,12 +204,14 @@ def _by_name(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _remarks(results: Mapping[str, DetectionResult | ProposalResult]) -> list[str]:
+    """What to know, of the ground truth once and of each file by its name."""
     several = len(results) > 1
-    return [
+    about_files = [
         f"{name}: {note}" if several else note
         for name, result in results.items()
-        for note in notes(result)
+        for note in detection_notes(result)
     ]
+    return about_files + truth_notes(next(iter(results.values())))
 
 
 def _precision_recall_figures(results: Mapping[str, DetectionResult]) -> dict[str, Any]:
@@ -241,7 +247,7 @@ def _write(scored: _Scored, outputs: Outputs) -> None:
     if outputs.json is not None:
         write_json(outputs.json, scored.content)
     for path in outputs.tables:
-        write_table(path, scored.tables[-1])
+        write_table(path, scored.table)
     if outputs.class_table is not None and scored.classes is not None:
         write_table(outputs.class_table, scored.classes)
     if outputs.figures is None and outputs.page is None:
@@ -253,7 +259,7 @@ def _write(scored: _Scored, outputs: Outputs) -> None:
             for suffix in (".svg", ".png"):
                 save_figure(figure, outputs.figures / f"{name}{suffix}")
     if outputs.page is not None:
-        tables = {"Result": scored.tables[-1]}
+        tables = {"Result": scored.table}
         if scored.classes is not None:
             tables["Classes"] = scored.classes
         pictures = {title: figure_svg(figure) for title, figure in figures.items()}

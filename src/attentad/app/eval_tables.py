@@ -156,7 +156,12 @@ def print_tables(tables: Iterable[Table], remarks: Iterable[str] = ()) -> None:
 
 def notes(result: DetectionResult | ProposalResult) -> list[str]:
     """What a reader of the number should know: one sentence each, empty when all matched."""
-    found = list(result.ground_truth.get("notes", ()))
+    return detection_notes(result) + truth_notes(result)
+
+
+def detection_notes(result: DetectionResult | ProposalResult) -> list[str]:
+    """What did not match in the file of detections."""
+    found = []
     detected = result.detections
     labels = detected.get("unknown_labels", {})
     if labels:
@@ -175,10 +180,20 @@ def notes(result: DetectionResult | ProposalResult) -> list[str]:
             f"{detected['renamed_videos']} video ids were matched to annotated ones that differ "
             "in a `v_` prefix, a folder or a file suffix only."
         )
-    for reason, count in result.ground_truth.get("dropped", {}).items():
-        if count:
-            found.append(f"Ground truth dropped ({reason.replace('_', ' ')}): {count}.")
     return found
+
+
+def truth_notes(result: DetectionResult | ProposalResult) -> list[str]:
+    """What is special about the ground truth, and what was dropped of it."""
+    dropped = result.ground_truth.get("dropped", {})
+    return [
+        *result.ground_truth.get("notes", ()),
+        *(
+            f"Ground truth dropped ({reason.replace('_', ' ')}): {count}."
+            for reason, count in dropped.items()
+            if count
+        ),
+    ]
 
 
 def _treated(detected: Mapping[str, Any]) -> str:

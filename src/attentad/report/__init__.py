@@ -12,7 +12,7 @@ from attentad.report.figures import (
     sensitivity_figure,
 )
 from attentad.report.page import render_page, write_page
-from attentad.report.tables import TABLE_SUFFIXES, Table, write_table
+from attentad.report.tables import TABLE_SUFFIXES, Table, transposed, write_table
 
 __all__ = [
     "FIGURE_SUFFIXES",
@@ -31,6 +31,7 @@ __all__ = [
     "render_page",
     "save_figure",
     "sensitivity_figure",
+    "transposed",
     "write_page",
     "write_table",
 ]

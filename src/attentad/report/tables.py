@@ -43,6 +43,13 @@ class Table:
     note: str = ""
 
 
+def transposed(table: Table) -> Table:
+    """Rows as columns, for a terminal that is narrower than a table of many columns."""
+    columns = (table.columns[0], *(row[0] for row in table.rows))
+    cells = zip(table.columns[1:], *(row[1:] for row in table.rows), strict=True)
+    return Table(columns, tuple(cells), note=table.note)
+
+
 def to_csv(table: Table) -> str:
     """Comma-separated values; the note is left out."""
     text = io.StringIO()
