@@ -425,6 +425,8 @@ def test_zeros_and_long_segments() -> None:
     # G-TAD's loop counts it as the last candidate, so that the better one is not lost.
     assert ours("gtad-legacy", boxes[:2], scores[:2], max_length_sec=30.0)[0].tolist() == [0]
     assert ours("gtad-legacy", boxes[:1], scores[:1], max_length_sec=30.0)[0].tolist() == []
+    # AFSD's loop does not: what is zeroed is below its floor.
+    assert ours("afsd-legacy", boxes[:2], scores[:2], max_length_sec=30.0)[0].tolist() == []
 
 
 def test_wrong_options_and_broken_numbers() -> None:
