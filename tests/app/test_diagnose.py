@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from attentad.app.diagnose import diagnose_files, print_diagnosis
+from attentad.app.diagnose import diagnose_files, notes, print_diagnosis
 from attentad.core import AttentadError
 
 TRUTH = {
@@ -93,6 +93,13 @@ def test_the_tables(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
     assert "1 detections count as background errors" in err
     assert "Ground truth dropped (ambiguous): 1." in err
     assert "Ground truth dropped (empty): 1." in err
+
+
+def test_detections_elsewhere_can_be_left_out(files: tuple[Path, Path]) -> None:
+    diagnosis = diagnose_files(*files, subset="test", restrict_to_gt_videos=True)
+    assert any(
+        note.startswith("1 detections were left out, as they lie") for note in notes(diagnosis)
+    )
 
 
 def test_errors_name_both_files(files: tuple[Path, Path]) -> None:

@@ -282,6 +282,7 @@ def test_which_videos_count() -> None:
     result = diagnose(known, detections(found), blocked=["gone"])
     assert shares(result, 1) == {"background": 1.0}
     assert result.ground_truth["dropped"]["blocked_videos"] == 1
+    assert result.slot_count.sum() == 2  # those of x and v
     result = diagnose(known, detections(found), blocked=["gone"], restrict_to_gt_videos=True)
     assert shares(result, 1) == {"true positive": 1.0}
     with pytest.raises(AttentadError, match="the first being x"):

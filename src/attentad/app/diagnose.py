@@ -188,11 +188,11 @@ def notes(diagnosis: Diagnosis) -> list[str]:
         )
     videos = diagnosis.detections["videos_outside_ground_truth"]
     if videos:
-        fate = diagnosis.detections["outside_counts_as"]
-        fate = "background errors" if fate == "false positives" else fate
+        counted = diagnosis.detections["outside_counts_as"] == "false positives"
+        fate = "count as background errors" if counted else "were left out"
         found.append(
-            f"{sum(videos.values())} detections count as {fate}, as they lie in {len(videos)} "
-            f"videos without ground truth: {_some(videos)}."
+            f"{sum(videos.values())} detections {fate}, as they lie in {len(videos)} videos "
+            f"without ground truth: {_some(videos)}."
         )
     for reason, count in diagnosis.ground_truth["dropped"].items():
         if count:
