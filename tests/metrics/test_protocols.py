@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,7 @@ from tests.metrics.protocol_references import (
     detections,
 )
 
-from attentad.core import AttentadError
+from attentad.core import AttentadError, Detections, read_annotations
 from attentad.metrics import (
     DEFAULT_TIOU,
     GROUND_TRUTH_SETS,
@@ -26,6 +28,7 @@ from attentad.metrics import (
     precision_recall,
 )
 
+THUMOS14 = Path(__file__).parents[2] / "../shared/data/thumos14/annotations.json"
 TIOU = (0.25, 0.5, 0.7, 1.0)
 CLASSES = ("a", "b", "c", "Ambiguous")
 VIDEOS = ["video_test_0001496", "video_test_0000004", "video_test_0000270"]
@@ -441,6 +444,24 @@ def test_ground_truth_sets_and_what_they_drop() -> None:
     assert set(GROUND_TRUTH_SETS) == set(LEFT_OUT)
     with pytest.raises(AttentadError, match="no ground-truth set 'half'; choose one of all, full"):
         result(ground_truth_set="half")
+
+
+@pytest.mark.skipif(not THUMOS14.is_file(), reason="../shared/data/thumos14 is not here")
+def test_sets_of_the_real_annotations() -> None:
+    reference = read_annotations(THUMOS14, keep_ambiguous=True)
+    counts = {"all": (213, 3358), "full": (212, 3358), "opentad211": (211, 3329)}
+    for name, expected in (counts | {"gtad210": (210, 3311)}).items():
+        result = detection_map(
+            reference, Detections({}, ()), protocol="thumos14", subset="test", ground_truth_set=name
+        )
+        facts = result.ground_truth
+        assert (facts["videos"], facts["instances"]) == expected
+        assert facts["classes"] == 20
+        assert facts["dropped"]["set_instances"] == 3358 - expected[1]
+    official = detection_map(
+        reference, Detections({}, ()), protocol="thumos14-official", subset="test"
+    )
+    assert official.ground_truth["ambiguous"] == 99
 
 
 def test_what_is_missing_is_said() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core import Annotations, AttentadError, as_segments
+from attentad.core import Annotations, AttentadError, VideoAnnotation, as_segments
 from attentad.metrics.matching import Instances
 
 AMBIGUOUS = "Ambiguous"
@@ -88,36 +88,8 @@ def collect_ground_truth(
         )
     names = subset if subset is None or isinstance(subset, str) else ",".join(subset)
     chosen = annotations.videos if names is None else annotations.subset(names).videos
-    absent = set(_THUMOS14_LEFT_OUT[ground_truth_set])
-    dropped_videos = {
-        "blocked": [video for video in chosen if video in blocked],
-        "ground_truth_set": [video for video in chosen if video in absent - set(blocked)],
-    }
-    gone = {video for ids in dropped_videos.values() for video in ids}
-    kept = {video: item for video, item in chosen.items() if video not in gone}
-    dropped = {
-        "blocked_videos": len(dropped_videos["blocked"]),
-        "set_videos": len(dropped_videos["ground_truth_set"]),
-        "set_instances": sum(
-            label != AMBIGUOUS
-            for video in dropped_videos["ground_truth_set"]
-            for label in chosen[video].labels
-        ),
-    }
-    parts = [item.segments for item in kept.values()]
-    segments = np.concatenate(parts) if parts else as_segments([])
-    if not np.isfinite(segments).all():
-        raise AttentadError("the ground truth holds a start or end that is not finite.")
-    texts = [label for item in kept.values() for label in item.labels]
-    video = np.repeat(np.arange(len(kept)), [len(part) for part in parts]).astype(np.int64)
-    occurring = set(texts) - {AMBIGUOUS}
-    classes = tuple(name for name in annotations.classes if name in occurring)
-    classes += tuple(sorted(occurring - set(classes)))
-    index = {name: number for number, name in enumerate(classes)}
-    label = np.array([index.get(text, -1) for text in texts], dtype=np.int64)
-    everything = Instances(segments, video, label)
-    ambiguous = everything[label < 0]
-    instances = everything[label >= 0]
+    kept, dropped, dropped_videos = _kept_videos(chosen, ground_truth_set, blocked)
+    instances, ambiguous, classes = _flat(kept, annotations.classes)
     dropped["ambiguous"] = 0 if use_ambiguous else len(ambiguous)
     instances = _cleaned(instances, dropped, drop_empty, deduplicate)
     if not len(instances):
@@ -126,7 +98,18 @@ def collect_ground_truth(
     # A class that lost all its instances leaves the mean, as if it had never been annotated.
     left, label = np.unique(instances.label, return_inverse=True)
     instances = Instances(instances.segments, instances.video, label.astype(np.int64))
-    facts: dict[str, Any] = {
+    notes = []
+    if use_ambiguous and not len(ambiguous):
+        notes.append(
+            f"The annotations hold no segment of the class {AMBIGUOUS}, so no detection is "
+            "discarded for lying on one; read them with these segments kept if there are any."
+        )
+    if _THUMOS14_LEFT_OUT[ground_truth_set] and not dropped["set_videos"]:
+        notes.append(
+            f"None of the videos that the ground-truth set {ground_truth_set} leaves out is among "
+            "those annotated."
+        )
+    facts = {
         "subset": names,
         "ground_truth_set": ground_truth_set,
         "videos": len(kept),
@@ -136,18 +119,8 @@ def collect_ground_truth(
         "ambiguous": len(ambiguous) if use_ambiguous else 0,
         "dropped": dropped,
         "dropped_videos": dropped_videos,
-        "notes": [],
+        "notes": notes,
     }
-    if use_ambiguous and not len(ambiguous):
-        facts["notes"].append(
-            f"The annotations hold no segment of the class {AMBIGUOUS}, so no detection is "
-            "discarded for lying on one; read them with these segments kept if there are any."
-        )
-    if absent and not dropped["set_videos"]:
-        facts["notes"].append(
-            f"None of the videos that the ground-truth set {ground_truth_set} leaves out is among "
-            "those annotated."
-        )
     return GroundTruth(
         instances=instances,
         ambiguous=ambiguous[np.arange(len(ambiguous) if use_ambiguous else 0)],
@@ -156,6 +129,44 @@ def collect_ground_truth(
         classes=tuple(classes[row] for row in left),
         facts=facts,
     )
+
+
+def _kept_videos(
+    chosen: Mapping[str, VideoAnnotation], ground_truth_set: str, blocked: Collection[str]
+) -> tuple[dict[str, VideoAnnotation], dict[str, int], dict[str, list[str]]]:
+    """The videos that neither `blocked` nor the set leaves out; what these drop; their ids."""
+    absent = set(_THUMOS14_LEFT_OUT[ground_truth_set]) - set(blocked)
+    ids = {
+        "blocked": [video for video in chosen if video in blocked],
+        "ground_truth_set": [video for video in chosen if video in absent],
+    }
+    gone = {*ids["blocked"], *ids["ground_truth_set"]}
+    labels = [label for video in ids["ground_truth_set"] for label in chosen[video].labels]
+    dropped = {
+        "blocked_videos": len(ids["blocked"]),
+        "set_videos": len(ids["ground_truth_set"]),
+        "set_instances": sum(label != AMBIGUOUS for label in labels),
+    }
+    return {video: item for video, item in chosen.items() if video not in gone}, dropped, ids
+
+
+def _flat(
+    videos: Mapping[str, VideoAnnotation], names: tuple[str, ...]
+) -> tuple[Instances, Instances, tuple[str, ...]]:
+    """Instances, Ambiguous segments (label −1), and the classes that occur, ordered as `names`."""
+    parts = [item.segments for item in videos.values()]
+    segments = np.concatenate(parts) if parts else as_segments([])
+    if not np.isfinite(segments).all():
+        raise AttentadError("the ground truth holds a start or end that is not finite.")
+    texts = [label for item in videos.values() for label in item.labels]
+    video = np.repeat(np.arange(len(parts)), [len(part) for part in parts]).astype(np.int64)
+    occurring = set(texts) - {AMBIGUOUS}
+    classes = tuple(name for name in names if name in occurring)
+    classes += tuple(sorted(occurring - set(classes)))
+    index = {name: number for number, name in enumerate(classes)}
+    label = np.array([index.get(text, -1) for text in texts], dtype=np.int64)
+    everything = Instances(segments, video, label)
+    return everything[label >= 0], everything[label < 0], classes
 
 
 def _cleaned(
