@@ -90,7 +90,7 @@ def test_the_tables(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
     assert [cell.strip() for cell in row.split("│")[3:7]] == ["2", "50.00", "50.00", "1.00"]
     assert "DETAD at tIoU 0.3, 0.5: 2 instances of 2 classes in 1 videos" in out
     assert "1 detections were left out, as the ground truth evaluated has no class hop." in err
-    assert "1 detections count as background errors" in err
+    assert "1 detections in 1 videos without ground truth (w) count as false positives." in err
     assert "Ground truth dropped (ambiguous): 1." in err
     assert "Ground truth dropped (empty): 1." in err
 
