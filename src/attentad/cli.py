@@ -296,6 +296,9 @@ def diagnose(
     strict: Annotated[
         bool, typer.Option("--strict", help="Unknown labels and videos are errors.")
     ] = False,
+    classes: Annotated[
+        Path | None, typer.Option(help="Class list, for files whose labels are numbers.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--json", help="Also write the profile here.")] = None,
     figures: Annotated[
         Path | None, typer.Option(help="Folder for the figures, as SVG and PNG.")
@@ -314,6 +317,7 @@ def diagnose(
         ground_truth_set=gt_set,
         restrict_to_gt_videos=restrict_to_gt_videos,
         strict=strict,
+        classes_path=classes,
         out_json=out,
         figures=figures,
         page=page,

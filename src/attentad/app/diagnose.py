@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attentad.app.evaluate import parse_tiou
+from attentad.app.eval_tables import detection_notes, truth_notes
+from attentad.app.evaluate import load_detections, parse_tiou
 from attentad.core import (
     AttentadError,
     Detections,
     no_detections,
     read_annotations,
-    read_detections,
+    read_classes,
 )
 from attentad.core.files import write_json
 from attentad.metrics import VERDICTS, Diagnosis, diagnose, tiou_key
@@ -37,6 +38,7 @@ def diagnose_files(
     restrict_to_gt_videos: bool = False,
     strict: bool = False,
     blocked: Collection[str] = (),
+    classes_path: str | Path | None = None,
     out_json: str | Path | None = None,
     figures: str | Path | None = None,
     figure_formats: Sequence[str] = (".svg", ".png"),
@@ -56,6 +58,7 @@ def diagnose_files(
         restrict_to_gt_videos: leave out detections in other videos.
         strict: unknown labels and videos are an error.
         blocked: video ids left out of both sides.
+        classes_path: class list, for files whose labels are numbers.
         out_json: also write the result there.
         figures: also write the figures into this folder, as `false_positives.svg` and so on.
         figure_formats: suffixes of the files in that folder.
@@ -67,7 +70,8 @@ def diagnose_files(
     """
     thresholds = None if tiou is None else parse_tiou(tiou)
     annotations = read_annotations(annotations_path, keep_ambiguous=True)
-    detections = read_detections(detections_path)
+    label_ids = None if classes_path is None else read_classes(classes_path)
+    detections, renamed = load_detections(detections_path, annotations, label_ids=label_ids)
     try:
         diagnosis = diagnose(
             annotations,
@@ -87,7 +91,11 @@ def diagnose_files(
     diagnosis = replace(
         diagnosis,
         ground_truth={"file": str(annotations_path), **diagnosis.ground_truth},
-        detections={"file": str(detections_path), **diagnosis.detections},
+        detections={
+            "file": str(detections_path),
+            **diagnosis.detections,
+            "renamed_videos": len(renamed),
+        },
     )
     if out_json is not None:
         write_json(out_json, diagnosis.to_dict())
@@ -179,25 +187,7 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
 
 def notes(diagnosis: Diagnosis) -> list[str]:
     """What a reader of the numbers should know, one sentence each."""
-    found = [*diagnosis.notes, *diagnosis.ground_truth["notes"]]
-    labels = diagnosis.detections["unknown_labels"]
-    if labels:
-        found.append(
-            f"{sum(labels.values())} detections were left out, as the ground truth evaluated has "
-            f"no class {_some(labels)}."
-        )
-    videos = diagnosis.detections["videos_outside_ground_truth"]
-    if videos:
-        counted = diagnosis.detections["outside_counts_as"] == "false positives"
-        fate = "count as background errors" if counted else "were left out"
-        found.append(
-            f"{sum(videos.values())} detections {fate}, as they lie in {len(videos)} videos "
-            f"without ground truth: {_some(videos)}."
-        )
-    for reason, count in diagnosis.ground_truth["dropped"].items():
-        if count:
-            found.append(f"Ground truth dropped ({reason.replace('_', ' ')}): {count}.")
-    return found
+    return [*diagnosis.notes, *detection_notes(diagnosis), *truth_notes(diagnosis)]
 
 
 def _write_figures(folder: Path, diagnosis: Diagnosis, formats: Sequence[str]) -> None:
@@ -249,8 +239,3 @@ def _write_page(
 
 def _percent(value: float) -> str:
     return f"{100 * value:.2f}"
-
-
-def _some(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    return ", ".join(ordered[:5]) + (", …" if len(ordered) > 5 else "")

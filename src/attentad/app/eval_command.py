@@ -136,9 +136,8 @@ def evaluate_and_write(
             )
             scored = _detection(files, tiou, classes_path, samples, seed, progress, options)
     _write(scored, outputs)
-    shown = scored.table if len(scored.table.columns) < _MOST_COLUMNS else transposed(scored.table)
     classes = [scored.classes] if per_class and scored.classes is not None else []
-    print_tables([*classes, shown], scored.remarks)
+    print_tables([*classes, _fitting(scored.table)], scored.remarks)
 
 
 def _detection(
@@ -194,6 +193,11 @@ def _recognition(files: Sequence[Path]) -> _Scored:
         classes=None,
         figures=lambda: _confusion_figures(results),
     )
+
+
+def _fitting(table: Table) -> Table:
+    """The table, on its side where it is too wide."""
+    return table if len(table.columns) < _MOST_COLUMNS else transposed(table)
 
 
 def _by_name(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,7 +263,7 @@ def _write(scored: _Scored, outputs: Outputs) -> None:
             for suffix in (".svg", ".png"):
                 save_figure(figure, outputs.figures / f"{name}{suffix}")
     if outputs.page is not None:
-        tables = {"Result": scored.table}
+        tables = {"Result": _fitting(scored.table)}
         if scored.classes is not None:
             tables["Classes"] = scored.classes
         pictures = {title: figure_svg(figure) for title, figure in figures.items()}

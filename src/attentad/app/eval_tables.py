@@ -9,6 +9,7 @@ from attentad.core import suggest
 from attentad.metrics import (
     BootstrapResult,
     DetectionResult,
+    Diagnosis,
     ProposalResult,
     RecognitionResult,
     VideoMapResult,
@@ -159,7 +160,7 @@ def notes(result: DetectionResult | ProposalResult) -> list[str]:
     return detection_notes(result) + truth_notes(result)
 
 
-def detection_notes(result: DetectionResult | ProposalResult) -> list[str]:
+def detection_notes(result: DetectionResult | ProposalResult | Diagnosis) -> list[str]:
     """What did not match in the file of detections."""
     found = []
     detected = result.detections
@@ -183,7 +184,7 @@ def detection_notes(result: DetectionResult | ProposalResult) -> list[str]:
     return found
 
 
-def truth_notes(result: DetectionResult | ProposalResult) -> list[str]:
+def truth_notes(result: DetectionResult | ProposalResult | Diagnosis) -> list[str]:
     """What is special about the ground truth, and what was dropped of it."""
     dropped = result.ground_truth.get("dropped", {})
     return [

@@ -20,6 +20,7 @@ from attentad.core import (
 from attentad.core.files import write_json
 from attentad.core.plain import annotations_from, detections_from
 from attentad.metrics import (
+    AMBIGUOUS,
     BootstrapResult,
     DetectionResult,
     ProposalResult,
@@ -259,7 +260,8 @@ def load_detections(
     """
     if isinstance(source, str | Path):
         names = label_ids if label_ids is not None else annotations.class_ids
-        found = read_detections(source, annotations.classes, label_ids=names)
+        known = [name for name in annotations.classes if name != AMBIGUOUS]
+        found = read_detections(source, known, label_ids=names)
     else:
         found = detections_from(source, classes=classes)
     return align_videos(found, annotations.videos)

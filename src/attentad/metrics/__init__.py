@@ -12,7 +12,7 @@ from attentad.metrics.detection import (
 from attentad.metrics.diagnosis import Diagnosis, diagnose
 from attentad.metrics.diagnosis_attributes import DIAGNOSIS_BUCKETS, AttributeProfile
 from attentad.metrics.diagnosis_errors import ERROR_TYPES, VERDICTS
-from attentad.metrics.ground_truth import GROUND_TRUTH_SETS
+from attentad.metrics.ground_truth import AMBIGUOUS, GROUND_TRUTH_SETS
 from attentad.metrics.proposals import PROPOSAL_PROTOCOLS, ProposalResult, average_recall
 from attentad.metrics.ranking import Ranking, precision_recall
 from attentad.metrics.recognition import (
@@ -25,6 +25,7 @@ from attentad.metrics.score_files import ScoreTable, read_scores
 
 __all__ = [
     "ACTIVITYNET_TIOU",
+    "AMBIGUOUS",
     "DEFAULT_TIOU",
     "DIAGNOSIS_BUCKETS",
     "ERROR_TYPES",
