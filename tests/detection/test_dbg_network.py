@@ -233,6 +233,14 @@ def test_attention_reads_r_and_replaces_the_feature():
         assert not torch.allclose(output.start_map, plain.start_map)
 
 
+def test_context_is_r_itself_also_where_the_input_is_attended():
+    probes = {site: Probe() for site in SITES}
+    features = torch.randn(1, 4, 10)
+    small(attention=probes)(features)
+    for probe in probes.values():
+        torch.testing.assert_close(probe.seen[1], features)
+
+
 def test_streams_read_their_half():
     features = torch.randn(1, 4, 10)
     changed = features.clone()
