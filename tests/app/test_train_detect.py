@@ -17,7 +17,7 @@ from attentad.app.model import SnippetScores, load_detector, load_recogniser
 from attentad.app.recipe import load_recipe
 from attentad.app.train import fold_recipe, train
 from attentad.core import AttentadError, read_detections
-from attentad.data.detection_data import video_timeline
+from attentad.data.clocks import video_timeline
 from attentad.training.logs import read_log
 
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attentad.core import Timeline
+from attentad.core import AttentadError, Timeline
 from attentad.data.views import rescale, take_window, window_is_useful, window_starts
 
 
@@ -61,6 +62,26 @@ def test_linear_rescaling_keeps_a_line_and_the_ends() -> None:
     np.testing.assert_allclose(twice[1:-1, 0], np.arange(18) * 0.5 + 0.25)
     assert twice[0, 0] == 0
     assert twice[-1, 0] == 9
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(2, 50), st.integers(0, 2**31))
+def test_linear_rescaling_is_torchs(n: int, length: int, seed: int) -> None:
+    features = np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(features.T[None].copy()), length, mode="linear", align_corners=False
+    )
+    rescaled, _ = rescale(features, timeline(n), length, mode="linear")
+    np.testing.assert_allclose(rescaled.T, expected[0], atol=2e-5)
+
+
+def test_rows_that_are_rescaled_already_stay() -> None:
+    features = np.arange(10, dtype=np.float32)[:, None]
+    same, clock = rescale(features, timeline(10), 10, mode="as_is")
+    np.testing.assert_array_equal(same, features)
+    np.testing.assert_allclose(clock.centres_sec(), timeline(10).centres_sec())
+    with pytest.raises(AttentadError, match=r"has 10 rows and view\.length is 12"):
+        rescale(features, timeline(10), 12, mode="as_is")
 
 
 @settings(max_examples=100, deadline=None)

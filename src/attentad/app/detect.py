@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,18 @@ import attentad
 from attentad.app.extract import find_videos, video_features
 from attentad.app.inference import VideoResult, detect_features
 from attentad.app.model import DetectorModel, file_sha256, load_detector
-from attentad.core import Annotations, AttentadError, Detections, Timeline, write_detections
-from attentad.data.detection_data import video_timeline
-from attentad.data.features import is_feature_file, open_features
+from attentad.app.video_labels import video_scores
+from attentad.core import (
+    Annotations,
+    AttentadError,
+    Detections,
+    Timeline,
+    VideoAnnotation,
+    as_segments,
+    write_detections,
+)
+from attentad.data.clocks import video_timeline
+from attentad.data.features import is_feature_file, join_features, open_features
 from attentad.report import Report, VideoPage, write_page
 
 
@@ -43,20 +52,23 @@ def detect(
     model_path: Path,
     inputs: Sequence[Path],
     progress: Callable[[int, int], None] | None = None,
+    annotations: Annotations | None = None,
 ) -> DetectRun:
     """Detect actions in videos or feature files; the model knows how to read them.
 
     Args:
         model_path: a trained detector.
-        inputs: video files, feature files, or folders of either.
+        inputs: video files, feature files, or folders of either. Where the model's recipe joins
+            several feature streams: one file or folder per stream, in that order.
         progress: called with (done, total) inputs.
+        annotations: tell durations and frame rates of videos, for features whose own files do not.
 
     Raises:
         AttentadError: an input is missing or broken, or does not fit the model.
     """
     model = load_detector(model_path)
-    entries = _entries(model, inputs)
-    class_scores = _class_scores(model)
+    entries = _entries(model, inputs, {} if annotations is None else annotations.videos)
+    class_scores = video_scores(model.recipe, model.classes)
     results, sources, timelines, notes = {}, {}, {}, []
     for done, entry in enumerate(entries):
         if progress is not None:
@@ -65,7 +77,7 @@ def detect(
             warnings.simplefilter("always")
             features, timeline = entry.read()
         notes += [str(warning.message) for warning in caught]
-        scores = class_scores.get(entry.video)
+        scores = class_scores(entry.video)
         results[entry.video] = detect_features(
             model, features, timeline, video=entry.video, class_scores=scores
         )
@@ -128,30 +140,58 @@ def _fact(value: Any) -> str:
     return str(value)
 
 
-def _entries(model: DetectorModel, inputs: Sequence[Path]) -> list[_Input]:
+def _entries(
+    model: DetectorModel, inputs: Sequence[Path], known: Mapping[str, VideoAnnotation]
+) -> list[_Input]:
     """Each video to look at, by name; reading is left for later."""
+    for path in inputs:
+        if not (path.exists() or "*" in path.name):
+            raise AttentadError(f"{path} does not exist; check the path.")
+    streams = len(model.recipe.data.streams)
+    if streams > 1 and any(_holds_features(path) for path in inputs):
+        if len(inputs) != streams:
+            names = ", ".join(path.name for path in model.recipe.data.streams)
+            raise AttentadError(
+                f"this model joins {streams} feature streams ({names}), but {len(inputs)} are "
+                "given; give one file or folder for each, in this order."
+            )
+        return _feature_entries(model, inputs, known)
     entries: dict[str, _Input] = {}
     for path in inputs:
-        if not path.exists():
-            raise AttentadError(f"{path} does not exist; check the path.")
-        for entry in _feature_entries(model, path) or _video_entries(model, path):
+        found = _feature_entries(model, [path], known) if _holds_features(path) else None
+        for entry in found or _video_entries(model, path):
             if entry.video in entries:
                 raise AttentadError(f"two inputs are named {entry.video}; rename one of them.")
             entries[entry.video] = entry
     return list(entries.values())
 
 
-def _feature_entries(model: DetectorModel, path: Path) -> list[_Input]:
-    has_features = path.is_dir() and any(is_feature_file(file) for file in path.iterdir())
-    if not (has_features or is_feature_file(path)):
-        return []
-    store = open_features(path)
+def _holds_features(path: Path) -> bool:
+    if path.is_dir():
+        return any(is_feature_file(file) for file in path.iterdir())
+    return is_feature_file(path)
+
+
+def _feature_entries(
+    model: DetectorModel, paths: Sequence[Path], known: Mapping[str, VideoAnnotation]
+) -> list[_Input]:
+    every = model.recipe.data.every
+    unknown = VideoAnnotation(as_segments([]), ())
+    store = join_features([open_features(path, every=every) for path in paths])
 
     def reader(video: str) -> Callable[[], tuple[NDArray[np.float32], Timeline]]:
         def read() -> tuple[NDArray[np.float32], Timeline]:
             features = store.load(video)
-            sidecar = store.sidecar(video)
-            return features, video_timeline(video, len(features), sidecar, model.clock, None)
+            told = known.get(video) or known.get(video.removeprefix("v_")) or unknown
+            timeline = video_timeline(
+                video,
+                len(features),
+                store.sidecar(video),
+                model.clock,
+                told.duration_sec,
+                told.fps,
+            )
+            return features, timeline
 
         return read
 
@@ -170,31 +210,3 @@ def _video_entries(model: DetectorModel, path: Path) -> list[_Input]:
         return lambda: video_features(encoder, file)
 
     return [_Input(file.stem, file, reader(file)) for file in find_videos([path])]
-
-
-def _class_scores(model: DetectorModel) -> dict[str, NDArray[np.float32]]:
-    """Video id → (K,) class scores from the recipe's file; empty when labels come otherwise."""
-    labels = model.recipe.labels
-    if labels.source != "file":
-        return {}
-    if labels.file is None:
-        raise AttentadError("labels.source is file, but labels.file is not set.")
-    return read_class_scores(labels.file, len(model.classes))
-
-
-def read_class_scores(path: Path, classes: int) -> dict[str, NDArray[np.float32]]:
-    """Read video-level class scores: an archive with one array of `classes` scores per video.
-
-    Raises:
-        AttentadError: the file is missing or broken, or a row has another length.
-    """
-    store = open_features(path)
-    scores = {}
-    for video, read in store.readers.items():
-        row = np.asarray(read(), dtype=np.float32).reshape(-1)
-        if len(row) != classes or not np.isfinite(row).all():
-            raise AttentadError(
-                f"{path}: video {video} needs {classes} finite class scores, one per class."
-            )
-        scores[video] = row
-    return scores

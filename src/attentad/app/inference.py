@@ -67,6 +67,9 @@ def detect_features(
         _label(model, proposals, features, timeline, video, class_scores) for proposals in decoded
     ]
     options = model.recipe.suppression.model_dump()
+    max_frames = options.pop("max_length_frames")
+    if max_frames is not None:
+        options["max_length_sec"] = max_frames / timeline.fps
     kept = merge_windows(labelled, duration_sec=timeline.duration_sec, **options)
     curves = _join_curves([view_timeline for _, _, view_timeline in views], probabilities)
     return VideoResult(kept, curves + _class_curves(model, features, timeline, kept))
@@ -142,7 +145,7 @@ def _label(
 ) -> VideoDetections:
     labels = model.recipe.labels
     topk = min(labels.topk, len(model.classes))
-    if labels.source == "file":
+    if labels.source != "snippets":
         if class_scores is None:
             raise AttentadError(
                 f"the class-score file has no row for video {video}; add one or label by snippets."

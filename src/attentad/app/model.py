@@ -24,8 +24,8 @@ from attentad.app.recipe import (
 )
 from attentad.attention import build_attention
 from attentad.core import AttentadError, Sampling
+from attentad.data.clocks import Clock, read_clock
 from attentad.data.detection_data import Views, rescaled_view, windows_view
-from attentad.data.features import Sidecar
 from attentad.detection import DETECTORS, Detector
 from attentad.recognition import RECOGNISERS
 from attentad.training.model_file import load_into, load_model, save_model
@@ -89,7 +89,7 @@ class DetectorModel:
     classes: tuple[str, ...]
     feature_dim: int
     network: nn.Module
-    clock: Sidecar | None = None
+    clock: Clock | None = None
     scores: SnippetScores | None = None
     encoder: RecogniserModel | None = None
 
@@ -245,7 +245,7 @@ def load_detector(path: str | Path) -> DetectorModel:
         classes=tuple(contract["classes"]),
         feature_dim=contract["feature_dim"],
         network=network.to(best_device()).eval(),
-        clock=None if clock is None else Sidecar(**clock),
+        clock=None if clock is None else read_clock(clock),
         scores=None
         if scores is None
         else SnippetScores(**scores | {"columns": tuple(scores["columns"])}),

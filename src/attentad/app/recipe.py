@@ -37,7 +37,9 @@ class Component(BaseModel):
 class FeatureClock(Section):
     """When features were taken, for features that come without a sidecar."""
 
-    fps: float = Field(gt=0, description="frames per second that the stride counts in")
+    fps: float | None = Field(
+        None, gt=0, description="of the frames counted here; None = each video's, as annotated"
+    )
     stride_frames: float = Field(gt=0, description="frames from one feature to the next")
     window_frames: float = Field(gt=0, description="frames that one feature sees")
     offset_frames: float = Field(0.0, description="first frame of feature 0's window")
@@ -54,11 +56,20 @@ class ScoreColumns(Section):
     temperature: float = Field(1.0, gt=0, description="scores are divided by it beforehand")
 
 
+DurationRef = Literal["annotated", "feature_frames", "floor16"]
+
+
 class DetectionData(Section):
     """Where features and annotations are, and which videos train and test."""
 
     root: Path = Field(Path(), description="folder that the other paths start from")
-    features: Path = Field(description="feature folder or archive")
+    features: Path | Annotated[tuple[Path, ...], Field(min_length=1)] = Field(
+        description="feature folder or archive, `*` for several; a list is joined column by column"
+    )
+    every: int = Field(1, ge=1, description="keep every so many rows of the features")
+    name_pattern: str = Field(
+        "{video}", description="how files or keys are named for a video, such as v_{video}"
+    )
     annotations: Path = Field(description="ActivityNet JSON, THUMOS14 text folder or CSV")
     classes: tuple[str, ...] | None = Field(None, description="class names in their order")
     train: tuple[str, ...] | None = Field(None, description="subsets; None = all that do not test")
@@ -69,7 +80,21 @@ class DetectionData(Section):
         None, description="subsets scored during training to choose the best epoch"
     )
     folds: tuple[str, ...] = Field((), description="subsets that take turns as `test`")
-    clock: FeatureClock | None = Field(None, description="None = the features' sidecars say")
+    keep_ambiguous: bool = Field(
+        False, description="train on THUMOS14's Ambiguous segments too, as G-TAD does"
+    )
+    clock: FeatureClock | Literal["rescaled"] | None = Field(
+        None, description="None = sidecars say; rescaled = the rows divide the duration evenly"
+    )
+    duration_ref: DurationRef = Field(
+        "annotated", description="what features cover in training: `reference_duration_sec`"
+    )
+    detect_duration_ref: DurationRef | None = Field(
+        None, description="the same when scoring; None = as in training"
+    )
+    frame_counts: Path | None = Field(
+        None, description="frames per video for duration_ref; None = in the annotations"
+    )
     scores: ScoreColumns | None = Field(None, description="None = the features' sidecars say")
     encoder: Path | None = Field(None, description="recogniser that made the features, to embed")
 
@@ -79,17 +104,31 @@ class DetectionData(Section):
             raise ValueError("with an empty test, train must name the subsets to train on")
         return self
 
+    @property
+    def streams(self) -> tuple[Path, ...]:
+        """The feature folders or archives below `root`, in the order of their columns."""
+        paths = self.features if isinstance(self.features, tuple) else (self.features,)
+        return tuple(self.root / path for path in paths)
+
 
 class View(Section):
     """How a video of any length becomes T steps."""
 
     name: Literal["rescaled", "windows"] = "rescaled"
     length: int = Field(100, ge=2, description="T, in feature steps")
-    mode: Literal["bsn", "linear"] = Field("bsn", description="rescaled: how it interpolates")
+    mode: Literal["bsn", "linear", "as_is"] = Field(
+        "bsn", description="rescaled: how it interpolates; as_is = the features have T rows"
+    )
     stride_steps: int | None = Field(None, ge=1, description="windows: None = half a window")
     cover_tail: bool = Field(True, description="windows: the last one ends with the video")
     min_coverage: float = Field(
         0.9, ge=0, lt=1, description="windows: train where an instance lies in more than this"
+    )
+    drop_cut: bool = Field(
+        False, description="windows: train without instances cut beyond that, as OpenTAD does"
+    )
+    gtad_half_shift: bool = Field(
+        False, description="windows: look for instances half a step earlier, as G-TAD's release"
     )
 
 
@@ -106,8 +145,12 @@ class DetectorChoice(Section):
 class Labels(Section):
     """How class-agnostic proposals get their classes."""
 
-    source: Literal["snippets", "file"] = "snippets"
-    file: Path | None = Field(None, description="npz of video id → class scores, for `file`")
+    source: Literal["snippets", "file", "untrimmednet", "cuhk"] = Field(
+        "snippets", description="class scores in R, or of whole videos in a file of that layout"
+    )
+    file: Path | None = Field(
+        None, description="class scores of whole videos; `file`: npz of video id → scores"
+    )
     topk: int = Field(1, ge=1, description="classes per proposal")
     fuse: Literal["prod", "sqrt", "none"] = "prod"
     contrast: float = Field(
@@ -124,6 +167,9 @@ class Suppression(Section):
     max_length_sec: float | None = Field(
         None, gt=0, description="leave out longer segments first, as G-TAD does"
     )
+    max_length_frames: float | None = Field(
+        None, gt=0, description="the same in frames of the features' clock (G-TAD: 300)"
+    )
     method: Literal["gauss", "adaptive", "hard", "none"] = "gauss"
     per_class: bool = Field(True, description="suppress within a class, or among all classes")
     tiou_threshold: float = Field(0.5, ge=0, le=1, description="hard")
@@ -133,6 +179,12 @@ class Suppression(Section):
     score_floor: float = Field(0.0, ge=0, description="leave out what ends below")
     keep: int | None = Field(None, ge=1, description="at most so many per class (or in all)")
     keep_total: int | None = Field(200, ge=1, description="at most so many per video")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.max_length_sec is not None and self.max_length_frames is not None:
+            raise ValueError("set max_length_sec or max_length_frames, not both")
+        return self
 
 
 class Evaluation(Section):

@@ -13,7 +13,7 @@ import orjson
 import torch
 from torch import nn
 
-from attentad.app.detect import read_class_scores
+from attentad.app.dataset import AnnotatedSets, make_clock, open_store, read_sets
 from attentad.app.evaluate import parse_tiou
 from attentad.app.inference import detect_features
 from attentad.app.model import (
@@ -31,18 +31,19 @@ from attentad.app.model import (
     with_network,
 )
 from attentad.app.recipe import DetectionRecipe, RecognitionRecipe, check_arguments
+from attentad.app.video_labels import video_scores
 from attentad.core import (
     Annotations,
     AttentadError,
     Detections,
     Sampling,
-    read_annotations,
     write_detections,
 )
 from attentad.core.files import write_json
 from attentad.data.clips import ClipData
-from attentad.data.detection_data import DetectionData, collate, video_timeline
-from attentad.data.features import FeatureStore, Sidecar, open_features
+from attentad.data.clocks import video_timeline
+from attentad.data.detection_data import DetectionData, collate
+from attentad.data.features import FeatureStore
 from attentad.detection import DETECTORS
 from attentad.metrics import DetectionResult, detection_map
 from attentad.recognition import RECOGNISERS, clip_accuracy
@@ -104,32 +105,34 @@ def train_detector(
 ) -> TrainRun | None:
     """Train a detector on features; see `train`."""
     data = recipe.data
-    annotations = read_annotations(data.root / data.annotations, classes=data.classes)
-    test = annotations.subset(data.test) if data.test else None
-    training = annotations.subset(data.train or _other_subsets(annotations, data.test))
-    store = open_features(data.root / data.features)
-    clock = None if data.clock is None else Sidecar(**data.clock.model_dump())
+    sets = read_sets(data)
+    store = open_store(data)
+    clock = make_clock(data)
     options = recipe.detector
     if options.name not in DETECTORS:
         build_detector(recipe, 1)  # raises the error that names the known detectors
     detector = DETECTORS[options.name]
+    windows = recipe.view.name == "windows"
+    _check_test(recipe, sets, store)
     train_data = DetectionData(
         store,
-        training,
+        sets.train,
         views=build_views(recipe),
         targets=partial(detector.targets, **_target_options(recipe)),
         clock=clock,
-        min_coverage=recipe.view.min_coverage if recipe.view.name == "windows" else None,
+        min_coverage=recipe.view.min_coverage if windows else None,
+        drop_cut=recipe.view.drop_cut,
+        gtad_half_shift=recipe.view.gtad_half_shift,
     )
     seed_initial(recipe.training.seed)
     network = build_detector(recipe, train_data.feature_dim)
     model = DetectorModel(
         recipe=recipe,
-        classes=annotations.classes,
+        classes=sets.classes,
         feature_dim=train_data.feature_dim,
         network=network,
         clock=clock,
-        scores=_snippet_scores(recipe, store, annotations.classes, train_data.feature_dim),
+        scores=_snippet_scores(recipe, store, sets.classes, train_data.feature_dim),
         encoder=_matching_encoder(recipe, store),
     )
 
@@ -137,11 +140,9 @@ def train_detector(
         outputs = module(batch["features"], batch["valid"])
         return detector.loss(outputs, batch["targets"], batch["valid"], **options.loss)
 
-    validation = None if data.validate_on is None else annotations.subset(data.validate_on)
-
     def validate(module: nn.Module) -> dict[str, float]:
-        assert validation is not None
-        result, _ = score_detector(with_network(model, module), store, validation)
+        assert sets.validation is not None
+        result, _ = score_detector(with_network(model, module), store, sets.validation)
         return {"mAP": result.average_map}
 
     fitted = fit(
@@ -151,7 +152,7 @@ def train_detector(
         recipe.training,
         out,
         collate=collate,
-        validate=None if validation is None else validate,
+        validate=None if sets.validation is None else validate,
         resume=resume,
         overwrite=overwrite,
         on_epoch=on_epoch,
@@ -162,9 +163,9 @@ def train_detector(
     load_into(network, fitted.weights(), out)
     trained = with_network(model, network.to(best_device()))
     save_detector(out / MODEL_NAME, trained)
-    if test is None:
+    if sets.test is None:
         return TrainRun(out / MODEL_NAME, None)
-    result, detections = score_detector(trained, store, test)
+    result, detections = score_detector(trained, store, sets.test)
     write_detections(out / "detections.json", detections)
     write_json(out / "evaluation.json", result.to_dict())
     return TrainRun(out / MODEL_NAME, result.average_map, result)
@@ -231,18 +232,20 @@ def score_detector(
     model: DetectorModel, store: FeatureStore, annotations: Annotations
 ) -> tuple[DetectionResult, Detections]:
     """Run the model on every annotated video's features and evaluate as its recipe says."""
-    labels = model.recipe.labels
-    class_scores = {}
-    if labels.source == "file" and labels.file is not None:
-        class_scores = read_class_scores(labels.file, len(model.classes))
+    class_scores = video_scores(model.recipe, model.classes)
     found = {}
     for video, annotation in annotations.videos.items():
         features = store.load(video)
         timeline = video_timeline(
-            video, len(features), store.sidecar(video), model.clock, annotation.duration_sec
+            video,
+            len(features),
+            store.sidecar(video),
+            model.clock,
+            annotation.duration_sec,
+            annotation.fps,
         )
         result = detect_features(
-            model, features, timeline, video=video, class_scores=class_scores.get(video)
+            model, features, timeline, video=video, class_scores=class_scores(video)
         )
         found[video] = result.detections
     detections = Detections(found, model.classes, {"detector": model.recipe.detector.name})
@@ -271,8 +274,22 @@ def fold_recipe(recipe: DetectionRecipe, fold: str) -> DetectionRecipe:
     return recipe.model_copy(update={"data": data})
 
 
-def _other_subsets(annotations: Annotations, test: tuple[str, ...]) -> list[str]:
-    return sorted({item.subset for item in annotations.videos.values()} - set(test))
+def _check_test(recipe: DetectionRecipe, sets: AnnotatedSets, store: FeatureStore) -> None:
+    """What scoring will need after training is asked for before it."""
+    videos = [
+        video for part in (sets.test, sets.validation) if part is not None for video in part.videos
+    ]
+    for video in videos:
+        if video not in store.readers:
+            store.load(video)  # raises the error that says what to do
+    if videos:
+        class_scores = video_scores(recipe, sets.classes)
+        for video in videos:
+            if class_scores(video) is None and recipe.labels.source != "snippets":
+                raise AttentadError(
+                    f"the class-score file has no row for video {video}; add one or label by "
+                    "snippets."
+                )
 
 
 def _target_options(recipe: DetectionRecipe) -> dict[str, Any]:

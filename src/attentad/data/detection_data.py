@@ -12,8 +12,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from attentad.core import Annotations, AttentadError, Segments, Timeline
-from attentad.data.features import FeatureStore, Sidecar
-from attentad.data.views import rescale, take_window, window_is_useful, window_starts
+from attentad.data.clocks import Clock, video_timeline
+from attentad.data.features import FeatureStore
+from attentad.data.views import (
+    RescaleMode,
+    instances_in_window,
+    rescale,
+    take_window,
+    window_is_useful,
+    window_starts,
+)
 
 CACHE_BYTES = 1 << 30
 
@@ -33,7 +41,7 @@ class Item(TypedDict):
     video: str
 
 
-def rescaled_view(length: int, mode: str = "bsn") -> Views:
+def rescaled_view(length: int, mode: RescaleMode = "bsn") -> Views:
     """The whole video as one item of `length` steps."""
 
     def views(features: NDArray[np.float32], timeline: Timeline) -> list[View]:
@@ -54,27 +62,6 @@ def windows_view(length: int, stride_steps: int | None = None, cover_tail: bool 
     return views
 
 
-def video_timeline(
-    video: str,
-    length: int,
-    sidecar: Sidecar | None,
-    clock: Sidecar | None,
-    duration_sec: float | None,
-) -> Timeline:
-    """The timeline of one video's features, from its sidecar or else the recipe's clock.
-
-    Raises:
-        AttentadError: neither says when the features were taken.
-    """
-    source = sidecar or clock
-    if source is None:
-        raise AttentadError(
-            f"nothing says when the features of video {video} were taken; put a sidecar "
-            f"{video}.json with fps, stride_frames and window_frames beside them or set data.clock."
-        )
-    return source.timeline(length, duration_sec)
-
-
 class DetectionData(Dataset[Item]):
     """The views of annotated videos with a detector's targets.
 
@@ -89,6 +76,10 @@ class DetectionData(Dataset[Item]):
         clock: when features without a sidecar were taken.
         min_coverage: keep a window only if more than this fraction of some instance lies in it;
             None keeps all views.
+        drop_cut: leave out of a window the instances of which `min_coverage` or less lies in it,
+            and cut the others to it (OpenTAD); otherwise all that overlap it stay whole (G-TAD).
+        gtad_half_shift: where instances lie is asked of a window that begins and ends half a step
+            earlier (G-TAD's release for THUMOS14).
 
     Raises:
         AttentadError: features are missing, broken or of different widths; or no view is left.
@@ -101,22 +92,20 @@ class DetectionData(Dataset[Item]):
         *,
         views: Views,
         targets: Targets,
-        clock: Sidecar | None = None,
+        clock: Clock | None = None,
         min_coverage: float | None = None,
+        drop_cut: bool = False,
+        gtad_half_shift: bool = False,
     ) -> None:
         self.store, self.annotations, self.views, self.targets = store, annotations, views, targets
-        self.clock = clock
+        self.clock, self.min_coverage, self.drop_cut = clock, min_coverage, drop_cut
+        self.shift_steps = -0.5 if gtad_half_shift else 0.0
         self.feature_dim = 0
-        self._cache: dict[str, list[Item]] = {}
+        self._cache: dict[tuple[str, int], Item] = {}
         self._cached_bytes = 0
         self.index: list[tuple[str, int]] = []
         for video, annotation in annotations.videos.items():
             made = self._views(video)
-            for i, (_, _, timeline) in enumerate(made):
-                if min_coverage is None or window_is_useful(
-                    annotation.segments, timeline.start_sec, timeline.end_sec, min_coverage
-                ):
-                    self.index.append((video, i))
             width = made[0][0].shape[1]
             self.feature_dim = self.feature_dim or width
             if width != self.feature_dim:
@@ -124,7 +113,12 @@ class DetectionData(Dataset[Item]):
                     f"{store.source}: video {video} has features of width {width}, the others "
                     f"{self.feature_dim}; extract all with one encoder."
                 )
-            self._keep(video, self._items(video, made))
+            for i, view in enumerate(made):
+                if min_coverage is None or window_is_useful(
+                    annotation.segments, *self._range_sec(view[2]), min_coverage
+                ):
+                    self.index.append((video, i))
+                    self._keep((video, i), self._item(video, view))
         if not self.index:
             raise AttentadError(
                 f"none of the {len(annotations.videos)} training videos has an instance that fits "
@@ -136,41 +130,43 @@ class DetectionData(Dataset[Item]):
 
     def __getitem__(self, row: int) -> Item:
         video, i = self.index[row]
-        if video not in self._cache:
-            items = self._items(video, self._views(video))
-            self._keep(video, items)
-            return items[i]
-        return self._cache[video][i]
+        if (video, i) in self._cache:
+            return self._cache[video, i]
+        return self._item(video, self._views(video)[i])
 
     def _views(self, video: str) -> list[View]:
         features = self.store.load(video)
-        known = self.annotations.videos[video].duration_sec
+        known = self.annotations.videos[video]
         sidecar = self.store.sidecar(video)
-        timeline = video_timeline(video, len(features), sidecar, self.clock, known)
+        timeline = video_timeline(
+            video, len(features), sidecar, self.clock, known.duration_sec, known.fps
+        )
         return self.views(features, timeline)
 
-    def _items(self, video: str, views: list[View]) -> list[Item]:
-        segments = self.annotations.videos[video].segments
-        return [
-            {
-                "features": torch.from_numpy(np.ascontiguousarray(view.T)),
-                "valid": torch.from_numpy(valid),
-                "targets": {
-                    key: torch.as_tensor(value)
-                    for key, value in self.targets(segments, timeline).items()
-                },
-                "video": video,
-            }
-            for view, valid, timeline in views
-        ]
+    def _range_sec(self, timeline: Timeline) -> tuple[float, float]:
+        start, end = timeline.seconds(np.array([0, timeline.length]) + self.shift_steps)
+        return float(start), float(end)
 
-    def _keep(self, video: str, items: list[Item]) -> None:
-        size = sum(
-            item["features"].nbytes + sum(value.nbytes for value in item["targets"].values())
-            for item in items
-        )
+    def _segments(self, video: str, timeline: Timeline) -> Segments:
+        segments = self.annotations.videos[video].segments
+        if self.min_coverage is None or not self.drop_cut:
+            return segments
+        return instances_in_window(segments, *self._range_sec(timeline), self.min_coverage)
+
+    def _item(self, video: str, view: View) -> Item:
+        features, valid, timeline = view
+        targets = self.targets(self._segments(video, timeline), timeline)
+        return {
+            "features": torch.from_numpy(np.ascontiguousarray(features.T)),
+            "valid": torch.from_numpy(valid),
+            "targets": {key: torch.as_tensor(value) for key, value in targets.items()},
+            "video": video,
+        }
+
+    def _keep(self, place: tuple[str, int], item: Item) -> None:
+        size = item["features"].nbytes + sum(value.nbytes for value in item["targets"].values())
         if self._cached_bytes + size <= CACHE_BYTES:
-            self._cache[video] = items
+            self._cache[place] = item
             self._cached_bytes += size
 
 

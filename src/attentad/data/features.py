@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,17 @@ class Sidecar:
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """The feature arrays of a folder or an archive, read one video at a time."""
+    """The feature arrays of a folder or an archive, read one video at a time.
 
-    source: Path
+    Args:
+        source: what was opened, for error sentences.
+        readers: video id → reads its rows.
+        sidecars: video id → reads its sidecar, where there is one.
+    """
+
+    source: Path | str
     readers: Mapping[str, Callable[[], NDArray[Any]]]
-    sidecars: Mapping[str, Path]
+    sidecars: Mapping[str, Callable[[], Sidecar]]
 
     def load(self, video: str) -> NDArray[np.float32]:
         """The features of one video, (T, C) float32, checked.
@@ -105,26 +111,40 @@ class FeatureStore:
 
     def sidecar(self, video: str) -> Sidecar | None:
         """The sidecar of one video, or None where there is none."""
-        path = self.sidecars.get(video)
-        return None if path is None else read_sidecar(path)
+        read = self.sidecars.get(video)
+        return None if read is None else read()
 
 
-def open_features(path: str | Path) -> FeatureStore:
+def open_features(
+    path: str | Path, *, every: int = 1, name_pattern: str = "{video}"
+) -> FeatureStore:
     """Open a folder with one file per video, an archive of several, or a single file.
 
     `.npy`, `.csv` (a header line is allowed) and single-array `.npz` hold one video, named like
     the file. `.npz`, `.pt` (a dict of tensors) and `.h5` with several arrays hold one video per
     key. The sidecar of `X.npy` is `X.json`; that of an archive serves all its videos.
 
+    Args:
+        path: folder or file; a file name with `*` stands for all files that it fits, such as
+            `flow_*.h5` for one archive per subset.
+        every: keep every so many rows, beginning with the first.
+        name_pattern: how a file or key is named for a video, such as `v_{video}`; what does not
+            fit keeps its own name.
+
     Raises:
-        AttentadError: the path is missing, holds no features, or is of an unknown kind.
+        AttentadError: the path is missing, holds no features, or is of an unknown kind; nothing
+            fits the pattern; `every` is below 1.
     """
     path = Path(path)
-    if not path.exists():
-        raise AttentadError(f"{path} does not exist; give a feature file or a folder of them.")
+    if every < 1:
+        raise AttentadError(f"every must be 1 or more rows, not {every}.")
     files = [path]
-    if path.is_dir():
+    if "*" in path.name:
+        files = sorted(path.parent.glob(path.name))
+    elif path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not all(file.exists() for file in files):
+        raise AttentadError(f"{path} does not exist; give a feature file or a folder of them.")
     readers: dict[str, Callable[[], NDArray[Any]]] = {}
     sidecars: dict[str, Path] = {}
     for file in files:
@@ -137,7 +157,34 @@ def open_features(path: str | Path) -> FeatureStore:
                 sidecars[video] = sidecar
     if not readers:
         raise AttentadError(f"{path} holds no feature files ({', '.join(SUFFIXES)}).")
-    return FeatureStore(path, readers, sidecars)
+    names = _video_names(readers, name_pattern, path)
+    return FeatureStore(
+        path,
+        {names[name]: partial(_every, reader, every) for name, reader in readers.items()},
+        {names[name]: partial(_read_every, file, every) for name, file in sidecars.items()},
+    )
+
+
+def join_features(stores: Sequence[FeatureStore]) -> FeatureStore:
+    """Several streams of the same videos as one: columns side by side, in the order given.
+
+    A video has as many rows as its shortest stream (spec csa §5.2). Its sidecar is the one that
+    the first stream has; columns of class scores must lie in that stream.
+
+    Raises:
+        AttentadError: no stream is given.
+    """
+    if not stores:
+        raise AttentadError("no feature streams are given to join; name at least one.")
+    if len(stores) == 1:
+        return stores[0]
+    videos = dict.fromkeys(video for store in stores for video in store.readers)
+
+    return FeatureStore(
+        " + ".join(str(store.source) for store in stores),
+        {video: partial(_joined, tuple(stores), video) for video in videos},
+        stores[0].sidecars,
+    )
 
 
 def is_feature_file(path: str | Path) -> bool:
@@ -176,6 +223,49 @@ def read_sidecar(path: str | Path) -> Sidecar:
         known["score_columns"] = (int(columns[0]), int(columns[1]))
     known["score_classes"] = tuple(known.get("score_classes", ()))
     return Sidecar(**known)
+
+
+def _joined(stores: tuple[FeatureStore, ...], video: str) -> NDArray[np.float32]:
+    streams = [store.load(video) for store in stores]
+    n = min(len(stream) for stream in streams)
+    return np.concatenate([stream[:n] for stream in streams], axis=1)
+
+
+def _every(read: Callable[[], NDArray[Any]], every: int) -> NDArray[Any]:
+    rows = np.asarray(read())
+    return rows[::every] if rows.ndim else rows
+
+
+def _read_every(path: Path, every: int) -> Sidecar:
+    """The sidecar of the rows that are kept, which lie `every` times as far apart."""
+    told = read_sidecar(path)
+    return replace(told, stride_frames=told.stride_frames * every)
+
+
+def _video_names(names: Iterable[str], pattern: str, path: Path) -> dict[str, str]:
+    """Name of a file or key → video id."""
+    before, sign, after = pattern.partition("{video}")
+    if not sign or "{" in before + after:
+        raise AttentadError(
+            f"name_pattern {pattern!r} must have {{video}} once, such as v_{{video}}."
+        )
+    known: dict[str, str] = {}
+    fits = 0
+    for name in names:
+        video = name.removeprefix(before).removesuffix(after)
+        fit = len(name) == len(before) + len(video) + len(after) and video != ""
+        known[name] = video if fit else name
+        fits += fit
+    if not fits:
+        example = next(iter(known))
+        raise AttentadError(
+            f"{path}: no name fits the name_pattern {pattern!r}; the first is {example!r}."
+        )
+    if len(set(known.values())) < len(known):
+        raise AttentadError(
+            f"{path}: two names give one video under the name_pattern {pattern!r}; rename one."
+        )
+    return known
 
 
 def _readers(file: Path) -> dict[str, Callable[[], NDArray[Any]]]:

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core import Timeline
+from attentad.core import AttentadError, Segments, Timeline
 
+RescaleMode = Literal["bsn", "linear", "as_is"]
 EDGE_SEC = 1e-4  # keeps the samples strictly between the first and the last snippet centre
 
 
 def rescale(
-    features: NDArray[np.float32], timeline: Timeline, length: int, *, mode: str = "bsn"
+    features: NDArray[np.float32], timeline: Timeline, length: int, *, mode: RescaleMode = "bsn"
 ) -> tuple[NDArray[np.float32], Timeline]:
     """Rescale (n, C) features to (length, C), with the timeline of the result.
 
     `bsn` is the scheme of BSN and of the public BMN features (spec csa §5.1): step j of T is the
     mean of the linear interpolant at the start, the middle and the end of the j-th part of the
     covered time; parts wholly before the first or after the last snippet centre are zero. `linear`
-    reads the interpolant at the middle of each part and repeats the ends.
+    reads the interpolant at the middle of each part and repeats the ends (G-TAD for features other
+    than BMN's; `interpolate` without aligned corners). `as_is` takes features that were rescaled
+    before, such as BMN's files of 100 rows.
 
     Args:
         features: (n, C), one row per snippet.
         timeline: where the snippets lie.
         length: T, the number of steps wanted.
-        mode: `bsn` or `linear`.
+        mode: `bsn`, `linear` or `as_is`.
+
+    Raises:
+        AttentadError: `as_is` and n is not `length`.
     """
     n = len(features)
+    if mode == "as_is":
+        if n != length:
+            raise AttentadError(
+                f"view.mode is as_is, but a video has {n} rows and view.length is {length}; use "
+                f"another mode, or set view.length={n} if all have so many."
+            )
+        return features, timeline.rescaled(length)
     st = timeline.step_sec
     centres = (np.arange(n) + 0.5) * st
     edges = np.arange(length + 1) * (n * st / length)
@@ -82,6 +97,21 @@ def window_is_useful(
     segments: NDArray[np.float64], start_sec: float, end_sec: float, min_coverage: float
 ) -> bool:
     """Whether some instance lies in the window with more than `min_coverage` of its length."""
+    return bool((_coverage(segments, start_sec, end_sec) > min_coverage).any())
+
+
+def instances_in_window(
+    segments: Segments, start_sec: float, end_sec: float, min_coverage: float
+) -> Segments:
+    """The instances of which more than `min_coverage` lies in the window, cut to it.
+
+    OpenTAD's rule for training windows (spec csa §5.2).
+    """
+    kept = segments[_coverage(segments, start_sec, end_sec) > min_coverage]
+    return np.clip(kept, start_sec, end_sec)
+
+
+def _coverage(segments: Segments, start_sec: float, end_sec: float) -> NDArray[np.float64]:
+    """What part of each instance lies in the window; 0 or less for none."""
     inside = np.minimum(segments[:, 1], end_sec) - np.maximum(segments[:, 0], start_sec)
-    lengths = np.maximum(segments[:, 1] - segments[:, 0], 1e-9)
-    return bool((inside / lengths > min_coverage).any())
+    return inside / np.maximum(segments[:, 1] - segments[:, 0], 1e-9)

@@ -1,0 +1,98 @@
+"""What a recipe's `data` section names, opened: features, their clock, annotations by use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attentad.app.recipe import DetectionData, DurationRef
+from attentad.core import Annotations, read_annotations
+from attentad.data.activitynet13 import read_frame_counts, with_reference_durations
+from attentad.data.clocks import Clock, FrameClock, RescaledClock
+from attentad.data.features import FeatureStore, Sidecar, join_features, open_features
+
+
+@dataclass(frozen=True)
+class AnnotatedSets:
+    """The annotated videos of a recipe, by use; a video's duration is what its features cover.
+
+    Args:
+        classes: the class names in their order.
+        train: videos to train on.
+        test: videos to score the trained model on, or None.
+        validation: videos scored during training, or None.
+    """
+
+    classes: tuple[str, ...]
+    train: Annotations
+    test: Annotations | None
+    validation: Annotations | None
+
+
+def open_store(data: DetectionData) -> FeatureStore:
+    """The recipe's features, joined if they are several streams.
+
+    Raises:
+        AttentadError: as `open_features`.
+    """
+    return join_features(
+        [
+            open_features(path, every=data.every, name_pattern=data.name_pattern)
+            for path in data.streams
+        ]
+    )
+
+
+def make_clock(data: DetectionData) -> Clock | None:
+    """The recipe's clock for features without a sidecar, or None where they must have one.
+
+    The clock counts the rows that are kept: with `every` 5, `stride_frames` is that of every fifth.
+    """
+    clock = data.clock
+    if clock is None:
+        return None
+    if clock == "rescaled":
+        return RescaledClock()
+    if clock.fps is None:
+        return FrameClock(clock.stride_frames, clock.window_frames, clock.offset_frames)
+    return Sidecar(**clock.model_dump())
+
+
+def read_sets(data: DetectionData) -> AnnotatedSets:
+    """Read the annotations of the recipe's subsets.
+
+    Raises:
+        AttentadError: they are missing or malformed, a subset is not there, or the frame counts
+            that the recipe's `duration_ref` needs are.
+    """
+    path = data.root / data.annotations
+    annotations = read_annotations(path, classes=data.classes)
+    training = annotations
+    if data.keep_ambiguous:
+        # Detectors that name classes learn those of `annotations`; proposals need none.
+        training = read_annotations(path, keep_ambiguous=True)
+    wanted = data.train or training_subsets(annotations, data.test)
+    detect_ref = data.detect_duration_ref or data.duration_ref
+
+    def subset(
+        whole: Annotations, names: tuple[str, ...] | None, rule: DurationRef
+    ) -> Annotations | None:
+        if not names:
+            return None
+        part = whole.subset(names)
+        counts = {} if rule == "annotated" else read_frame_counts(data.root / counts_file)
+        return with_reference_durations(part, counts, rule)
+
+    counts_file = data.frame_counts or data.annotations
+    train = subset(training, wanted, data.duration_ref)
+    assert train is not None
+    return AnnotatedSets(
+        annotations.classes,
+        train,
+        subset(annotations, data.test, detect_ref),
+        subset(annotations, data.validate_on, detect_ref),
+    )
+
+
+def training_subsets(annotations: Annotations, test: tuple[str, ...]) -> tuple[str, ...]:
+    """All subsets that do not test."""
+    return tuple(sorted({item.subset for item in annotations.videos.values()} - set(test)))

@@ -1,0 +1,96 @@
+"""When features were taken, where no sidecar says so for each video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from attentad.core import AttentadError, Timeline
+from attentad.data.features import Sidecar
+
+
+@dataclass(frozen=True)
+class FrameClock:
+    """Features taken every so many frames of videos that each have their own frame rate.
+
+    Args:
+        stride_frames: frames from one feature to the next.
+        window_frames: frames that one feature saw.
+        offset_frames: first frame of feature 0's window.
+    """
+
+    stride_frames: float
+    window_frames: float
+    offset_frames: float = 0.0
+
+    def to_clock(self) -> dict[str, Any]:
+        """Plain values, for `read_clock`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RescaledClock:
+    """Features whose rows, however many, divide the duration of their video evenly."""
+
+    def to_clock(self) -> dict[str, Any]:
+        """Plain values, for `read_clock`."""
+        return {"rescaled": True}
+
+
+# A sidecar of no video in particular: one frame rate for all.
+Clock = Sidecar | FrameClock | RescaledClock
+
+
+def read_clock(values: Mapping[str, Any]) -> Clock:
+    """The clock that `to_clock` described."""
+    if values.get("rescaled"):
+        return RescaledClock()
+    return Sidecar(**values) if "fps" in values else FrameClock(**values)
+
+
+def video_timeline(
+    video: str,
+    length: int,
+    sidecar: Sidecar | None,
+    clock: Clock | None,
+    duration_sec: float | None,
+    fps: float | None = None,
+) -> Timeline:
+    """The timeline of one video's features, from its sidecar or else the recipe's clock.
+
+    Args:
+        video: its id, for error sentences.
+        length: n, its number of features.
+        sidecar: what stands beside its features; goes before `clock`.
+        clock: what the recipe says of all features.
+        duration_sec: of the video, as annotated; for a `RescaledClock`, the time that the
+            features cover.
+        fps: frames per second of the video, as annotated; only a `FrameClock` uses it.
+
+    Raises:
+        AttentadError: nothing says when the features were taken.
+    """
+    if sidecar is not None:
+        return sidecar.timeline(length, duration_sec)
+    if isinstance(clock, RescaledClock):
+        if duration_sec is None:
+            raise AttentadError(
+                f"the features of video {video} span its whole duration, which nothing says; "
+                "annotate its duration or put a sidecar beside the features."
+            )
+        step = duration_sec / length
+        return Timeline(length, 1.0, step, step, duration_sec)
+    if isinstance(clock, FrameClock):
+        if fps is None:
+            raise AttentadError(
+                f"the features of video {video} are counted in its frames, but nothing says how "
+                "many a second it has; annotate its fps or set data.clock.fps."
+            )
+        return Sidecar(fps=fps, **clock.to_clock()).timeline(length, duration_sec)
+    if clock is None:
+        raise AttentadError(
+            f"nothing says when the features of video {video} were taken; put a sidecar "
+            f"{video}.json with fps, stride_frames and window_frames beside them or set data.clock."
+        )
+    return clock.timeline(length, duration_sec)
