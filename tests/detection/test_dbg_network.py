@@ -111,6 +111,14 @@ def test_equals_the_direct_network(tf_relu, streams, batch, length):
         torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-5)
 
 
+def test_both_ways_of_direct_sampling_agree():
+    other = direct(small())
+    feature = torch.randn(2, 4, 10)
+    by_mask = other._sample(feature)
+    other.mask = None
+    torch.testing.assert_close(by_mask, other._sample(feature))
+
+
 def test_equals_the_direct_network_in_single_precision_at_the_published_points():
     network = small(length=20, feature_dim=6, points=(8, 16, 8))
     features = torch.randn(2, 6, 20)
