@@ -107,6 +107,7 @@ VALUES = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.3, 0.2]])
         ([0.5, 1.5], 0.75),
         ([1.25, 1.75], 0.5),  # within one cell
         ([1.3, 1.3 + 1e-13], 0.5),  # thinner than rounding
+        ([0.0, 5e-324], 1.0),  # the thinnest there is
         ([2.0, 2.0], 0.0),  # a point belongs to the cell that starts there
         ([-9, -5], 1.0),  # before the features: the first cell
         ([7, 9], 0.3),  # after them: the last

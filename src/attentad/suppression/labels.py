@@ -11,6 +11,8 @@ FUSIONS = ("prod", "sqrt", "none")
 
 # Flanks thinner than this (in cells) are rounding dust, not surroundings.
 _DUST_CELLS = 1e-6
+# Segments thinner than this (in cells) are points: products with their length would lose digits.
+_POINT_CELLS = 1e-200
 
 
 def label_by_snippets(
@@ -58,7 +60,7 @@ def label_by_snippets(
     start, end = timeline.grid(proposals.segments).T
     sums, covered = _covered_sums(values, start, end)
     nearest = np.clip(np.floor(start), 0, len(values) - 1).astype(np.int64)
-    inside = (covered > 0)[:, None]
+    inside = (covered > _POINT_CELLS)[:, None]
     means = np.where(inside, sums / np.where(inside, covered[:, None], 1.0), values[nearest])
     if contrast > 0:
         flank = contrast * (end - start)
