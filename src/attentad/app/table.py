@@ -6,13 +6,14 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attentad.app.dataset import open_store, read_sets
 from attentad.app.evaluate import evaluate_proposals
 from attentad.app.model import load_detector
 from attentad.app.paper_table import PaperRow, PaperTable, row_recipe
@@ -237,8 +238,6 @@ def _train_run(run: RowRun, on_epoch: Callable[[dict[str, Any]], None] | None) -
 
 def _detection_ms(run: RowRun) -> float:
     """Milliseconds from features to detections, the mean over the test videos."""
-    from attentad.app.dataset import open_store, read_sets
-
     model = load_detector(run.folder / MODEL_NAME)
     store, sets = open_store(run.recipe.data), read_sets(run.recipe.data)
     if sets.test is None:
@@ -317,17 +316,3 @@ def plain_scores(rows: Sequence[RowScore]) -> list[dict[str, Any]]:
         }
         for item in rows
     ]
-
-
-__all__ = [
-    "RowRun",
-    "RowScore",
-    "RunScore",
-    "asdict",
-    "estimate_seconds",
-    "is_done",
-    "plain_scores",
-    "plan_runs",
-    "row_scores",
-    "run_rows",
-]
