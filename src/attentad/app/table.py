@@ -18,7 +18,7 @@ from attentad.app.evaluate import evaluate_proposals
 from attentad.app.model import load_detector
 from attentad.app.paper_table import PaperRow, PaperTable, row_recipe
 from attentad.app.recipe import DetectionRecipe
-from attentad.app.train import MODEL_NAME, fold_recipe, score_detector, train
+from attentad.app.train import MODEL_NAME, detect_annotated, fold_recipe, train
 from attentad.core import AttentadError
 from attentad.core.files import read_json, write_json
 from attentad.training.logs import read_log
@@ -159,11 +159,12 @@ def estimate_seconds(runs: Sequence[RowRun]) -> float:
         recipe = same[0].recipe
         epochs = recipe.training.epochs
         training = recipe.training.model_copy(update={"epochs": min(epochs, _PROBE_EPOCHS)})
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as temporary:
+            probe = Path(temporary) / "probe"
             start = time.perf_counter()
-            train(recipe.model_copy(update={"training": training}), Path(folder) / "probe")
+            train(recipe.model_copy(update={"training": training}), probe)
             took = time.perf_counter() - start
-            epoch_sec = read_log(Path(folder) / "probe" / "log.jsonl")["seconds"][-1]
+            epoch_sec = read_log(probe)["seconds"][-1]
         total += len(same) * (took + (epochs - training.epochs) * epoch_sec)
     return total
 
@@ -222,7 +223,7 @@ def row_scores(
 
 
 def _train_run(run: RowRun, on_epoch: Callable[[dict[str, Any]], None] | None) -> None:
-    """Train, time detection, and leave the marker that says so as the last file."""
+    """Train, time the detection, and leave the marker that says so as the last file."""
     start = time.perf_counter()
     train(run.recipe, run.folder, resume=True, on_epoch=on_epoch)
     seconds = time.perf_counter() - start
@@ -242,9 +243,9 @@ def _detection_ms(run: RowRun) -> float:
     store, sets = open_store(run.recipe.data), read_sets(run.recipe.data)
     if sets.test is None:
         return 0.0
-    score_detector(model, store, sets.test)  # files and weights are in memory then
+    detect_annotated(model, store, sets.test)  # files and weights are in memory then
     start = time.perf_counter()
-    score_detector(model, store, sets.test)
+    detect_annotated(model, store, sets.test)
     return 1000 * (time.perf_counter() - start) / len(sets.test.videos)
 
 
