@@ -326,6 +326,50 @@ def diagnose(
 
 
 @app.command()
+def table(
+    name: Annotated[
+        str | None, typer.Argument(help="Table, such as csa/4; none lists them all.")
+    ] = None,
+    data: Annotated[
+        str, typer.Option(help="salads50, ucf15, toy, thumos14 or activitynet13.")
+    ] = "salads50",
+    root: Annotated[Path | None, typer.Option(help="Folder of the data.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for runs and results.")] = Path("tables"),
+    seeds: Annotated[int, typer.Option(help="Number of seeds, from 0 on.", min=1)] = 1,
+    folds: Annotated[
+        str | None, typer.Option(help="Folds with commas; default: all that the data have.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of every run.", min=1)] = None,
+    rows: Annotated[
+        list[str] | None, typer.Option("--row", help="Run only this row. Repeatable.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value change of every recipe.")
+    ] = None,
+) -> None:
+    """Train the rows of a paper's table on your data; goes on where it stopped."""
+    from attentad.app.paper_table import load_table, table_names
+    from attentad.app.table_command import run_table
+
+    if name is None:
+        for known in table_names():
+            print(f"{known:10} {load_table(known).title}")
+        return
+    run_table(
+        name,
+        data=data,
+        root=root,
+        out=out,
+        seeds=seeds,
+        folds=None if folds in (None, "all") else str(folds).split(","),
+        epochs=epochs,
+        rows=rows,
+        settings=setting or (),
+        say=_say,
+    )
+
+
+@app.command()
 def report(
     detections: Annotated[Path, typer.Argument(help="Detections, JSON or CSV.")],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),

@@ -254,7 +254,9 @@ def recipe_names() -> list[str]:
     """Names of the recipes that come with the package, such as `salads50/bmn_csa`."""
     root = Path(str(resources.files("attentad.recipes")))
     return sorted(
-        file.relative_to(root).with_suffix("").as_posix() for file in root.rglob("*.yaml")
+        file.relative_to(root).with_suffix("").as_posix()
+        for file in root.rglob("*.yaml")
+        if file.parent.name != "tables"  # of papers, see `paper_table`
     )
 
 

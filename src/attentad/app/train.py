@@ -232,6 +232,21 @@ def score_detector(
     model: DetectorModel, store: FeatureStore, annotations: Annotations
 ) -> tuple[DetectionResult, Detections]:
     """Run the model on every annotated video's features and evaluate as its recipe says."""
+    detections = detect_annotated(model, store, annotations)
+    evaluation = model.recipe.evaluation
+    result = detection_map(
+        annotations,
+        detections,
+        tiou=parse_tiou(evaluation.tiou),
+        protocol=evaluation.protocol,
+    )
+    return result, detections
+
+
+def detect_annotated(
+    model: DetectorModel, store: FeatureStore, annotations: Annotations
+) -> Detections:
+    """Run the model on the features of every annotated video."""
     class_scores = video_scores(model.recipe, model.classes)
     found = {}
     for video, annotation in annotations.videos.items():
@@ -248,17 +263,7 @@ def score_detector(
             model, features, timeline, video=video, class_scores=class_scores(video)
         )
         found[video] = result.detections
-    detections = Detections(found, model.classes, {"detector": model.recipe.detector.name})
-    evaluation = model.recipe.evaluation
-    return (
-        detection_map(
-            annotations,
-            detections,
-            tiou=parse_tiou(evaluation.tiou),
-            protocol=evaluation.protocol,
-        ),
-        detections,
-    )
+    return Detections(found, model.classes, {"detector": model.recipe.detector.name})
 
 
 def fold_recipe(recipe: DetectionRecipe, fold: str) -> DetectionRecipe:
