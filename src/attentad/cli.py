@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import attentad
+from attentad.cli_numbers import COMMANDS
 from attentad.core.errors import AttentadError
 
 if TYPE_CHECKING:
@@ -188,187 +189,6 @@ def detect(
         _say(f"page: {report}")
 
 
-@app.command("eval")
-def evaluate(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="DETECTIONS... ANNOTATIONS",
-            help="Detections of any known kind, then JSON, CSV or THUMOS14 folder of the truth; "
-            "for recognition score files alone.",
-        ),
-    ],
-    task: Annotated[str, typer.Option(help="detection, proposals or recognition.")] = "detection",
-    protocol: Annotated[
-        str,
-        typer.Option(help="activitynet, thumos14, thumos14-official or wtalc."),
-    ] = "activitynet",
-    tiou: Annotated[
-        str | None,
-        typer.Option(help="start:stop:step, or values with commas; default: the protocol's."),
-    ] = None,
-    subset: Annotated[str | None, typer.Option(help="Annotated subset(s) to score on.")] = None,
-    gt_set: Annotated[
-        str | None, typer.Option(help="Ground-truth set: all, full, opentad211, gtad210.")
-    ] = None,
-    restrict_to_gt_videos: Annotated[
-        bool, typer.Option(help="Leave out detections in videos without ground truth.")
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Unknown labels and videos are errors.")
-    ] = False,
-    deduplicate: Annotated[
-        bool, typer.Option(help="Merge instances that agree to 1 ms, as OpenTAD does.")
-    ] = False,
-    drop_empty: Annotated[
-        bool, typer.Option(help="Leave out instances that do not end after they start.")
-    ] = False,
-    blocked: Annotated[
-        Path | None, typer.Option(help="Text file of video ids to leave out of both sides.")
-    ] = None,
-    classes: Annotated[
-        Path | None, typer.Option(help="Class list, for files whose labels are numbers.")
-    ] = None,
-    per_class: Annotated[bool, typer.Option("--per-class", help="Show every class.")] = False,
-    bootstrap: Annotated[
-        int | None,
-        typer.Option(
-            help="Resamples for intervals; default: 1000 to compare files, else 0.", min=0
-        ),
-    ] = None,
-    seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option("--json", help="Also write the result here.")] = None,
-    table: Annotated[
-        list[Path] | None, typer.Option(help="Also write the table: .csv, .md or .tex. Repeatable.")
-    ] = None,
-    class_table: Annotated[
-        Path | None, typer.Option(help="Also write the table of classes: .csv, .md or .tex.")
-    ] = None,
-    figures: Annotated[
-        Path | None, typer.Option(help="Folder for the curves, as SVG and PNG.")
-    ] = None,
-    page: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
-) -> None:
-    """Score detections (mAP), proposals (AR@AN, AUC) or recognition; several files compare."""
-    from attentad.app.eval_command import Outputs, evaluate_and_write
-    from attentad.app.progress import progress_bar
-
-    outputs = Outputs(out, tuple(table or ()), class_table, figures, page)
-    with progress_bar("resampling videos") as progress:
-        evaluate_and_write(
-            files,
-            task,
-            outputs,
-            protocol=protocol,
-            tiou=tiou,
-            subset=subset,
-            ground_truth_set=gt_set,
-            restrict_to_gt_videos=restrict_to_gt_videos,
-            strict=strict,
-            deduplicate=deduplicate,
-            drop_empty=drop_empty,
-            blocked_path=blocked,
-            classes_path=classes,
-            per_class=per_class,
-            bootstrap=bootstrap,
-            seed=seed,
-            progress=progress,
-        )
-
-
-@app.command()
-def diagnose(
-    detections: Annotated[Path, typer.Argument(help="Detections of any known kind.")],
-    annotations: Annotated[Path, typer.Argument(help="JSON, CSV or THUMOS14 folder.")],
-    tiou: Annotated[
-        str | None, typer.Option(help="Thresholds to average over; default: the buckets' own.")
-    ] = None,
-    subset: Annotated[str | None, typer.Option(help="Annotated subset(s) to look at.")] = None,
-    buckets: Annotated[
-        str, typer.Option(help="How instances are sorted: thumos14 or activitynet.")
-    ] = "thumos14",
-    gt_set: Annotated[
-        str, typer.Option(help="Ground-truth set: all, full, opentad211, gtad210.")
-    ] = "all",
-    restrict_to_gt_videos: Annotated[
-        bool, typer.Option(help="Leave out detections in videos without ground truth.")
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Unknown labels and videos are errors.")
-    ] = False,
-    classes: Annotated[
-        Path | None, typer.Option(help="Class list, for files whose labels are numbers.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--json", help="Also write the profile here.")] = None,
-    figures: Annotated[
-        Path | None, typer.Option(help="Folder for the figures, as SVG and PNG.")
-    ] = None,
-    page: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
-) -> None:
-    """Say what is wrong with detections: which errors cost how much, and what was missed."""
-    from attentad.app.diagnose import diagnose_files, print_diagnosis
-
-    diagnosis = diagnose_files(
-        detections,
-        annotations,
-        tiou=tiou,
-        subset=subset,
-        buckets=buckets,
-        ground_truth_set=gt_set,
-        restrict_to_gt_videos=restrict_to_gt_videos,
-        strict=strict,
-        classes_path=classes,
-        out_json=out,
-        figures=figures,
-        page=page,
-    )
-    print_diagnosis(diagnosis)
-
-
-@app.command()
-def table(
-    name: Annotated[
-        str | None, typer.Argument(help="Table, such as csa/4; none lists them all.")
-    ] = None,
-    data: Annotated[
-        str, typer.Option(help="salads50, ucf15, toy, thumos14 or activitynet13.")
-    ] = "salads50",
-    root: Annotated[Path | None, typer.Option(help="Folder of the data.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for runs and results.")] = Path("tables"),
-    seeds: Annotated[int, typer.Option(help="Number of seeds, from 0 on.", min=1)] = 1,
-    folds: Annotated[
-        str | None, typer.Option(help="Folds with commas; default: all that the data have.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of every run.", min=1)] = None,
-    rows: Annotated[
-        list[str] | None, typer.Option("--row", help="Run only this row. Repeatable.")
-    ] = None,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value change of every recipe.")
-    ] = None,
-) -> None:
-    """Train the rows of a paper's table on your data; goes on where it stopped."""
-    from attentad.app.paper_table import load_table, table_names
-    from attentad.app.table_command import run_table
-
-    if name is None:
-        for known in table_names():
-            print(f"{known:10} {load_table(known).title}")
-        return
-    run_table(
-        name,
-        data=data,
-        root=root,
-        out=out,
-        seeds=seeds,
-        folds=None if folds in (None, "all") else str(folds).split(","),
-        epochs=epochs,
-        rows=rows,
-        settings=setting or (),
-        say=_say,
-    )
-
-
 @app.command()
 def report(
     detections: Annotated[Path, typer.Argument(help="Detections, JSON or CSV.")],
@@ -382,6 +202,10 @@ def report(
 
     report_files(detections, out=out, annotations=annotations, videos=videos, log=log)
     _say(f"page: {out}")
+
+
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
 
 
 def _say(text: str) -> None:
