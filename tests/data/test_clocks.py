@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from attentad.core import AttentadError
-from attentad.data.clocks import FrameClock, RescaledClock, read_clock, video_timeline
+from attentad.core import AttentadError, VideoAnnotation
+from attentad.data.clocks import FrameClock, RescaledClock, frame_rate, read_clock, video_timeline
 from attentad.data.features import Sidecar
 
 SIDECAR = Sidecar(fps=10, stride_frames=5, window_frames=5)
@@ -18,6 +18,13 @@ def test_each_video_has_its_frame_rate() -> None:
         assert timeline.duration_sec == 99
     with pytest.raises(AttentadError, match="annotate its fps or set"):
         video_timeline("v", 4, None, clock, 99.0)
+
+
+def test_frames_and_duration_give_a_frame_rate() -> None:
+    none = np.zeros((0, 2))
+    assert frame_rate(VideoAnnotation(none, (), fps=25.0, frames=90, duration_sec=3.0)) == 25
+    assert frame_rate(VideoAnnotation(none, (), frames=90, duration_sec=3.0)) == 30
+    assert frame_rate(VideoAnnotation(none, (), frames=90)) is None
 
 
 def test_rescaled_rows_divide_the_duration() -> None:

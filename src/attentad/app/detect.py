@@ -25,7 +25,7 @@ from attentad.core import (
     as_segments,
     write_detections,
 )
-from attentad.data.clocks import video_timeline
+from attentad.data.clocks import frame_rate, video_timeline
 from attentad.data.features import is_feature_file, join_features, open_features
 from attentad.report import Report, VideoPage, write_page
 
@@ -189,7 +189,7 @@ def _feature_entries(
                 store.sidecar(video),
                 model.clock,
                 told.duration_sec,
-                told.fps,
+                frame_rate(told),
             )
             return features, timeline
 

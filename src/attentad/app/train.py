@@ -41,7 +41,7 @@ from attentad.core import (
 )
 from attentad.core.files import write_json
 from attentad.data.clips import ClipData
-from attentad.data.clocks import video_timeline
+from attentad.data.clocks import frame_rate, video_timeline
 from attentad.data.detection_data import DetectionData, collate
 from attentad.data.features import FeatureStore
 from attentad.detection import DETECTORS
@@ -257,7 +257,7 @@ def detect_annotated(
             store.sidecar(video),
             model.clock,
             annotation.duration_sec,
-            annotation.fps,
+            frame_rate(annotation),
         )
         result = detect_features(
             model, features, timeline, video=video, class_scores=class_scores(video)

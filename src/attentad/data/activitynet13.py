@@ -15,6 +15,7 @@ from typing import Any, Final
 from attentad.core import Annotations, AttentadError
 from attentad.core.annotations import read_csv_rows
 from attentad.core.files import read_json
+from attentad.data.clocks import frame_rate
 
 DURATION_REFS: Final = ("annotated", "feature_frames", "floor16")
 SNIPPET_FRAMES: Final = 16
@@ -126,7 +127,8 @@ def with_reference_durations(
             duration = reference_duration_sec(known, rule)
         except AttentadError as error:
             raise AttentadError(f"video {video}: {error}") from None
-        videos[video] = replace(item, duration_sec=duration)
+        # A frame rate told by frames and duration is that of the whole video.
+        videos[video] = replace(item, duration_sec=duration, fps=frame_rate(item))
     return replace(annotations, videos=videos)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from attentad.core import Annotations, AttentadError, Timeline, suggest
-from attentad.data.clocks import Clock, RescaledClock, video_timeline
+from attentad.data.clocks import Clock, RescaledClock, frame_rate, video_timeline
 from attentad.data.features import FeatureStore, Sidecar
 from attentad.data.findings import Finding, Severity, and_more, first_few, number_of
 
@@ -139,7 +139,7 @@ def timelines(
         told = annotations.videos[video]
         try:
             found[video] = video_timeline(
-                video, item.length, item.sidecar, clock, told.duration_sec, told.fps
+                video, item.length, item.sidecar, clock, told.duration_sec, frame_rate(told)
             )
         except AttentadError as error:
             without.append((video, str(error)))

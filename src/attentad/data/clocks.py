@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from attentad.core import AttentadError, Timeline
+from attentad.core import AttentadError, Timeline, VideoAnnotation
 from attentad.data.features import Sidecar
 
 
@@ -36,6 +36,13 @@ class RescaledClock:
     def to_clock(self) -> dict[str, Any]:
         """Plain values, for `read_clock`."""
         return {"rescaled": True}
+
+
+def frame_rate(item: VideoAnnotation) -> float | None:
+    """Frames per second of an annotated video; None where neither that nor its frames are told."""
+    if item.fps is None and item.frames is not None and item.duration_sec is not None:
+        return item.frames / item.duration_sec
+    return item.fps
 
 
 # A sidecar of no video in particular: one frame rate for all.

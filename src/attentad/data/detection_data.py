@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from attentad.core import Annotations, AttentadError, Segments, Timeline
-from attentad.data.clocks import Clock, video_timeline
+from attentad.data.clocks import Clock, frame_rate, video_timeline
 from attentad.data.features import FeatureStore
 from attentad.data.views import (
     RescaleMode,
@@ -139,7 +139,7 @@ class DetectionData(Dataset[Item]):
         known = self.annotations.videos[video]
         sidecar = self.store.sidecar(video)
         timeline = video_timeline(
-            video, len(features), sidecar, self.clock, known.duration_sec, known.fps
+            video, len(features), sidecar, self.clock, known.duration_sec, frame_rate(known)
         )
         return self.views(features, timeline)
 
