@@ -291,6 +291,8 @@ def _check_scores(
 ) -> list[Finding]:
     """Class scores that labels will need, in R or in a file."""
     classes = recipe.data.classes or annotations.classes
+    if recipe.labels.source == "classifier":
+        return []
     if recipe.labels.source != "snippets":
         return _check_score_file(recipe, classes, annotations)
     told = recipe.data.scores
@@ -305,7 +307,7 @@ def _check_scores(
         return [Finding("error", "scores", what, "Correct data.scores, or label by a file.")]
     if item.sidecar is None or item.sidecar.score_columns is None:
         what = "nothing says which columns of the features are class scores."
-        do = "Set data.scores.first, or label by a file (labels.source)."
+        do = "Set data.scores.first, or labels.source to classifier or file."
         return [Finding("error", "scores", what, do)]
     missing = [name for name in classes if name not in item.sidecar.score_classes]
     if not missing:

@@ -63,8 +63,9 @@ def detect_features(
         decoded_batch, curves_batch = _run(model, batch)
         decoded += decoded_batch
         probabilities += curves_batch
+    scores = None if model.scores is None else model.scores.read(features)
     labelled = [
-        _label(model, proposals, features, timeline, video, class_scores) for proposals in decoded
+        _label(model, proposals, scores, timeline, video, class_scores) for proposals in decoded
     ]
     options = model.recipe.suppression.model_dump()
     max_frames = options.pop("max_length_frames")
@@ -72,7 +73,7 @@ def detect_features(
         options["max_length_sec"] = max_frames / timeline.fps
     kept = merge_windows(labelled, duration_sec=timeline.duration_sec, **options)
     curves = _join_curves([view_timeline for _, _, view_timeline in views], probabilities)
-    return VideoResult(kept, curves + _class_curves(model, features, timeline, kept))
+    return VideoResult(kept, curves + _class_curves(model, scores, timeline, kept))
 
 
 @torch.inference_mode()
@@ -122,14 +123,13 @@ def _join_curves(
 
 def _class_curves(
     model: DetectorModel,
-    features: NDArray[np.float32],
+    scores: NDArray[np.float32] | None,
     timeline: Timeline,
     detections: VideoDetections,
 ) -> list[Curve]:
     """Snippet scores of the classes that the best detections name, as many as a page can show."""
-    if model.scores is None:
+    if scores is None:
         return []
-    scores = model.scores.read(features)
     named = list(dict.fromkeys(detections.labels.tolist()))[:CLASS_CURVES]
     times = timeline.centres_sec()
     return [Curve(model.classes[k], times, scores[:, k], "class scores") for k in sorted(named)]
@@ -138,25 +138,24 @@ def _class_curves(
 def _label(
     model: DetectorModel,
     proposals: VideoDetections,
-    features: NDArray[np.float32],
+    scores: NDArray[np.float32] | None,
     timeline: Timeline,
     video: str,
     class_scores: NDArray[np.float32] | None,
 ) -> VideoDetections:
     labels = model.recipe.labels
     topk = min(labels.topk, len(model.classes))
-    if labels.source != "snippets":
+    if not labels.by_snippets:
         if class_scores is None:
             raise AttentadError(
                 f"the class-score file has no row for video {video}; add one or label by snippets."
             )
         return label_by_video(proposals, class_scores, topk=topk, fuse=labels.fuse)
-    if model.scores is None:
+    if scores is None:
         raise AttentadError(
             "labels.source is snippets, but nothing says which columns of the features are class "
             "scores; set data.scores in the recipe."
         )
-    scores = model.scores.read(features)
     return label_by_snippets(
         proposals, scores, timeline, topk=topk, fuse=labels.fuse, contrast=labels.contrast
     )

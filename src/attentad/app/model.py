@@ -28,6 +28,7 @@ from attentad.data.clocks import Clock, read_clock
 from attentad.data.detection_data import Views, rescaled_view, windows_view
 from attentad.detection import DETECTORS, Detector
 from attentad.recognition import RECOGNISERS
+from attentad.recognition.snippet_classifier import SnippetClassifier
 from attentad.training.model_file import load_into, load_model, save_model
 
 
@@ -81,7 +82,7 @@ class DetectorModel:
 
     Args:
         clock: when features without a sidecar were taken; None if they always have one.
-        scores: where R holds class scores; None if labels come from a file.
+        scores: reads class scores out of R; None if labels come from a file.
         encoder: the recogniser that makes R from video, or None.
     """
 
@@ -90,7 +91,7 @@ class DetectorModel:
     feature_dim: int
     network: nn.Module
     clock: Clock | None = None
-    scores: SnippetScores | None = None
+    scores: SnippetScores | SnippetClassifier | None = None
     encoder: RecogniserModel | None = None
 
     @property
@@ -187,7 +188,7 @@ def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.
 
 
 def save_detector(path: str | Path, model: DetectorModel) -> None:
-    """Write weights, contract and, if there is one, the encoder into one safetensors file."""
+    """Write one safetensors file: weights, contract and, if any, classifier and encoder."""
     tensors = {f"detector.{key}": value for key, value in model.network.state_dict().items()}
     contract: dict[str, Any] = {
         "kind": "detector",
@@ -195,10 +196,15 @@ def save_detector(path: str | Path, model: DetectorModel) -> None:
         "classes": list(model.classes),
         "feature_dim": model.feature_dim,
         "clock": None if model.clock is None else model.clock.to_clock(),
-        "scores": None if model.scores is None else vars(model.scores),
+        "scores": vars(model.scores) if isinstance(model.scores, SnippetScores) else None,
+        "classifier": None,
         "encoder": None,
         "versions": _versions(),
     }
+    if isinstance(model.scores, SnippetClassifier):
+        weights = model.scores.state_dict()
+        tensors |= {f"classifier.{key}": value for key, value in weights.items()}
+        contract["classifier"] = {"smoothing": model.scores.smoothing}
     if model.encoder is not None:
         weights = model.encoder.network.state_dict()
         tensors |= {f"encoder.{key}": value for key, value in weights.items()}
@@ -237,7 +243,7 @@ def load_detector(path: str | Path) -> DetectorModel:
     assert isinstance(recipe, DetectionRecipe)
     network = build_detector(recipe, contract["feature_dim"])
     load_into(network, _part(tensors, "detector."), str(path))
-    scores, clock, encoder = contract["scores"], contract["clock"], None
+    clock, encoder = contract["clock"], None
     if contract["encoder"] is not None:
         encoder = _recogniser(contract["encoder"], tensors, path)
     return DetectorModel(
@@ -246,9 +252,7 @@ def load_detector(path: str | Path) -> DetectorModel:
         feature_dim=contract["feature_dim"],
         network=network.to(best_device()).eval(),
         clock=None if clock is None else read_clock(clock),
-        scores=None
-        if scores is None
-        else SnippetScores(**scores | {"columns": tuple(scores["columns"])}),
+        scores=_scores(contract, tensors, path),
         encoder=encoder,
     )
 
@@ -282,6 +286,19 @@ def best_device() -> torch.device:
 def with_network(model: DetectorModel, network: nn.Module) -> DetectorModel:
     """The same model around another network (its EMA, say), set to inference."""
     return replace(model, network=network.eval())
+
+
+def _scores(
+    contract: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], path: str | Path
+) -> SnippetScores | SnippetClassifier | None:
+    columns, fitted = contract["scores"], contract.get("classifier")
+    if columns is not None:
+        return SnippetScores(**columns | {"columns": tuple(columns["columns"])})
+    if fitted is None:
+        return None
+    classifier = SnippetClassifier(contract["feature_dim"], len(contract["classes"]), **fitted)
+    load_into(classifier, _part(tensors, "classifier."), path)
+    return classifier
 
 
 def _recogniser(

@@ -142,20 +142,46 @@ class DetectorChoice(Section):
     decode: dict[str, Any] = {}
 
 
+class ClassifierSettings(Section):
+    """The classifier of snippets that training fits, see `fit_snippet_classifier`."""
+
+    weight_decay: float = Field(3e-3, ge=0, description="the larger, the softer the scores")
+    class_balance: float = Field(
+        0.0, ge=0, le=1, description="0 counts every snippet alike, 1 every class"
+    )
+    smoothing: int = Field(1, ge=1, description="mean over so many snippets, an odd number")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.smoothing % 2 == 0:
+            raise ValueError(f"smoothing must be an odd number of snippets, not {self.smoothing}")
+        return self
+
+
 class Labels(Section):
     """How class-agnostic proposals get their classes."""
 
-    source: Literal["snippets", "file", "untrimmednet", "cuhk"] = Field(
-        "snippets", description="class scores in R, or of whole videos in a file of that layout"
+    source: Literal["snippets", "classifier", "file", "untrimmednet", "cuhk"] = Field(
+        "snippets",
+        description="class scores in R; by a classifier of R, fitted to the training videos; or of "
+        "whole videos in a file of that layout",
     )
+    classifier: ClassifierSettings = Field(ClassifierSettings(), description="for `classifier`")
     file: Path | None = Field(
         None, description="class scores of whole videos; `file`: npz of video id → scores"
     )
     topk: int = Field(1, ge=1, description="classes per proposal")
     fuse: Literal["prod", "sqrt", "none"] = "prod"
     contrast: float = Field(
-        0.0, ge=0, description="snippets: subtract the score around, so many lengths wide"
+        0.0,
+        ge=0,
+        description="snippets, classifier: subtract the score around, so many lengths wide",
     )
+
+    @property
+    def by_snippets(self) -> bool:
+        """Whether each snippet has class scores of its own, rather than the video as a whole."""
+        return self.source in ("snippets", "classifier")
 
 
 class Suppression(Section):

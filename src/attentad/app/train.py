@@ -19,7 +19,6 @@ from attentad.app.inference import detect_features
 from attentad.app.model import (
     DetectorModel,
     RecogniserModel,
-    SnippetScores,
     best_device,
     build_detector,
     build_recogniser,
@@ -31,6 +30,7 @@ from attentad.app.model import (
     with_network,
 )
 from attentad.app.recipe import DetectionRecipe, RecognitionRecipe, check_arguments
+from attentad.app.snippet_scores import snippet_scores
 from attentad.app.video_labels import video_scores
 from attentad.core import (
     Annotations,
@@ -132,7 +132,7 @@ def train_detector(
         feature_dim=train_data.feature_dim,
         network=network,
         clock=clock,
-        scores=_snippet_scores(recipe, store, sets.classes, train_data.feature_dim),
+        scores=snippet_scores(recipe, train_data, sets.classes),
         encoder=_matching_encoder(recipe, store),
     )
 
@@ -290,7 +290,7 @@ def _check_test(recipe: DetectionRecipe, sets: AnnotatedSets, store: FeatureStor
     if videos:
         class_scores = video_scores(recipe, sets.classes)
         for video in videos:
-            if class_scores(video) is None and recipe.labels.source != "snippets":
+            if class_scores(video) is None and not recipe.labels.by_snippets:
                 raise AttentadError(
                     f"the class-score file has no row for video {video}; add one or label by "
                     "snippets."
@@ -302,37 +302,6 @@ def _target_options(recipe: DetectionRecipe) -> dict[str, Any]:
     shared = ("max_duration", "layout")
     network = recipe.detector.network
     return {key: network[key] for key in shared if key in network} | recipe.detector.targets
-
-
-def _snippet_scores(
-    recipe: DetectionRecipe, store: FeatureStore, classes: tuple[str, ...], feature_dim: int
-) -> SnippetScores | None:
-    """Which columns of R are the classes' scores, from the recipe or else from a sidecar."""
-    if recipe.labels.source != "snippets":
-        return None
-    told = recipe.data.scores
-    if told is not None:
-        columns = tuple(range(told.first, told.first + len(classes)))
-        if columns[-1] >= feature_dim:
-            raise AttentadError(
-                f"data.scores: {len(classes)} classes from column {told.first} on need "
-                f"{columns[-1] + 1} columns, but the features have {feature_dim}."
-            )
-        return SnippetScores(columns, told.activation, told.background, told.temperature)
-    sidecar = store.sidecar(next(iter(store.readers)))
-    if sidecar is None or sidecar.score_columns is None:
-        raise AttentadError(
-            f"{store.source} does not say which columns are class scores; set data.scores.first, "
-            "or label by file (labels.source=file)."
-        )
-    first = sidecar.score_columns[0]
-    missing = [name for name in classes if name not in sidecar.score_classes]
-    if missing:
-        raise AttentadError(
-            f"the features' class scores lack the class {missing[0]!r}; they have "
-            f"{', '.join(sidecar.score_classes)}."
-        )
-    return SnippetScores(tuple(first + sidecar.score_classes.index(name) for name in classes))
 
 
 def _matching_encoder(recipe: DetectionRecipe, store: FeatureStore) -> RecogniserModel | None:

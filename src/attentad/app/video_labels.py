@@ -38,7 +38,7 @@ def video_scores(recipe: DetectionRecipe, classes: tuple[str, ...]) -> VideoScor
             model's.
     """
     labels = recipe.labels
-    if labels.source == "snippets":
+    if labels.by_snippets:
         return lambda video: None
     if labels.file is None:
         raise AttentadError(

@@ -134,14 +134,18 @@ class DetectionData(Dataset[Item]):
             return self._cache[video, i]
         return self._item(video, self._views(video)[i])
 
-    def _views(self, video: str) -> list[View]:
+    def load(self, video: str) -> tuple[NDArray[np.float32], Timeline]:
+        """Features (n, C) of one of the videos as they came, and where they lie in time."""
         features = self.store.load(video)
         known = self.annotations.videos[video]
         sidecar = self.store.sidecar(video)
         timeline = video_timeline(
             video, len(features), sidecar, self.clock, known.duration_sec, frame_rate(known)
         )
-        return self.views(features, timeline)
+        return features, timeline
+
+    def _views(self, video: str) -> list[View]:
+        return self.views(*self.load(video))
 
     def _range_sec(self, timeline: Timeline) -> tuple[float, float]:
         start, end = timeline.seconds(np.array([0, timeline.length]) + self.shift_steps)
