@@ -316,6 +316,8 @@ def ours(
 def test_the_six_are_there() -> None:
     legacy = {"bmn-legacy", "gtad-legacy", "afsd-legacy"}
     assert set(SOFT_VARIANTS) == set(REFERENCE) | legacy == set(GOLDEN)
+    for variant, options in SOFT_VARIANTS.items():
+        assert options.get("keep") == REFERENCE[variant.removesuffix("-legacy")].get("keep")
 
 
 @pytest.mark.parametrize("variant", SOFT_VARIANTS)
@@ -394,6 +396,15 @@ def test_linear_decay(threshold: float, plus_one: bool) -> None:
     copies, zeroed = soft_nms([[0, 4]] * 3, [0.9, 0.8, 0.7], method="linear")
     assert copies.tolist() == [0, 1, 2]
     assert zeroed.tolist() == [0.9, 0.0, 0.0]
+
+
+def test_a_second_more_does_not_raise_the_adaptive_threshold() -> None:
+    # tIoU 13/16 = .8125, above .5 + .4·15/20 = .8 but not above .5 + .4·16/20 = .82.
+    rule: dict[str, Any] = {"method": "adaptive", "duration_sec": 20.0, "plus_one": True}
+    boxes = [[0.0, 15.0], [3.0, 15.0]]
+    overlap = 13 / 16
+    _, decayed = soft_nms(boxes, [1.0, 1.0], sigma=0.5, **rule)
+    assert decayed[1] == pytest.approx(math.exp(-(overlap**2) / 0.5), rel=1e-14)
 
 
 def test_hamnet_on_its_golden_segments() -> None:

@@ -67,6 +67,8 @@ def test_options_reach_the_methods() -> None:
     linear = suppress(items, method="linear", tiou_threshold=0.9)
     assert linear.scores.tolist() == [0.5, 0.5, 0.5, 0.4]
     for method in METHODS:
+        above = suppress(items, method=method, score_floor=0.45, duration_sec=40.0)
+        assert above.scores.tolist() == [0.5] * (3 if method == "none" else 2)
         short = suppress(items, method=method, max_length_sec=10.0, duration_sec=40.0)
         assert short.segments.tolist() == [[30.5, 31]]
 
