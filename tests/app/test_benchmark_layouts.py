@@ -74,7 +74,7 @@ def make_activitynet13(folder: Path) -> Path:
             "subset": "training" if i < 5 else "validation",
             "duration": frames / 25,
             "frames": frames,
-            "feature_frames": frames // 16 * 16,
+            "feature_frames": frames // 16 * 16 + 16 * (i % 2),
             "annotations": [{"label": classes[i % 3], "segment": [5.0, 20.0 + i]}],
         }
         np.savetxt(
@@ -155,6 +155,23 @@ def test_thumos14_ambiguous_segments_are_for_training_only(thumos14: Path) -> No
     assert without[2] == MATCHED
 
 
+@pytest.mark.parametrize("option", ["drop_cut", "gtad_half_shift"])
+def test_thumos14_window_options_reach_the_data(
+    thumos14: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    class Seen(Exception):
+        pass
+
+    def record(*_: object, **options: object) -> None:
+        raise Seen(options[option])
+
+    monkeypatch.setattr("attentad.app.train.DetectionData", record)
+    for value in ("true", "false"):
+        recipe = recipe_of("thumos14/bmn", thumos14, [*THUMOS14_SMALL, f"view.{option}={value}"])
+        with pytest.raises(Seen, match=value.title()):
+            train(recipe, tmp_path)
+
+
 def test_thumos14_detection_on_files(thumos14: Path, tmp_path: Path) -> None:
     changes = [*THUMOS14_SMALL, "suppression.max_length_frames=60"]
     recipe = recipe_of("thumos14/bmn", thumos14, changes)
@@ -193,7 +210,7 @@ def test_activitynet13_the_whole_way(activitynet13: Path, tmp_path: Path, varian
 def test_activitynet13_reference_durations(activitynet13: Path) -> None:
     sets = read_sets(recipe_of("activitynet13/bmn_upstream", activitynet13, []).data)
     assert sets.test is not None
-    assert sets.train.videos["id1"].duration_sec == pytest.approx(992 / 25)
+    assert sets.train.videos["id1"].duration_sec == pytest.approx(1008 / 25)
     assert sets.test.videos["id5"].duration_sec == pytest.approx(1024 / 25)
     whole = read_sets(recipe_of("activitynet13/bmn", activitynet13, []).data)
     assert whole.train.videos["id1"].duration_sec == pytest.approx(1007 / 25)

@@ -301,6 +301,21 @@ def test_files_without_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert printed.endswith("1 error\n")
 
 
+@pytest.mark.parametrize(("rows", "offset"), [(91, 0), (100, -18)])
+def test_wide_windows_may_end_with_the_video_or_be_centred(
+    tmp_path: Path, rows: int, offset: int
+) -> None:
+    """Windows of 40 frames every 4 of 400: whole ones, or one per stride with edges repeated."""
+    data = DataSet(tmp_path)
+    for video, told in data.sidecars.items():
+        told |= {"stride_frames": 4, "window_frames": 40, "offset_frames": offset}
+        data.features[video] = np.ones((rows, 6))
+    assert not serious(check(data.save()))
+    for video in data.features:
+        data.features[video] = np.ones((rows - 4, 6))
+    assert serious(check(data.save())) == {("warning", "clock")}
+
+
 def test_names_that_need_a_pattern(tmp_path: Path) -> None:
     data = DataSet(tmp_path)
     data.save()

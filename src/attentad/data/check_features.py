@@ -200,10 +200,16 @@ def check_durations(
 
 
 def _uncovered_sec(timeline: Timeline, duration_sec: float) -> float:
-    """How far the duration is from where the features end, taken as cells or as windows."""
-    last_frame = timeline.offset_frames + timeline.window_frames
-    window_end = (last_frame + (timeline.length - 1) * timeline.stride_frames) / timeline.fps
-    low, high = sorted((timeline.end_sec, window_end))
+    """How far the duration is from where the features end.
+
+    Whole windows from frame 0 on may end with the video while their cells, narrower, do not; of
+    windows that begin before frame 0 it is the cells that cover the video.
+    """
+    low = high = timeline.end_sec
+    if timeline.offset_frames >= 0:
+        last_frame = (timeline.length - 1) * timeline.stride_frames + timeline.window_frames
+        window_end = (timeline.offset_frames + last_frame) / timeline.fps
+        low, high = min(low, window_end), max(high, window_end)
     return max(low - duration_sec, duration_sec - high, 0.0)
 
 
