@@ -169,7 +169,7 @@ def detect(
     ),
     report: Annotated[Path | None, typer.Option(help="Also write this HTML page.")] = None,
     annotations: Annotated[
-        Path | None, typer.Option(help="Ground truth to show in the page.")
+        Path | None, typer.Option(help="Ground truth for the page, and durations of features.")
     ] = None,
 ) -> None:
     """Find the actions in videos or feature files."""
@@ -180,7 +180,7 @@ def detect(
 
     known = None if annotations is None else read_annotations(annotations)
     with progress_bar("detecting") as progress:
-        found = run(model, inputs, progress)
+        found = run(model, inputs, progress, annotations=known)
     _warn(found.notes)
     write_run(found, out, report, annotations=known)
     count = sum(len(items) for items in found.detections.videos.values())

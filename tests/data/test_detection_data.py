@@ -105,3 +105,21 @@ def test_no_useful_window_is_an_error(tmp_path: Path) -> None:
 def test_features_without_any_clock_are_an_error() -> None:
     with pytest.raises(AttentadError, match="sidecar"):
         video_timeline("x", 3, None, None, None)
+
+
+def test_videos_by_the_length_of_their_actions(tmp_path: Path) -> None:
+    store, annotations = make(tmp_path, {"all": 2, "half": 4, "short": 20})
+    videos = {
+        "all": VideoAnnotation(np.array([[0.0, 2.0]]), ("a",), "train", 2.0),
+        "half": VideoAnnotation(np.array([[0.0, 2.0]]), ("a",), "train", 4.0),
+        "short": VideoAnnotation(np.array([[0.0, 2.0]]), ("a",), "train", 20.0),
+    }
+    data = DetectionData(
+        store,
+        Annotations(videos, annotations.classes),
+        views=rescaled_view(5),
+        targets=starts_in_view,
+        clock=CLOCK,
+        by_length=True,
+    )
+    assert [data[row]["video"] for row in range(len(data))] == ["half", "short", "short"]

@@ -83,6 +83,9 @@ class DetectionData(Section):
     keep_ambiguous: bool = Field(
         False, description="train on THUMOS14's Ambiguous segments too, as G-TAD does"
     )
+    by_length: bool = Field(
+        False, description="without videos that are all action, short actions twice, as DBG does"
+    )
     clock: FeatureClock | Literal["rescaled"] | None = Field(
         None, description="None = sidecars say; rescaled = the rows divide the duration evenly"
     )

@@ -284,7 +284,8 @@ def _folds(recipe: DetectionRecipe, wanted: Sequence[str] | None) -> tuple[str, 
 
 
 def _plain(recipe: DetectionRecipe) -> dict[str, Any]:
-    return recipe.model_dump(mode="json")
+    """What the recipe says beyond the defaults, so that a key added later changes nothing."""
+    return recipe.model_dump(mode="json", exclude_defaults=True)
 
 
 def _digest(recipe: DetectionRecipe) -> str:

@@ -123,6 +123,7 @@ def train_detector(
         min_coverage=recipe.view.min_coverage if windows else None,
         drop_cut=recipe.view.drop_cut,
         gtad_half_shift=recipe.view.gtad_half_shift,
+        by_length=data.by_length,
     )
     seed_initial(recipe.training.seed)
     network = build_detector(recipe, train_data.feature_dim)

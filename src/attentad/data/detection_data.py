@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from attentad.core import Annotations, AttentadError, Segments, Timeline
 from attentad.data.clocks import Clock, frame_rate, video_timeline
 from attentad.data.features import FeatureStore
+from attentad.data.selection import training_copies
 from attentad.data.views import (
     RescaleMode,
     instances_in_window,
@@ -80,6 +81,8 @@ class DetectionData(Dataset[Item]):
             and cut the others to it (OpenTAD); otherwise all that overlap it stay whole (G-TAD).
         gtad_half_shift: where instances lie is asked of a window that begins and ends half a step
             earlier (G-TAD's release for THUMOS14).
+        by_length: leave out videos that are all action and take those of short actions twice, see
+            `selection.training_copies` (DBG).
 
     Raises:
         AttentadError: features are missing, broken or of different widths; or no view is left.
@@ -96,6 +99,7 @@ class DetectionData(Dataset[Item]):
         min_coverage: float | None = None,
         drop_cut: bool = False,
         gtad_half_shift: bool = False,
+        by_length: bool = False,
     ) -> None:
         self.store, self.annotations, self.views, self.targets = store, annotations, views, targets
         self.clock, self.min_coverage, self.drop_cut = clock, min_coverage, drop_cut
@@ -113,11 +117,17 @@ class DetectionData(Dataset[Item]):
                     f"{store.source}: video {video} has features of width {width}, the others "
                     f"{self.feature_dim}; extract all with one encoder."
                 )
+            copies = 1
+            if by_length:
+                copies = training_copies(annotation.segments, made[0][2].duration_sec)
             for i, view in enumerate(made):
-                if min_coverage is None or window_is_useful(
-                    annotation.segments, *self._range_sec(view[2]), min_coverage
+                if copies and (
+                    min_coverage is None
+                    or window_is_useful(
+                        annotation.segments, *self._range_sec(view[2]), min_coverage
+                    )
                 ):
-                    self.index.append((video, i))
+                    self.index += [(video, i)] * copies
                     self._keep((video, i), self._item(video, view))
         if not self.index:
             raise AttentadError(
