@@ -12,74 +12,21 @@ own, less what it holds after its imports.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import resource
 import statistics
-import time
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from attentad.core import Timeline
 from attentad.detection.bmn import BMN, BMNOutput, loss, targets
-from attentad.layers.boundary_matching import sampling_weights, valid_cells
+from direct.bmn import DirectBMN
+from direct.measure import in_fresh_process, peak_bytes, times_in_turn
 
 FEATURE_DIM = 400
 SPEED_TARGET, MEMORY_TARGET, TOLERANCE = 14.0, 1 / 5, 1e-5
 Side = Literal["ours", "published"]
-
-
-class Published(BMN):
-    """BMN with the proposal module as published: dense mask, Conv3d, Conv2d over the whole map."""
-
-    mask: Tensor
-
-    def __init__(self, feature_dim: int, length: int) -> None:
-        super().__init__(feature_dim, length)
-        bins, out_dim, in_dim = self.matching.weight.shape
-        self.register_buffer("mask", dense_mask(length, bins).flatten(1), persistent=False)
-        hidden = self.map_in.out_features
-        self.conv3d = nn.Conv3d(in_dim, out_dim, (bins, 1, 1), stride=(bins, 1, 1))
-        self.conv2d_in = nn.Conv2d(out_dim, hidden, 1)
-        self.conv2d_out = nn.Conv2d(hidden, 2, 1)
-
-    def take_weights(self, network: BMN) -> None:
-        """Take over the weights of `network`."""
-        self.load_state_dict(network.state_dict(), strict=False)
-        with torch.no_grad():
-            self.conv3d.weight.copy_(network.matching.weight.permute(1, 2, 0)[..., None, None])
-            self.conv3d.bias.copy_(network.matching.bias)  # type: ignore[union-attr]
-            for conv, linear in (
-                (self.conv2d_in, network.map_in),
-                (self.conv2d_out, network.map_out),
-            ):
-                conv.weight.copy_(linear.weight[..., None, None])
-                conv.bias.copy_(linear.bias)  # type: ignore[union-attr]
-
-    def _proposals(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
-        feature = torch.relu(self.pem_conv(feature))
-        bins = len(self.matching.weight)
-        sampled = (feature @ self.mask).unflatten(2, (bins, self.length, self.length))
-        image = torch.relu(self.conv3d(sampled).squeeze(2))
-        image = torch.relu(self.conv2d_in(image))
-        for conv in self.map_convs.convs:
-            image = torch.relu(conv(image))
-        regression, classification = torch.sigmoid(self.conv2d_out(image)).unbind(1)
-        return regression, classification
-
-
-def dense_mask(length: int, bins: int) -> Tensor:
-    """The sampling mask (T, N, D, T), D = T, zero where a proposal leaves the grid."""
-    matrix = sampling_weights(length, length, bins)
-    cells = np.flatnonzero(valid_cells(length, length))
-    position = np.repeat(cells, np.diff(matrix.row_starts))
-    step, sample = np.divmod(matrix.columns, bins)
-    mask = torch.zeros(length, bins, length * length)
-    mask[step, sample, position] = torch.from_numpy(matrix.values).float()
-    return mask.unflatten(2, (length, length))
 
 
 def build(side: Side, length: int) -> BMN:
@@ -88,8 +35,8 @@ def build(side: Side, length: int) -> BMN:
     ours = BMN(FEATURE_DIM, length)
     if side == "ours":
         return ours
-    published = Published(FEATURE_DIM, length)
-    published.take_weights(ours)
+    published = DirectBMN(FEATURE_DIM, length)
+    published.load_state_dict(ours.state_dict())
     return published
 
 
@@ -118,61 +65,31 @@ def training_step(
     return outputs, terms
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def difference(ours: BMN, published: Published, features: Tensor, made: dict[str, Tensor]) -> float:
-    """Largest difference between the two sides of outputs at valid cells, losses and gradients.
+def difference(ours: BMN, published: BMN, features: Tensor, made: dict[str, Tensor]) -> float:
+    """Largest difference between the two sides of outputs, losses and gradients.
 
     That the two are the same function is shown by the tests in double precision; in single
     precision a ReLU's input now and then lies within rounding of zero.
     """
     one, one_terms = training_step(ours, features, made)
     two, two_terms = training_step(published, features, made)
-    cells = torch.from_numpy(valid_cells(ours.length, ours.max_duration))
-    found = [(a - b).abs().max() for a, b in zip(one[:2], two[:2], strict=True)]
-    found += [(a - b)[:, cells].abs().max() for a, b in zip(one[2:], two[2:], strict=True)]
+    found = [(a - b).abs().max() for a, b in zip(one, two, strict=True)]
     found += [(one_terms[key] - two_terms[key]).abs() for key in one_terms]
-    mine, theirs = dict(ours.named_parameters()), dict(published.named_parameters())
-    pairs: dict[str, Tensor | None] = {name: theirs[name] for name in mine}
-    pairs["matching.weight"] = published.conv3d.weight
-    pairs["matching.bias"] = published.conv3d.bias
-    for name, conv in (("map_in", published.conv2d_in), ("map_out", published.conv2d_out)):
-        pairs[f"{name}.weight"], pairs[f"{name}.bias"] = conv.weight, conv.bias
-    for name, parameter in mine.items():
-        counterpart = pairs[name]
-        assert counterpart is not None
-        grad, other = parameter.grad, counterpart.grad
-        assert grad is not None
-        assert other is not None
-        if name == "matching.weight":
-            other = other[..., 0, 0].permute(2, 0, 1)
-        found.append((grad - other.view_as(grad)).abs().max())
+    for mine, theirs in zip(ours.parameters(), published.parameters(), strict=True):
+        assert mine.grad is not None
+        assert theirs.grad is not None
+        found.append((mine.grad - theirs.grad).abs().max())
     return max(float(value.detach()) for value in found)
 
 
-def peak_bytes(side: Side, length: int, batch: int, threads: int) -> int:
-    """Peak memory of one training step in a fresh process, beyond its imports."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_measure_peak, (side, length, batch, threads))
-
-
-def _measure_peak(side: Side, length: int, batch: int, threads: int) -> int:
+def measure_peak(side: Side, length: int, batch: int, threads: int) -> int:
+    """Peak memory of one training step in this process, beyond what it holds after its imports."""
     torch.set_num_threads(threads)
     # A first small step loads the libraries that torch opens lazily.
     training_step(BMN(FEATURE_DIM, 8), *make_batch(8, 1))
-    before = _resident_peak()
+    before = peak_bytes()
     training_step(build(side, length), *make_batch(length, batch))
-    return _resident_peak() - before
-
-
-def _resident_peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_bytes() - before
 
 
 def main() -> None:
@@ -186,17 +103,17 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     length, batch = options.length, options.batch
     sides: tuple[Side, Side] = ("published", "ours")
-    peaks = {side: peak_bytes(side, length, batch, options.threads) for side in sides}
+    measured = (length, batch, options.threads)
+    peaks = {side: in_fresh_process(measure_peak, side, *measured) for side in sides}
     features, made = make_batch(length, batch)
     published, ours = build("published", length), build("ours", length)
-    assert isinstance(published, Published)
     worst = difference(ours, published, features, made)
-    times: dict[Side, list[float]] = {side: [] for side in sides}
-    for _ in range(options.rounds):
-        times["published"].append(seconds(lambda: training_step(published, features, made)))
-        # Several short steps, so that both sides see the machine for a comparable while.
-        for _ in range(5):
-            times["ours"].append(seconds(lambda: training_step(ours, features, made)))
+    calls = {
+        "published": lambda: training_step(published, features, made),
+        "ours": lambda: training_step(ours, features, made),
+    }
+    # Several short steps, so that both sides see the machine for a comparable while.
+    times = times_in_turn(calls, options.rounds, {"ours": 5})
     medians = {side: statistics.median(times[side]) for side in sides}
     print(f"one training step of BMN, T = D = {length}, C_in = {FEATURE_DIM}, batch {batch}")
     for side in sides:

@@ -1,0 +1,160 @@
+"""Every benchmark runs, at the smallest sizes, and what it compares agrees."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from benchmarks.direct.bmn import DirectBMN
+
+from attentad.detection.bmn import BMN
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+TASKS = ("training", "inference")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """A script's output with these arguments; it runs in this process."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    threads, precision = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
+
+    def call(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        importlib.import_module(name).main()
+        return capsys.readouterr().out
+
+    yield call
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = precision
+
+
+def test_all_scripts_are_here():
+    tested = {"attention", "boundary_matching", "detectors", "evaluation", "suppression"}
+    assert {file.stem for file in FOLDER.glob("*.py")} == tested
+
+
+def rows(output):
+    """The detectors' table: (detector, setting, batch, precision, task) → its other cells."""
+    lines = [line.split() for line in output.splitlines() if re.match("(bmn|gtad|dbg) ", line)]
+    return {tuple(line[:5]): [float(cell) for cell in line[5:] if cell != "x"] for line in lines}
+
+
+def test_detectors(run, monkeypatch):
+    # Fresh processes take seconds to start: one detector's memory is measured below.
+    detectors = importlib.import_module("detectors")
+    monkeypatch.setattr(detectors, "in_fresh_process", lambda *_: dict.fromkeys(TASKS, 10**9))
+    small = ("--length", "8", "--rounds", "1", "--threads", "1")
+    output = run("detectors", *small, "--batch", "1")
+    table = rows(output)
+    assert set(table) == {
+        (detector, setting, "1", "fp32", task)
+        for detector in ("bmn", "gtad", "dbg")
+        for setting in ("activitynet13", "thumos14")
+        for task in TASKS
+    }
+    check(table, output.splitlines()[-1])
+    if not torch.cuda.is_available():
+        assert "CPU against GPU: skipped" in output
+    some = ("--detector", "gtad", "--setting", "thumos14", "--batch", "1", "2", "--amp")
+    output = run("detectors", *small, *some)
+    table = rows(output)
+    assert {key[2:4] for key in table} == {("1", "fp32"), ("1", "amp"), ("2", "fp32"), ("2", "amp")}
+    check(table, output.splitlines()[-1])
+
+
+def check(table, verdict):
+    """The cells and the verdict go together."""
+    for key, (direct, ours, ratio, *_, difference) in table.items():
+        assert ratio == pytest.approx(direct / ours, abs=0.06, rel=0.06)
+        assert difference < (1e-5 if "fp32" in key else 0.1)
+    slower = [" ".join((*key[:2], "batch", key[2])) for key in table if table[key][2] < 0.95]
+    assert re.match("no slower than direct anywhere: (yes$|no, slower: )", verdict)
+    assert all(name in verdict for name in slower)
+    assert verdict.endswith("yes") or min(cells[2] for cells in table.values()) < 1.05
+
+
+def test_memory_of_detectors_in_processes_of_their_own(run):
+    arguments = ("--detector", "dbg", "--setting", "activitynet13", "--length", "40")
+    table = rows(run("detectors", *arguments, "--batch", "1", "--rounds", "1", "--threads", "1"))
+    for *_, direct, ours, share, _ in table.values():
+        # 32 points of 128 channels on 40 × 40 cells are 26 MB, and the mask is 8 MB.
+        assert direct > 0.03
+        assert direct > ours
+        assert share > 1
+
+
+def test_a_setting_keeps_its_durations_within_its_length(run):
+    detectors = importlib.import_module("detectors")
+    setting = detectors.SETTINGS["thumos14"]["gtad"]
+    assert detectors.with_length(setting, 8).options["max_duration"] == 8
+    assert detectors.with_length(setting, 100).options["max_duration"] == 64
+    assert setting.options["max_duration"] == 64
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_detectors_say_that_there_is_no_gpu(run, capsys):
+    with pytest.raises(SystemExit):
+        run("detectors", "--device", "cuda")
+    assert "use --device cpu" in capsys.readouterr().err
+
+
+def test_attention(run):
+    arguments = ("--rounds", "2", "--threads", "1", "--length", "8", "--feature-dim", "16")
+    output = run("attention", *arguments)
+    for label in ("se", "cbam", "transformer", "csa, 1 conv", "csa, 2 convs"):
+        assert re.search(rf"^  {label} +[\d,]+ ", output, re.MULTILINE)
+    assert re.search(r"^  CSA adds -?[\d.]+ ms to [\d.]+ ", output, re.MULTILINE)
+
+
+def test_boundary_matching(run):
+    arguments = ("--length", "12", "--batch", "1", "--rounds", "1", "--threads", "1")
+    output = run("boundary_matching", *arguments)
+    assert "(meets 1e-05)" in output
+    assert len(re.findall(r"peak memory +0\.\d\d GB", output)) == 2
+
+
+def test_suppression(run):
+    output = run("suppression", "--rounds", "1", "--classes", "2", "--candidates", "50")
+    assert output.count("(meets 1e-12)") == 2
+
+
+def test_evaluation(run, tmp_path):
+    instance = {"label": "run", "segment": [1.0, 5.0]}
+    video = {"duration": 10.0, "subset": "validation", "annotations": [instance]}
+    database = {"database": {f"v{i:02d}": video for i in range(20)}}
+    with gzip.open(tmp_path / "annotations.json.gz", "wt") as file:
+        json.dump(database, file)
+    output = run("evaluation", "--data", str(tmp_path), "--rounds", "1")
+    assert "2,000 detections in 20 videos" in output
+    assert "(meets 1e-12)" in output
+
+
+@pytest.mark.parametrize("max_duration", [None, 3])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_direct_form_of_bmn_is_bmn(max_duration, masked):
+    torch.manual_seed(0)
+    network = BMN(4, 7, max_duration=max_duration).double()
+    direct = DirectBMN(4, 7, max_duration=max_duration)
+    direct.load_state_dict(network.state_dict())
+    features = torch.randn(2, 4, 7, dtype=torch.double)
+    valid = torch.arange(7) < torch.tensor([[7], [4]]) if masked else None
+    outputs = [model(features, valid) for model in (network, direct.double())]
+    for one, other in zip(*outputs, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+    weights = [torch.randn_like(part) for part in outputs[0]]
+    grads = [
+        torch.autograd.grad(
+            sum((part * weight).sum() for part, weight in zip(parts, weights, strict=True)),
+            list(model.parameters()),
+        )
+        for parts, model in zip(outputs, (network, direct), strict=True)
+    ]
+    for one, other in zip(*grads, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
