@@ -13,7 +13,7 @@ from tests.bench import Bench
 from attentad.app.check import check
 from attentad.app.detect import detect
 from attentad.app.model import load_detector
-from attentad.app.recipe import load_recipe
+from attentad.app.recipe import DetectionRecipe, load_recipe
 from attentad.app.train import train
 from attentad.core import AttentadError, read_annotations, read_detections, write_annotations
 from attentad.recognition.snippet_classifier import SnippetClassifier
@@ -132,3 +132,12 @@ def test_settings_are_checked_and_errors_name_the_way_out(mixed: Bench, tmp_path
         load_recipe(mixed.recipe, [*SOURCE, "labels.classifier.weight_decay=-1"])
     with pytest.raises(AttentadError, match=r"labels\.source=classifier"):
         train(load_recipe(mixed.recipe, SOURCE[:1]), tmp_path)
+
+
+def test_the_ucf15_recipes_differ_in_the_attention_alone() -> None:
+    base, csa = load_recipe("ucf15/bmn"), load_recipe("ucf15/bmn_csa")
+    assert isinstance(base, DetectionRecipe)
+    assert isinstance(csa, DetectionRecipe)
+    assert csa.attention["encoder"].name == "csa"
+    changed = csa.model_copy(update={"attention": {}, "about": base.about})
+    assert changed == base
