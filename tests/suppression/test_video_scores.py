@@ -32,7 +32,7 @@ def test_columns_and_rows_of_untrimmednet() -> None:
     for video in ("video_test_0000000", "video_test_0000007"):
         with pytest.raises(AttentadError, match=f"no row for video {video}"):
             untrimmednet_scores(table, video)
-    for video in ("cooking", "x12", "v_-012", ""):
+    for video in ("cooking", "x12", "v_-012", "x²³⁴⁵", ""):
         with pytest.raises(AttentadError, match="four digits"):
             untrimmednet_scores(table, video)
     with pytest.raises(AttentadError, match=r"shape \(videos, 101\)"):
