@@ -199,9 +199,14 @@ class Suppression(Section):
     max_length_frames: float | None = Field(
         None, gt=0, description="the same in frames of the features' clock (G-TAD: 300)"
     )
-    method: Literal["gauss", "adaptive", "hard", "none"] = "gauss"
+    method: Literal["gauss", "adaptive", "linear", "hard", "none"] = "gauss"
     per_class: bool = Field(True, description="suppress within a class, or among all classes")
-    tiou_threshold: float = Field(0.5, ge=0, le=1, description="hard")
+    tiou_threshold: float = Field(0.5, ge=0, le=1, description="hard, linear")
+    ties: Literal["first", "last"] = Field("first", description="hard: which of equals wins")
+    plus_one: bool = Field(False, description="a second more on lengths, as HAM-Net does")
+    voting_tiou: float | None = Field(
+        None, gt=0, le=1, description="what is kept becomes the mean of those that overlap so much"
+    )
     sigma: float = Field(0.4, gt=0, description="gauss, adaptive")
     t1: float = Field(0.5, ge=0, le=1, description="adaptive: tIoU threshold of short segments")
     t2: float = Field(0.9, ge=0, le=1, description="adaptive: tIoU threshold of long segments")
