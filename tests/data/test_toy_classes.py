@@ -52,6 +52,15 @@ def test_numbers_of_classes_are_all_there_and_seeds_differ() -> None:
     assert len({frozenset(classes) for classes in chosen}) > 30
 
 
+def test_subsets_are_dealt_apart_and_evenly_for_ever() -> None:
+    chosen = present_classes([10] * 600, ["test", "training"] * 300, (3, 5), 0)
+    test, training = chosen[::2], chosen[1::2]
+    assert test != training
+    for dealt in (test, training):
+        times = Counter(name for classes in dealt for name in classes)
+        assert max(times.values()) - min(times.values()) <= 2
+
+
 @pytest.mark.parametrize(
     ("text", "expected"), [("1:3", (1, 3)), (" 2 ", (2, 2)), ("8 : 8", (8, 8))]
 )

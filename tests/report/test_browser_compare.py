@@ -99,6 +99,13 @@ def test_every_slider_has_the_scale_of_its_detector(compared: Path, open_page: O
     assert (bars(page, 0), bars(page, 1)) == (2, 2)
     page.fill("#threshold-number-2", "-2")
     assert (bars(page, 0), bars(page, 1)) == (2, 3)
+    # A bar is the stronger the higher its score stands on that scale.
+    strength = page.evaluate(
+        """() => [0, 1, 2].map((i) => Number(document
+            .querySelector(`rect[data-detector="1"][data-detection="${i}"]`)
+            .style.getPropertyValue("--strength")))"""
+    )
+    assert strength == pytest.approx([1.0, 0.45 + 0.55 * 1.5 / 5, 0.45], abs=0.01)
     # A true action is missed where no detector that is on finds it.
     assert page.locator("rect.truth.missed").count() == 0
     page.locator("#threshold").fill("0.7")

@@ -262,6 +262,7 @@ def test_numbers_keep_their_meaning():
     assert significant([0.00012345678, 123456.0, 0.0]) == [0.0001235, 123500.0, 0.0]
     assert round_down(0.56789) == 0.567
     assert round_down(0.5) == 0.5
+    assert round_down(0.102) == 0.102
     assert round_down(-0.3) == -0.3
     assert round_down(-0.12341) == -0.124
     assert round_down(math.nan) == 0.0

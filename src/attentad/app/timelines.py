@@ -88,7 +88,7 @@ def rows_timeline(runs: Sequence[RowRun]) -> Figure:
     for run in shown:
         best = _found(run, sets, video)[: len(truth.labels)]
         tracks[run.row.name] = [(best.segments, best.labels.tolist())]
-    attentive = [run for run in shown if _shows_attention(run)]
+    attentive = [run for run in shown if DETECTORS[run.recipe.detector.name].curves is not None]
     curves = _run_curves(attentive[-1], sets, video) if attentive else []
     return timeline_figure(tracks, _end_sec(truth), sets.classes, attention_curves(curves))
 
@@ -163,10 +163,6 @@ def _video_of(runs: Sequence[RowRun]) -> tuple[list[RowRun], Annotations, str]:
     assert test is not None
     video = min(test.videos, key=lambda name: (-len(set(test.videos[name].labels)), name))
     return [run for run in runs if run.fold == first.fold], test, video
-
-
-def _shows_attention(run: RowRun) -> bool:
-    return getattr(DETECTORS[run.recipe.detector.name], "curves", None) is not None
 
 
 def _found(run: RowRun, test: Annotations, video: str) -> VideoDetections:
