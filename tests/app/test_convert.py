@@ -50,8 +50,8 @@ def test_what_is_written_is_what_was_released(tmp_path: Path) -> None:
         "Thumos14reduced: 4 videos (2 test, 2 validation), 2 classes, 4 instances, 2 Ambiguous "
         "segments",
         "features: 6 channels, 3 to 40 snippets of 16 frames at 25 per second",
-        "video labels: labels_all; for 1 videos (1 test) labels_all are not those of the segments: "
-        "video_test_3",
+        "video labels: labels_all; in 1 of 4 videos (1 test) labels_all are not those of the "
+        "segments: video_test_3",
     )
     assert len(found.notes) == 2
 
@@ -61,7 +61,7 @@ def test_labels_from_segments(tmp_path: Path) -> None:
     found = convert_wtalc(folder, tmp_path / "out", labels="from_segments")
     labels = read_video_labels(tmp_path / "out" / "video_labels.json")
     assert labels.videos["video_test_3"] == ("run",)
-    assert "video labels: from_segments; for 1 videos" in found.lines[-1]
+    assert "video labels: from_segments; in 1 of 4 videos" in found.lines[-1]
     annotations = read_annotations(tmp_path / "out" / "annotations.json")
     assert list(annotations.subset("training").videos) == list(VIDEOS[:2])
     with pytest.raises(

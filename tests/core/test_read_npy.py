@@ -286,6 +286,20 @@ def test_other_files(tmp_path: Path, content: bytes) -> None:
         read_npy(tmp_path / "none.npy")
 
 
+@pytest.mark.parametrize("items", [2, 4])
+def test_counts_that_contradict_each_other(tmp_path: Path, items: int) -> None:
+    """Three entries by the header, and as many or others by the array itself."""
+    whole = save(tmp_path / "whole.npy", objects(["a", "b", "c"]), 2).read_bytes()
+    header, pickled = whole[:128], save(tmp_path / "x.npy", objects(["x"] * items), 2).read_bytes()
+    assert whole[128:130] == b"\x80\x02"
+    size = b"K" + bytes([items]) + b"\x85"
+    assert pickled.count(size) == 1
+    for contents in (pickled[128:], pickled[128:].replace(size, b"K\x03\x85")):
+        (tmp_path / "x.npy").write_bytes(header + contents)
+        with pytest.raises(AttentadError, match="is no whole NumPy array file"):
+            read_npy(tmp_path / "x.npy")
+
+
 def test_a_single_value_is_no_column(tmp_path: Path) -> None:
     for array in (np.array(1.5), np.array({"a": 1}, dtype=object)):
         np.save(tmp_path / "x.npy", array, allow_pickle=True)

@@ -225,6 +225,13 @@ def test_instructions_that_no_data_needs(kind: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_columns_are_no_arrays_of_objects(protocol: int) -> None:
+    content = pickle.dumps({"a": np.array([1, "b"], dtype=object)}, protocol)
+    with pytest.raises(AttentadError, match=r"arrays \(an array of type 'O8'\) and"):
+        columns_of_pickle(content, PATH)
+
+
 def test_tensors_are_named() -> None:
     torch = pytest.importorskip("torch")
     content = pickle.dumps({"score": torch.ones(2)})
@@ -285,6 +292,14 @@ BOMBS = {
     + b"q\x02X\x06\x00\x00\x00latin1q\x03"
     + b"\x87q\x04"
     + b"h\x01h\x02h\x03\x86R" * 20_000
+    + b"e.",
+    # The same of Python 2, whose bytes are text: as the values of 20,000 arrays.
+    "arrays of one text": b"\x80\x02cnumpy\ndtype\n(Vi1\ntRq\x00"
+    + b"cnumpy.core.numeric\n_frombuffer\nq\x01T"
+    + struct.pack("<i", 100_000)
+    + b"a" * 100_000
+    + b"q\x02]("
+    + b"h\x01(h\x02h\x00(J\xa0\x86\x01\x00tVC\ntR" * 20_000
     + b"e.",
 }
 

@@ -49,6 +49,16 @@ def test_both_kinds_of_video_labels(tmp_path: Path) -> None:
     assert found.disagreeing() == {"test": ["video_test_3"]}
 
 
+def test_classes_come_in_alphabetical_order(tmp_path: Path) -> None:
+    arrays = {
+        "classlist": np.array([b"run", b"dive"]),
+        "labels_all": np.array([[1, 0], [1, 1], [0, 1], [0, 0]]),
+    }
+    found = read_wtalc(Release(arrays=arrays).write(tmp_path))
+    assert found.annotations.classes == ("dive", "run")
+    assert list(found.labels_all.videos.values()) == [("run",), ("dive", "run"), ("dive",), ()]
+
+
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("name", ["Thumos14reduced", "ActivityNet1.2"])
 def test_every_way_to_write_it(tmp_path: Path, protocol: int, name: str) -> None:
@@ -219,12 +229,12 @@ def test_broken_annotations(tmp_path: Path, kind: str) -> None:
 FEATURES = [np.zeros((n, 6), np.float32) for n in (10, 25, 40, 3)]
 BROKEN_FEATURES: dict[str, tuple[list[Any], str]] = {
     "a video missing": (FEATURES[:3], r"JOINTFeatures\.npy has 3 entries for the 4 videos"),
-    "other widths": ([*FEATURES[:3], np.zeros((3, 5))], r"several widths \(5, 6\)"),
+    "other widths": ([*FEATURES[:3], np.zeros((3, 5))], "has features of widths 5, 6; one"),
     "one axis": ([*FEATURES[:3], np.zeros(6)], r"video_test_4 have shape \(6,\); \(snippets, chan"),
     "text": ([*FEATURES[:3], np.array([["a"]])], "video_test_4 are no array of numbers"),
     "a list": ([*FEATURES[:3], [[1.0, 2.0]]], "video_test_4 are no array of numbers"),
     "a program": ([*FEATURES[:3], Evil()], r"JOINTFeatures\.npy holds more than plain data"),
-    "no snippets at all": ([np.zeros((0, 6))] * 4, "or none"),
+    "no snippets at all": ([np.zeros((0, 6))] * 4, "has features of no snippet"),
 }
 
 

@@ -146,6 +146,6 @@ def _agreement(release: WtalcRelease, labels: LabelSource) -> list[str]:
     counts = ", ".join(f"{len(group)} {name}" for name, group in sorted(differing.items()))
     some = ", ".join(videos[:_NAMED]) + (", …" if len(videos) > _NAMED else "")
     return [
-        f"video labels: {labels}; for {len(videos)} videos ({counts}) labels_all are not those of "
-        f"the segments: {some}"
+        f"video labels: {labels}; in {len(videos)} of {len(release.annotations.videos)} videos "
+        f"({counts}) labels_all are not those of the segments: {some}"
     ]

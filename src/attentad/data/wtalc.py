@@ -135,9 +135,10 @@ def read_wtalc(folder: str | Path) -> WtalcRelease:
     shapes = {video: _shape(video, arrays[video], features_file) for video in videos}
     widths = sorted({width for length, width in shapes.values() if length})
     if len(widths) != 1:
+        found = f"widths {', '.join(map(str, widths))}" if widths else "no snippet of any video"
         raise AttentadError(
-            f"{features_file} has features of several widths ({', '.join(map(str, widths))}), or "
-            "none; download the file again."
+            f"{features_file} has features of {found}; one width is needed, so download the file "
+            "again."
         )
     notes: list[str] = []
     empty = [video for video in videos if not shapes[video][0]]
@@ -152,8 +153,8 @@ def read_wtalc(folder: str | Path) -> WtalcRelease:
     from_segments = from_annotations(annotations, source=str(notes_at / "labels.npy"))
     path = notes_at / "labels_all.npy"
     what = f"class names, or {len(classes)} numbers 0 or 1"
-    found = read_column(path, label_list_or_row(classes), what, videos)
-    named = dict(zip(videos, found, strict=True))
+    rows = read_column(path, label_list_or_row(classes), what, videos)
+    named = dict(zip(videos, rows, strict=True))
     labels_all = video_labels({v: named[v] for v in items}, classes=order, source=str(path))
     _note_clock(notes, notes_at, annotations, shapes)
     _note(notes, "without a label in labels_all", [v for v in items if not labels_all.videos[v]])
