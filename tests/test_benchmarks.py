@@ -36,7 +36,9 @@ def run(monkeypatch, capsys):
 
 
 def test_all_scripts_are_here():
-    tested = {"attention", "boundary_matching", "detectors", "evaluation", "suppression"}
+    tested = {
+        *("attention", "boundary_matching", "detectors", "evaluation", "hamnet", "suppression"),
+    }
     assert {file.stem for file in FOLDER.glob("*.py")} == tested
 
 
@@ -118,6 +120,25 @@ def test_boundary_matching(run):
     output = run("boundary_matching", *arguments)
     assert "(meets 1e-05)" in output
     assert len(re.findall(r"peak memory +0\.\d\d GB", output)) == 2
+
+
+def test_hamnet(run, monkeypatch):
+    hamnet = importlib.import_module("hamnet")
+    # Fresh processes take seconds to start: one number of them is measured below.
+    monkeypatch.setattr(hamnet, "in_fresh_process", lambda function, *_: 10**6)
+    small = ("--batch", "3", "--length", "24", "--feature-dim", "8", "--classes", "5")
+    output = run("hamnet", *small, "--snippets", "96", "--rounds", "1", "--threads", "1")
+    assert output.count("(meets 1e-05)") == 2
+    for task in ("training step", "losses alone", "localisation", "after the network"):
+        cells = re.search(rf"^{task} +([\d.]+) +([\d.]+) +([\d.]+) x ", output, re.MULTILINE)
+        loops, ours, ratio = (float(cell) for cell in cells.groups())
+        assert ratio == pytest.approx(loops / ours, rel=0.1, abs=0.1)
+    assert re.search(r"training steps per second: loops [\d.]+, ours [\d.]+", output)
+    assert re.search(r"384 snippets [\d.]+ ms \([\d.]+ x\)", output)
+    assert re.search(r"linear in the length .*: (yes|no)$", output, re.MULTILINE)
+    case = hamnet.Case(3, 24, 8, 5, 96, "cpu", 1)
+    assert hamnet.measure_peak("losses alone", "loops", case) >= 0
+    assert len(hamnet.prepare("localisation", "ours", case)()) > 20  # there is work to compare
 
 
 def test_suppression(run):

@@ -1,7 +1,8 @@
-"""Commands around data sets and numbers: check, eval, diagnose, table; see `cli`."""
+"""Commands around data sets and numbers: check, convert, eval, diagnose, table; see `cli`."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,31 @@ def check(
     )
     if errors:
         raise typer.Exit(2)
+
+
+def convert(
+    layout: Annotated[str, typer.Argument(help="Layout of what was released: wtalc.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the release.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    labels: Annotated[
+        str, typer.Option(help="Where video-level labels are from: labels_all or from_segments.")
+    ] = "labels_all",
+) -> None:
+    """Turn what others released into our feature files, annotations and video labels.
+
+    wtalc: NAME-I3D-JOINTFeatures.npy and NAME-Annotations/ of .npy files, as for THUMOS14 and
+    ActivityNet 1.2. No pickle in it is run. Goes on where it stopped.
+    """
+    from attentad.app.convert import convert as run
+    from attentad.app.progress import progress_bar
+
+    with progress_bar("features") as progress:
+        found = run(layout, folder, out, labels=labels, progress=progress)
+    for note in found.notes:
+        print(f"warning: {note}", file=sys.stderr)
+    for line in found.lines:
+        print_line(line)
+    print_line(f"{out}: features, annotations.json, video_labels.json")
 
 
 def evaluate(
@@ -231,6 +257,7 @@ def table(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "check": check,
+    "convert": convert,
     "eval": evaluate,
     "diagnose": diagnose,
     "table": table,

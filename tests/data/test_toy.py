@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from attentad.core import AttentadError, read_annotations
+from attentad.core.files import write_bytes
 from attentad.data import toy
 from attentad.data.toy import CLIP_CLASSES, make_toy, scene
 from attentad.data.toy_render import render
@@ -126,6 +127,59 @@ def test_another_seed_replaces_the_files(data: Path, tmp_path: Path) -> None:
     assert after["clips.csv"] == b"path,label,subset\n"
 
 
+def test_classes_differ_from_video_to_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy, "write_video", lambda path, frames, fps: write_bytes(path, b"drawn"))
+    options: dict[str, Any] = {"videos": 30, "seed": 3, "clips_per_class": 0, "processes": 1}
+    make_toy(tmp_path, **options, classes_per_video=(1, 3))
+    found = read_annotations(tmp_path / "annotations.json", classes=CLASSES).videos
+    present = {video: set(item.labels) for video, item in found.items()}
+    assert {len(classes) for classes in present.values()} == {1, 2, 3}
+    for subset in ("training", "test"):
+        held = [present[video] for video, item in found.items() if item.subset == subset]
+        assert set().union(*held) == set(CLASSES)
+    # Timing is that of the same videos with all classes.
+    for i, item in enumerate(found.values()):
+        np.testing.assert_allclose(item.segments * FPS, scene(3, i).segments_frames)
+
+
+def test_the_marker_tells_settings_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def draw(path: Path, *_: Any) -> None:
+        drawn.append(path.stem)
+        write_bytes(path, b"drawn")
+
+    monkeypatch.setattr(toy, "write_video", draw)
+    options: dict[str, Any] = {"videos": 3, "seed": 3, "clips_per_class": 0, "processes": 1}
+    steps: list[tuple[dict[str, Any], int]] = [
+        ({}, 3),
+        ({"test_fraction": 0.5}, 0),  # says nothing about pixels
+        ({"classes_per_video": (1, 3)}, 3),
+        ({"classes_per_video": (1, 3)}, 0),
+        ({"classes_per_video": (1, 3), "test_fraction": 0.5}, 3),
+        ({"classes_per_video": (1, 2), "test_fraction": 0.5}, 3),
+        ({}, 3),
+    ]
+    for more, expected in steps:
+        drawn.clear()
+        make_toy(tmp_path, **options, **more)
+        assert len(drawn) == expected, more
+
+
+def test_what_is_drawn_is_what_is_annotated(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"videos": 1, "clips_per_class": 0, "processes": 1, "seed": 1}
+    make_toy(tmp_path, **options, classes_per_video=(1, 1))
+    (item,) = read_annotations(tmp_path / "annotations.json", classes=CLASSES).videos.values()
+    plan = scene(1, 0, classes=item.labels[:1])
+    assert item.labels == plan.labels
+    assert len(set(item.labels)) == 1
+    shown = list(itertools.islice(frames(tmp_path / "videos" / "toy_0000.mp4"), 20))
+    for picture, drawn in zip(shown, render(plan), strict=False):
+        assert np.abs(picture.astype(int) - drawn).mean() < 12
+
+
 def test_without_processes_the_work_is_done_all_the_same(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +211,8 @@ def test_without_processes_the_work_is_done_all_the_same(
         ({"test_fraction": 1.5}, "test_fraction is 1.5; give a share from 0 to 1"),
         ({"clip_test_fraction": float("nan")}, "clip_test_fraction is nan"),
         ({"processes": 0}, "processes is 0"),
+        ({"classes_per_video": (0, 3)}, "classes per video are 0:3; give LOW:HIGH with 1 <="),
+        ({"classes_per_video": (3, 2)}, "classes per video are 3:2"),
     ],
 )
 def test_arguments_out_of_range(options: dict[str, Any], message: str, tmp_path: Path) -> None:

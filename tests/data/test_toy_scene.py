@@ -20,6 +20,7 @@ from attentad.data.toy_scene import (
     Look,
     ScenePlan,
     Track,
+    count_actions,
     plan_clip,
     plan_video,
 )
@@ -87,6 +88,35 @@ def test_untrimmed_videos_are_as_promised(seed: int) -> None:
         assert len({len(v) for v in (track.x_px, track.y_px, track.angle_rad, track.scale)}) == 1
         assert track.opacity.min() >= 0.0
         assert track.opacity.max() <= 1.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**40), size=st.integers(1, 8))
+def test_a_video_of_chosen_classes_holds_each_and_no_other(seed: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    classes = tuple(CLASSES[i] for i in rng.permutation(8)[:size])
+    plan = plan_video(np.random.default_rng(seed), classes)
+    count = len(plan.labels)
+    assert set(plan.labels) == set(classes[:count])
+    assert count_actions(np.random.default_rng(seed)) == count
+    # When actions happen does not depend on which they are.
+    usual = plan_video(np.random.default_rng(seed))
+    assert (usual.frames, len(usual.labels)) == (plan.frames, count)
+    np.testing.assert_array_equal(usual.segments_frames, plan.segments_frames)
+
+
+def test_the_videos_of_a_seed_stay_what_they_were() -> None:
+    """Numbers of toy videos stand in tables: raise `toy._DRAWING` before changing these."""
+    plan = scene(0, 0)
+    assert plan.labels == ("spin", "shake", "orbit", "zigzag", "bounce")
+    assert plan.texture_seed == 7399414764858208892
+
+
+def test_actions_of_chosen_classes_come_in_any_order() -> None:
+    firsts = {
+        plan_video(np.random.default_rng(seed), ("spin", "blink")).labels[0] for seed in range(20)
+    }
+    assert firsts == {"spin", "blink"}
 
 
 def test_all_numbers_of_actions_and_all_classes_occur() -> None:

@@ -15,6 +15,7 @@ from torch import nn
 
 from attentad.attention.cbam import CBAM
 from attentad.attention.csa import CSA
+from attentad.attention.hybrid import Hybrid
 from attentad.attention.none import NoAttention
 from attentad.attention.se import SE
 from attentad.attention.sta import STA
@@ -28,6 +29,7 @@ ATTENTION: dict[str, type[nn.Module]] = {
     "cbam": CBAM,
     "transformer": Transformer,
     "sta": STA,
+    "hybrid": Hybrid,
 }
 
 

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from attentad.core import Annotations, AttentadError, Segments, Timeline
 from attentad.data.clocks import Clock, frame_rate, video_timeline
+from attentad.data.feature_memory import CACHE_BYTES, Memory, same_width
 from attentad.data.features import FeatureStore
 from attentad.data.selection import training_copies
 from attentad.data.views import (
@@ -23,8 +24,6 @@ from attentad.data.views import (
     window_is_useful,
     window_starts,
 )
-
-CACHE_BYTES = 1 << 30
 
 Targets = Callable[[Segments, Timeline], Mapping[str, NDArray[Any]]]
 # one view of a video: features (T, C), mask (T,), timeline
@@ -110,18 +109,11 @@ class DetectionData(Dataset[Item]):
         self.clock, self.min_coverage, self.drop_cut = clock, min_coverage, drop_cut
         self.shift_steps = -0.5 if gtad_half_shift else 0.0
         self.feature_dim = 0
-        self._cache: dict[tuple[str, int], Item] = {}
-        self._cached_bytes = 0
+        self._cache: Memory[tuple[str, int], Item] = Memory(CACHE_BYTES)
         self.index: list[tuple[str, int]] = []
         for video, annotation in annotations.videos.items():
             made = self._views(video)
-            width = made[0][0].shape[1]
-            self.feature_dim = self.feature_dim or width
-            if width != self.feature_dim:
-                raise AttentadError(
-                    f"{store.source}: video {video} has features of width {width}, the others "
-                    f"{self.feature_dim}; extract all with one encoder."
-                )
+            self.feature_dim = same_width(store, video, made[0][0].shape[1], self.feature_dim)
             copies = 1
             if by_length:
                 copies = training_copies(annotation.segments, made[0][2].duration_sec)
@@ -145,9 +137,8 @@ class DetectionData(Dataset[Item]):
 
     def __getitem__(self, row: int) -> Item:
         video, i = self.index[row]
-        if (video, i) in self._cache:
-            return self._cache[video, i]
-        return self._item(video, self._views(video)[i])
+        kept = self._cache.get((video, i))
+        return self._item(video, self._views(video)[i]) if kept is None else kept
 
     def load(self, video: str) -> tuple[NDArray[np.float32], Timeline]:
         """Features (n, C) of one of the videos as they came, and where they lie in time."""
@@ -184,9 +175,7 @@ class DetectionData(Dataset[Item]):
 
     def _keep(self, place: tuple[str, int], item: Item) -> None:
         size = item["features"].nbytes + sum(value.nbytes for value in item["targets"].values())
-        if self._cached_bytes + size <= CACHE_BYTES:
-            self._cache[place] = item
-            self._cached_bytes += size
+        self._cache.keep(place, item, size)
 
 
 def collate(items: Sequence[Item]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ import io
 import math
 import multiprocessing
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,12 +28,14 @@ from attentad.core import (
     write_annotations,
 )
 from attentad.core.files import read_json, write_bytes, write_json
+from attentad.data.toy_classes import checked_range, present_classes
 from attentad.data.toy_render import render
 from attentad.data.toy_scene import (
     BACKGROUND,
     CLASSES,
     FPS,
     ScenePlan,
+    count_actions,
     plan_clip,
     plan_video,
 )
@@ -48,12 +51,13 @@ _DRAWING = 3
 
 @dataclass(frozen=True)
 class _Job:
-    """One file to draw; `label` is None for an untrimmed video."""
+    """One file to draw; `label` is None for an untrimmed video, `classes` None for all of them."""
 
     path: Path
     seed: int
     index: int
     label: str | None
+    classes: tuple[str, ...] | None = None
 
 
 def make_toy(
@@ -64,6 +68,7 @@ def make_toy(
     test_fraction: float = 1 / 3,
     clips_per_class: int = 80,
     clip_test_fraction: float = 0.2,
+    classes_per_video: tuple[int, int] | None = None,
     processes: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -71,7 +76,7 @@ def make_toy(
 
     Writes `videos/toy_0000.mp4` …, `annotations.json` (ActivityNet JSON), `clips/CLASS/000.mp4`
     … and `clips.csv` (path relative to `out`, label, subset). Files of an earlier, interrupted
-    run with the same seed are kept.
+    run with the same seed and settings are kept.
 
     Args:
         out: folder, made when missing.
@@ -81,6 +86,9 @@ def make_toy(
             `training`.
         clips_per_class: trimmed clips of each of the eight classes and of `background`; may be 0.
         clip_test_fraction: share of each class's clips in subset `test`.
+        classes_per_video: fewest and most classes that a video holds, such as (1, 3), so that it
+            says something to know which; dealt evenly within each subset, so that each holds
+            every class when it has videos enough. None for actions of all classes.
         processes: files drawn at a time. More than 1 starts Python anew: a script that calls this
             needs the usual `if __name__ == "__main__":`, or is run again in each process.
         progress: called with (files done, files in all).
@@ -89,15 +97,23 @@ def make_toy(
         AttentadError: an argument is out of range, or a file cannot be written.
     """
     _check(videos, seed, test_fraction, clips_per_class, clip_test_fraction, processes)
+    if classes_per_video is not None:
+        checked_range(classes_per_video)
     out = Path(out)
-    video_jobs = [_Job(out / "videos" / f"toy_{i:04d}.mp4", seed, i, None) for i in range(videos)]
+    classes = _present(videos, seed, test_fraction, classes_per_video)
+    video_jobs = [
+        _Job(out / "videos" / f"toy_{i:04d}.mp4", seed, i, None, classes[i]) for i in range(videos)
+    ]
     clip_jobs = [
         _Job(out / "clips" / label / f"{i:03d}.mp4", seed, i, label)
         for i in range(clips_per_class)
         for label in CLIP_CLASSES
     ]
     jobs = video_jobs + clip_jobs
-    missing = _not_drawn(out, seed, jobs)
+    stamp: dict[str, Any] = {"drawing": _DRAWING, "seed": seed}
+    if classes_per_video is not None:  # which classes a video holds depends on its subset
+        stamp |= {"classes_per_video": [*classes_per_video], "test_fraction": test_fraction}
+    missing = _not_drawn(out, stamp, jobs)
     done = len(jobs) - len(missing)
     if progress is not None:
         progress(done, len(jobs))
@@ -116,20 +132,43 @@ def make_toy(
     )
 
 
-def scene(seed: int, index: int, label: str | None = None) -> ScenePlan:
+def scene(
+    seed: int, index: int, label: str | None = None, classes: Sequence[str] | None = None
+) -> ScenePlan:
     """The plan of video number `index`, or of clip number `index` of class `label`.
+
+    Args:
+        seed: 0 or more.
+        index: 0 or more.
+        label: class of a clip; None for a video.
+        classes: those that the video holds, see `plan_video`; a clip has its label.
 
     Raises:
         AttentadError: there is no such class.
     """
     if label is None:
-        return plan_video(np.random.default_rng([seed, _VIDEO, index]))
+        return plan_video(_video_stream(seed, index), classes)
     if label not in CLIP_CLASSES:
         raise AttentadError(
             f"there is no toy class {label!r}; the classes are: {', '.join(CLIP_CLASSES)}."
         )
     rng = np.random.default_rng([seed, _CLIP, index, CLIP_CLASSES.index(label)])
     return plan_clip(rng, label)
+
+
+def _video_stream(seed: int, index: int) -> np.random.Generator:
+    return np.random.default_rng([seed, _VIDEO, index])
+
+
+def _present(
+    videos: int, seed: int, test_fraction: float, classes_per_video: tuple[int, int] | None
+) -> Sequence[tuple[str, ...] | None]:
+    """The classes of each video; None where they are all of them."""
+    if classes_per_video is None:
+        return [None] * videos
+    actions = [count_actions(_video_stream(seed, i)) for i in range(videos)]
+    subsets = [_subset(i, test_fraction) for i in range(videos)]
+    return present_classes(actions, subsets, classes_per_video, seed)
 
 
 def _check(
@@ -163,7 +202,7 @@ def _subset(index: int, test_fraction: float) -> str:
 
 
 def _annotation(job: _Job, test_fraction: float) -> VideoAnnotation:
-    plan = scene(job.seed, job.index)
+    plan = scene(job.seed, job.index, classes=job.classes)
     return VideoAnnotation(
         segments=np.round(plan.segments_frames / FPS, 4),
         labels=plan.labels,
@@ -184,9 +223,14 @@ def _write_clip_list(out: Path, jobs: list[_Job], test_fraction: float) -> None:
     write_bytes(out / "clips.csv", text.getvalue().encode())
 
 
-def _not_drawn(out: Path, seed: int, jobs: list[_Job]) -> list[_Job]:
-    """The jobs left to do: all of them unless `out` was begun with the same seed and drawing."""
-    stamp = {"drawing": _DRAWING, "seed": seed}
+def _not_drawn(out: Path, stamp: Mapping[str, Any], jobs: list[_Job]) -> list[_Job]:
+    """The jobs left to do: all of them unless `out` was begun with the same drawing, seed, ….
+
+    Args:
+        out: the folder.
+        stamp: whatever the pixels depend on.
+        jobs: all of them.
+    """
     path = out / "toy.json"
     with contextlib.suppress(AttentadError):
         if path.exists() and read_json(path) == stamp:
@@ -200,12 +244,12 @@ def _not_drawn(out: Path, seed: int, jobs: list[_Job]) -> list[_Job]:
                 f"{old} is of another toy data set and could not be replaced ({error.strerror}); "
                 "choose another folder."
             ) from error
-    write_json(path, stamp)
+    write_json(path, dict(stamp))
     return jobs
 
 
 def _draw(job: _Job) -> None:
-    plan = scene(job.seed, job.index, job.label)
+    plan = scene(job.seed, job.index, job.label, job.classes)
     write_video(job.path, render(plan), FPS)
 
 

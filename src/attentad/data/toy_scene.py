@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,18 +83,30 @@ class ScenePlan:
         return self.frames / FPS
 
 
-def plan_video(rng: np.random.Generator) -> ScenePlan:
-    """An untrimmed video: 40 to 80 s with 4 to 10 actions of 1.5 to 10 s, one at a time."""
-    frames = round(rng.uniform(40.0, 80.0) * FPS)
-    background = rng.uniform(70.0, 180.0, size=3)
-    segments = _schedule(rng, frames)
-    order = np.concatenate([rng.permutation(len(CLASSES)), rng.permutation(len(CLASSES))])
-    labels = tuple(CLASSES[i] for i in order[: len(segments)])
+def plan_video(rng: np.random.Generator, classes: Sequence[str] | None = None) -> ScenePlan:
+    """An untrimmed video: 40 to 80 s with 4 to 10 actions of 1.5 to 10 s, one at a time.
+
+    Args:
+        rng: random stream of the video.
+        classes: those that are present, each of them at least once as far as there are actions;
+            None for actions of all classes, none twice before all have been once.
+    """
+    frames, background, segments = _opening(rng)
+    if classes is None:
+        order = np.concatenate([rng.permutation(len(CLASSES)), rng.permutation(len(CLASSES))])
+        labels = tuple(CLASSES[i] for i in order[: len(segments)])
+    else:
+        labels = _labels_among(rng, classes, len(segments))
     tracks = _distractors(rng, frames, background)
     edges = [0, *segments.ravel().tolist(), frames]
     for i, label in enumerate(labels):
         tracks += _actor(rng, label, edges[2 * i : 2 * i + 4], background)
     return _scene(rng, frames, background, tracks, segments, labels)
+
+
+def count_actions(rng: np.random.Generator) -> int:
+    """How many actions `plan_video` gives a video of this random stream, whatever its classes."""
+    return len(_opening(rng)[2])
 
 
 def plan_clip(rng: np.random.Generator, label: str) -> ScenePlan:
@@ -129,6 +142,20 @@ def _scene(
         segments_frames=segments,
         labels=labels,
     )
+
+
+def _opening(rng: np.random.Generator) -> tuple[int, FloatArray, NDArray[np.int64]]:
+    """A video's length in frames, mean background (3,), and the frames of its actions (N, 2)."""
+    frames = round(rng.uniform(40.0, 80.0) * FPS)
+    background = rng.uniform(70.0, 180.0, size=3)
+    return frames, background, _schedule(rng, frames)
+
+
+def _labels_among(rng: np.random.Generator, classes: Sequence[str], count: int) -> tuple[str, ...]:
+    """`count` labels in random order: each class once, the rest drawn among them."""
+    each = list(classes[:count])
+    drawn = [classes[i] for i in rng.integers(len(classes), size=count - len(each))]
+    return tuple((each + drawn)[i] for i in rng.permutation(count))
 
 
 def _schedule(rng: np.random.Generator, frames: int) -> NDArray[np.int64]:

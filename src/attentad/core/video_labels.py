@@ -1,0 +1,202 @@
+"""Which classes a video holds, wherever in it: the labels of weak supervision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attentad.core.annotations import Annotations, read_annotations, read_csv_rows
+from attentad.core.errors import AttentadError
+from attentad.core.files import check_keys_once, parse_json, read_bytes, write_json
+from attentad.core.names import suggest
+
+CSV_COLUMNS = ("video", "label")
+# THUMOS14's mark for segments that are neither action nor background.
+_AMBIGUOUS = "Ambiguous"
+
+
+@dataclass(frozen=True)
+class VideoLabels:
+    """The classes that occur in each video.
+
+    Args:
+        videos: video id → its labels, in the order of `classes`; an empty tuple for a video that
+            is known to hold none.
+        classes: the class names in their order: label index i is classes[i].
+        subsets: video id → the part of the data set that it belongs to, where the source says so.
+        source: where the labels are from, for error sentences.
+    """
+
+    videos: Mapping[str, tuple[str, ...]]
+    classes: tuple[str, ...]
+    subsets: Mapping[str, str] = field(default_factory=dict)
+    source: str = "the video labels"
+
+    def subset(self, names: str | Iterable[str]) -> VideoLabels:
+        """Keep the videos of the named subsets (`"a"`, `"a,b"` or a list); classes stay.
+
+        Raises:
+            AttentadError: no video is in any of them.
+        """
+        parts = names.split(",") if isinstance(names, str) else names
+        wanted = [part.strip() for part in parts]
+        kept = {
+            video: labels
+            for video, labels in self.videos.items()
+            if self.subsets.get(video) in wanted
+        }
+        if not kept:
+            known = ", ".join(sorted(set(self.subsets.values()))) or "none"
+            raise AttentadError(
+                f"{self.source}: no video is in subset {','.join(wanted)}; the subsets are: "
+                f"{known}."
+            )
+        return VideoLabels(kept, self.classes, self.subsets, self.source)
+
+    def label_ids(self, videos: Iterable[str]) -> dict[str, NDArray[np.int64]]:
+        """Class indices of the given videos, each (n,) int64, ascending; n may be 0.
+
+        Raises:
+            AttentadError: a video has no entry.
+        """
+        index = {name: row for row, name in enumerate(self.classes)}
+        found = {}
+        for video in videos:
+            if video not in self.videos:
+                raise AttentadError(
+                    f"{self.source} has no entry for video {video}, which is to train"
+                    f"{_meant(video, self.videos)}; list its labels, or an empty list if it holds "
+                    "no action."
+                )
+            found[video] = np.array([index[name] for name in self.videos[video]], dtype=np.int64)
+        return found
+
+
+def read_video_labels(path: str | Path, *, classes: Sequence[str] | None = None) -> VideoLabels:
+    """Read a list of video-level labels.
+
+    `.csv` has the header `video,label` and a row per pair (further columns do no harm; `subset` is
+    read); a row with an empty label declares a video without any action. JSON is an object of
+    video id → list of labels. Annotations in ActivityNet JSON serve as well, by the labels of
+    their segments. A label given twice counts once.
+
+    Args:
+        path: the file, `.gz` too.
+        classes: class names in their order; by default the sorted labels that occur.
+
+    Raises:
+        AttentadError: the file is missing, malformed or empty; a video has a label that is not
+            among `classes`, or two subsets.
+    """
+    path = Path(path)
+    subsets: dict[str, str] = {}
+    found: Mapping[str, Iterable[str]]
+    if path.name.lower().removesuffix(".gz").endswith(".csv"):
+        found = _read_csv(path, subsets)
+    else:
+        content = read_bytes(path)
+        whole = parse_json(content, path)
+        if isinstance(whole, dict) and isinstance(whole.get("database"), dict):
+            return from_annotations(read_annotations(path), classes=classes, source=str(path))
+        found = _read_json(whole, content, path)
+    if not found:
+        raise AttentadError(f"{path} lists no videos; give each training video with its labels.")
+    return video_labels(found, classes=classes, subsets=subsets, source=str(path))
+
+
+def video_labels(
+    found: Mapping[str, Iterable[str]],
+    *,
+    classes: Sequence[str] | None = None,
+    subsets: Mapping[str, str] | None = None,
+    source: str = "the video labels",
+) -> VideoLabels:
+    """Video labels from video id → its labels, in any order; see `read_video_labels`.
+
+    Raises:
+        AttentadError: a video has a label that is not among `classes`.
+    """
+    by_video = {video: set(labels) for video, labels in found.items()}
+    names = tuple(sorted(set().union(*by_video.values())) if classes is None else classes)
+    known = set(names)
+    for video, labels in by_video.items():
+        for label in sorted(labels - known):
+            raise AttentadError(
+                f"{source}: video {video} has the label {label!r}, which is not in the class list"
+                f"{_meant(label, names)}; correct it or add the class."
+            )
+    ordered = {
+        video: tuple(name for name in names if name in labels) for video, labels in by_video.items()
+    }
+    return VideoLabels(ordered, names, dict(subsets or {}), source)
+
+
+def from_annotations(
+    annotations: Annotations,
+    *,
+    classes: Sequence[str] | None = None,
+    source: str = "the annotations",
+) -> VideoLabels:
+    """The labels of annotated segments, without their times; never THUMOS14's `Ambiguous`.
+
+    Args:
+        annotations: of the videos.
+        classes: class names in their order; by default those of `annotations`.
+        source: where they are from, for error sentences.
+
+    Raises:
+        AttentadError: a video has a label that is not among `classes`.
+    """
+    videos = {video: set(item.labels) - {_AMBIGUOUS} for video, item in annotations.videos.items()}
+    names = annotations.classes if classes is None else classes
+    return video_labels(
+        videos,
+        classes=[name for name in names if name != _AMBIGUOUS],
+        subsets={video: item.subset for video, item in annotations.videos.items() if item.subset},
+        source=source,
+    )
+
+
+def write_video_labels(path: str | Path, labels: VideoLabels) -> None:
+    """Write JSON, video id → list of labels, whole or not at all."""
+    write_json(path, {video: list(names) for video, names in labels.videos.items()})
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    probable = suggest(name, known)
+    return "" if probable is None else f" (did you mean {probable!r}?)"
+
+
+def _read_csv(path: Path, subsets: dict[str, str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for where, row in read_csv_rows(path, CSV_COLUMNS):
+        video, label = (row["video"] or "").strip(), (row["label"] or "").strip()
+        if not video:
+            raise AttentadError(f"{where}: the video is empty; name one.")
+        labels = found.setdefault(video, set())
+        if label:
+            labels.add(label)
+        subset = (row.get("subset") or "").strip()
+        if subset and subsets.setdefault(video, subset) != subset:
+            raise AttentadError(
+                f"{where}: video {video} is in subset {subset} here and in {subsets[video]} above; "
+                "give one."
+            )
+    return found
+
+
+def _read_json(whole: Any, content: bytes, path: Path) -> dict[str, list[str]]:
+    if not isinstance(whole, dict):
+        raise AttentadError(f"{path} must be a JSON object of video id → list of labels.")
+    for video, labels in whole.items():
+        if not isinstance(labels, list) or not all(type(x) is str and x.strip() for x in labels):
+            raise AttentadError(
+                f"{path}: video {video} must have a list of class names, not {str(labels)[:60]!r}."
+            )
+    check_keys_once(content, path, -1)
+    return whole

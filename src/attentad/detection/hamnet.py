@@ -1,0 +1,396 @@
+"""HAM-Net: localization from video-level labels (Islam et al., AAAI 2021; spec hamnet §1).
+
+A classification branch scores every snippet for C classes and the background, an attention branch
+says how surely it is foreground. Training knows only which classes a video holds; in detection the
+attention is cut at several thresholds, and the runs above them are the proposals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from attentad.attention.hybrid import ForegroundAttention, initialise, leaky_relu
+from attentad.core import AttentadError, Timeline, VideoDetections, no_detections
+from attentad.layers.masking import masked
+from attentad.layers.proposals import one_of
+from attentad.layers.weak_losses import (
+    Drop,
+    DroppedValue,
+    Reduction,
+    Threshold,
+    hybrid_attentions,
+    top_k_mean,
+    weak_losses,
+)
+from attentad.suppression import outer_inner, runs_above
+
+Smooth = Literal["in_network", "test_only", "off"]
+Proposals = Literal["attention", "class"]
+SITES = ("input",)
+# The published code's ten, and the paper's .1 to .9 in steps of .05.
+THRESHOLDS = {"code": np.linspace(0.1, 0.9, 10), "paper": np.linspace(0.1, 0.9, 17)}
+
+
+class HAMOutput(NamedTuple):
+    """Logits of every snippet (B, T, C + 1), the background last, and attention (B, T) in 0..1.
+
+    Both are 0 where there is no video.
+    """
+
+    scores: Tensor
+    attention: Tensor
+
+
+def site_dims(feature_dim: int) -> dict[str, int]:
+    """Channels at the site where an attention module can stand: `input` is R itself."""
+    return {"input": feature_dim}
+
+
+class HAMNet(nn.Module):
+    """Features (B, C_in, T) → `HAMOutput`, for any T.
+
+    Args:
+        feature_dim: C_in.
+        length: T in training. The network takes any other as well; an attention module may not.
+        classes: C.
+        hidden_dim: channels of the classification branch; C_in by default.
+        attention_dim: channels of the attention branch.
+        dropout: before the last layer of the classification branch; .7 THUMOS14, .5 ActivityNet.
+        pool_steps: odd; logits and attention become their mean over so many snippets, with zeros
+            beyond the video's ends. 17 for ActivityNet.
+        smooth: whether that happens `in_network`, as in the published code, after training only
+            (`test_only`), or not at all (`off`).
+        attention: site → module, see `site_dims`.
+
+    Raises:
+        AttentadError: a setting that cannot be.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        length: int,
+        *,
+        classes: int,
+        hidden_dim: int | None = None,
+        attention_dim: int = 512,
+        dropout: float = 0.7,
+        pool_steps: int = 1,
+        smooth: Smooth = "in_network",
+        attention: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        one_of("HAM-Net", "smooth", smooth, Smooth)
+        if classes < 1:
+            raise AttentadError(f"HAM-Net needs at least 1 class, not {classes}.")
+        if hidden_dim is not None and hidden_dim < 1:
+            raise AttentadError(f"HAM-Net's hidden_dim must be at least 1, not {hidden_dim}.")
+        if pool_steps < 1 or pool_steps % 2 == 0:
+            raise AttentadError(f"HAM-Net's pool_steps must be odd, not {pool_steps}.")
+        if not 0 <= dropout < 1:
+            raise AttentadError(f"HAM-Net's dropout must lie in 0..1, 1 excluded, not {dropout}.")
+        for site in attention or {}:
+            if site not in SITES:
+                raise AttentadError(f"HAM-Net has no site {site!r} for attention, only {SITES}.")
+        width = feature_dim if hidden_dim is None else hidden_dim
+        self.feature_dim, self.length, self.classes = feature_dim, length, classes
+        self.smooth = smooth
+        self.conv_1 = nn.Conv1d(feature_dim, width, 3, padding=1)
+        self.conv_2 = nn.Conv1d(width, width, 3, padding=1)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Conv1d(width, classes + 1, 1)
+        initialise(self)
+        self.foreground = ForegroundAttention(feature_dim, attention_dim)
+        self.pool = nn.AvgPool1d(pool_steps, stride=1, padding=pool_steps // 2)
+        # Last, so that `initialise` leaves these modules as they are.
+        self.attention = nn.ModuleDict(attention or {})
+
+    def forward(self, features: Tensor, valid: Tensor | None = None) -> HAMOutput:
+        """Features (B, C_in, T), valid (B, T) true where there is video → `HAMOutput`.
+
+        Raises:
+            AttentadError: C_in is not the model's.
+        """
+        if features.shape[1] != self.feature_dim:
+            raise AttentadError(
+                f"this HAM-Net was built for {self.feature_dim} channels and got "
+                f"{features.shape[1]}."
+            )
+        feature = masked(features, valid)
+        if "input" in self.attention:
+            feature = masked(self.attention["input"](feature, feature, valid), valid)
+        hidden = masked(leaky_relu(self.conv_1(feature)), valid)
+        hidden = masked(leaky_relu(self.conv_2(hidden)), valid)
+        logits = self.classifier(self.dropout(hidden)).to(self.classifier.weight.dtype)
+        scores = masked(logits, valid)
+        attention = self.foreground(feature, valid)[:, None]
+        if self.smooth == "in_network" or (self.smooth == "test_only" and not self.training):
+            scores, attention = (masked(self.pool(part), valid) for part in (scores, attention))
+        return HAMOutput(scores.transpose(1, 2), attention[:, 0])
+
+
+def targets(labels: ArrayLike, classes: int) -> dict[str, NDArray[np.float32]]:
+    """`labels` (C,): 1 for every class that the video holds, 0 for the others.
+
+    Args:
+        labels: indices of the classes present, in any order, also none.
+        classes: C.
+
+    Raises:
+        AttentadError: an index outside 0..C − 1.
+    """
+    present = np.asarray(labels, dtype=np.int64).reshape(-1)
+    wrong = present[(present < 0) | (present >= classes)]
+    if len(wrong):
+        raise AttentadError(
+            f"there is no class {wrong[0]} among {classes}; correct the video's labels."
+        )
+    hot = np.zeros(classes, dtype=np.float32)
+    hot[present] = 1
+    return {"labels": hot}
+
+
+def loss(
+    outputs: HAMOutput,
+    targets: Mapping[str, Tensor],
+    valid: Tensor | None = None,
+    *,
+    base_weight: float = 0.8,
+    soft_weight: float = 0.8,
+    semi_soft_weight: float = 0.2,
+    hard_weight: float = 0.2,
+    sparsity_weight: float = 0.8,
+    guide_weight: float = 0.8,
+    top_k_ratio: float | None = 10.0,
+    top_k: int | None = None,
+    gamma: float = 0.2,
+    threshold: Threshold = "relative",
+    dropped_value: DroppedValue = "class_min",
+    drop: Drop = "most_discriminative",
+    drop_probability: float = 0.2,
+    normalize_labels: bool = True,
+    reduction: Reduction = "mean",
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """HAM-Net's joint loss (eq. 10); the defaults are those of THUMOS14 in the published code.
+
+    Args:
+        outputs: of the network.
+        targets: of `targets`, stacked: `labels` (B, C).
+        valid: (B, T).
+        base_weight, soft_weight, semi_soft_weight, hard_weight: λ0 to λ3.
+        sparsity_weight, guide_weight: α, β.
+        top_k_ratio, top_k, gamma, threshold, dropped_value, drop, drop_probability,
+            normalize_labels, reduction, generator: see `layers.weak_losses.weak_losses`.
+
+    Returns:
+        `base`, `soft`, `semi_soft`, `hard`, `sparsity`, `guide` and their weighted sum `total`.
+
+    Raises:
+        AttentadError: an option has an unknown or impossible value.
+    """
+    return weak_losses(
+        outputs.scores,
+        outputs.attention,
+        targets["labels"],
+        valid,
+        base_weight=base_weight,
+        soft_weight=soft_weight,
+        semi_soft_weight=semi_soft_weight,
+        hard_weight=hard_weight,
+        sparsity_weight=sparsity_weight,
+        guide_weight=guide_weight,
+        top_k_ratio=top_k_ratio,
+        top_k=top_k,
+        gamma=gamma,
+        threshold=threshold,
+        dropped_value=dropped_value,
+        drop=drop,
+        drop_probability=drop_probability,
+        normalize_labels=normalize_labels,
+        reduction=reduction,
+        generator=generator,
+    )
+
+
+def video_scores(
+    outputs: HAMOutput,
+    valid: Tensor | None = None,
+    *,
+    top_k_ratio: float | None = 10.0,
+    top_k: int | None = None,
+    proposals: Proposals = "attention",
+) -> NDArray[np.float64]:
+    """How surely each video holds each class: p (B, C) in 0..1, the softmax's background left out.
+
+    Args:
+        outputs: of the network.
+        valid: (B, T).
+        top_k_ratio, top_k: see `layers.weak_losses.top_k_mean`.
+        proposals: `attention` scores the snippets by a·s, `class` by s, see `decode`.
+
+    Raises:
+        AttentadError: an option has an unknown or impossible value, or the outputs are not finite.
+    """
+    one_of("HAM-Net", "proposals", proposals, Proposals)
+    scores, attention = _finite(outputs, valid)
+    if proposals == "attention":
+        scores = attention[..., None] * scores
+    pooled = top_k_mean(scores, valid, ratio=top_k_ratio, k=top_k)
+    return torch.softmax(pooled, dim=1)[:, :-1].cpu().numpy()
+
+
+def curves(
+    outputs: HAMOutput,
+    valid: Tensor | None = None,
+    *,
+    gamma: float = 0.2,
+    threshold: Threshold = "relative",
+    drop: Drop = "most_discriminative",
+    drop_probability: float = 0.2,
+) -> dict[str, NDArray[np.float32]]:
+    """The three attentions as curves to look at (HAM-Net, Figures 3 and 5), each (B, T).
+
+    Args:
+        outputs: of the network.
+        valid: (B, T).
+        gamma, threshold, drop, drop_probability: see `layers.weak_losses.hybrid_attentions`.
+
+    Raises:
+        AttentadError: an option has an unknown or impossible value.
+    """
+    attentions = hybrid_attentions(
+        outputs.attention.detach().float(),
+        valid,
+        gamma=gamma,
+        threshold=threshold,
+        drop=drop,
+        drop_probability=drop_probability,
+    )
+    names = ("soft attention", "semi-soft attention", "hard attention")
+    return {name: part.cpu().numpy() for name, part in zip(names, attentions, strict=True)}
+
+
+def decode(
+    outputs: HAMOutput,
+    timelines: Sequence[Timeline],
+    *,
+    valid: Tensor | None = None,
+    class_threshold: float = 0.2,
+    attention_thresholds: Literal["code", "paper"] | list[float] = "code",
+    proposals: Proposals = "attention",
+    flank: float = 0.25,
+    video_weight: float = 0.2,
+    top_k_ratio: float | None = 10.0,
+    top_k: int | None = None,
+    scale: int = 1,
+    force_top1: bool = False,
+    drop_negative: bool = False,
+) -> list[VideoDetections]:
+    """Actions of each video in seconds, best first, before suppression (spec hamnet §1.5).
+
+    Every run of snippets above one of the thresholds is scored for every class that the video
+    holds by the outer-inner score ψ, a difference of logits that may be negative. Runs that several
+    thresholds find come out as often. Nothing is clipped to the video.
+
+    Args:
+        outputs: of the network, B videos.
+        timelines: of the videos.
+        valid: (B, T), the valid snippets of a video first.
+        class_threshold: τ; the video holds a class where `video_scores` reaches it.
+        attention_thresholds: `code`, ten from .1 to .9; `paper`, .1 to .9 in steps of .05; or a
+            list. A snippet of exactly the threshold is in no run.
+        proposals: `attention`, runs of a, scored by a·s; `class`, for a network that trained no
+            attention, runs of the class's s brought to 0..1 over time, scored by s (where s does
+            not change at all, it is 1 throughout).
+        flank: see `suppression.outer_inner`.
+        video_weight: ζ, of the video's score.
+        top_k_ratio, top_k: see `video_scores`.
+        scale: scores and attention are interpolated to so many points per snippet first.
+        force_top1: the best class counts even if it does not reach τ.
+        drop_negative: leave out what has ψ < 0.
+
+    Raises:
+        AttentadError: an option has an unknown or impossible value, or the outputs are not finite.
+    """
+    if scale < 1:
+        raise AttentadError(f"HAM-Net's scale must be at least 1, not {scale}.")
+    thresholds = _thresholds(attention_thresholds)
+    video = video_scores(outputs, valid, top_k_ratio=top_k_ratio, top_k=top_k, proposals=proposals)
+    scores, attention = _finite(outputs, valid)
+    steps = [scores.shape[1]] * len(scores) if valid is None else valid.sum(1).tolist()
+    results = []
+    for item, timeline in enumerate(timelines):
+        p, n = video[item], steps[item]
+        kept = np.flatnonzero(p >= class_threshold)
+        if force_top1 and not len(kept):
+            kept = p.argmax(keepdims=True)
+        if not n or not len(kept):
+            results.append(no_detections())
+            continue
+        a, s = attention[item, :n, None], scores[item, :n][:, kept]
+        z = _upsampled(s if proposals == "class" else a * s, scale)
+        over = _unit_range(z) if proposals == "class" else _upsampled(a, scale)
+        runs = [_runs(column, thresholds) for column in over.T]
+        if proposals == "attention":  # every class has the same
+            runs *= len(kept)
+        options = {"flank": flank, "video_weight": video_weight}
+        scored = [
+            outer_inner(z[:, [k]], runs[k], video_scores=p[[label]], **options)[:, 0]
+            for k, label in enumerate(kept)
+        ]
+        psi, labels = np.concatenate(scored), np.repeat(kept, [len(part) for part in scored])
+        ends = np.array([0, 1])  # the last snippet lies inside
+        segments = timeline.seconds((np.concatenate(runs) + ends) / scale)
+        order = np.argsort(-psi, kind="stable")
+        if drop_negative:
+            order = order[psi[order] >= 0]
+        results.append(VideoDetections(segments, psi, labels)[order])
+    return results
+
+
+def _finite(outputs: HAMOutput, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Scores and attention in double precision, 0 outside `valid`."""
+    scores, attention = (part.detach().double() for part in outputs)
+    if valid is not None:
+        scores = scores.masked_fill(~valid[..., None], 0)
+        attention = attention.masked_fill(~valid, 0)
+    if not (scores.isfinite().all() and attention.isfinite().all()):
+        raise AttentadError("the detector's outputs are not finite: check features and weights.")
+    return scores, attention
+
+
+def _thresholds(choice: str | list[float]) -> NDArray[np.float64]:
+    if isinstance(choice, str):
+        one_of("HAM-Net", "attention_thresholds", choice, Literal["code", "paper"])
+        return THRESHOLDS[choice]
+    return np.asarray(choice, dtype=np.float64)
+
+
+def _upsampled(values: Tensor, scale: int) -> NDArray[np.float64]:
+    """(n, K) → (n · scale, K), linear between the middles of the snippets and level beyond."""
+    rows: NDArray[np.float64] = values.cpu().numpy()
+    if scale == 1:
+        return rows
+    middles = np.arange(len(rows))
+    points = (np.arange(len(rows) * scale) + 0.5) / scale - 0.5
+    return np.stack([np.interp(points, middles, column) for column in rows.T], axis=1)
+
+
+def _unit_range(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Every column (n, K) brought to 0..1; 1 where it is constant."""
+    low, high = values.min(0), values.max(0)
+    span = np.where(high > low, high - low, 1)
+    return np.where(high > low, (values - low) / span, 1.0)
+
+
+def _runs(values: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The runs above every threshold, (M, 2) first and last."""
+    found = [runs_above(values, threshold) for threshold in thresholds]
+    return np.concatenate([np.zeros((0, 2), dtype=np.int64), *found])

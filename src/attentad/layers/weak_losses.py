@@ -1,0 +1,366 @@
+"""Losses on snippet scores from video-level labels: HAM-Net's six (spec hamnet §1.3, §1.4).
+
+A network scores every snippet for C classes and, last, the background; an attention in 0..1 says
+which snippets are foreground. Scores are logits (B, T, C + 1), attention (B, T), `valid` (B, T) is
+true where there is video: what stands elsewhere, NaN included, changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from attentad.core import AttentadError
+from attentad.layers.proposals import one_of
+
+Threshold = Literal["relative", "absolute", "minmax"]
+DroppedValue = Literal["class_min", "zero"]
+Drop = Literal["most_discriminative", "random", "inverse"]
+Reduction = Literal["mean", "sum_time_mean_batch"]
+OWNER = "weak supervision"
+LABEL_EPSILON = 1e-4
+
+
+class HybridAttentions(NamedTuple):
+    """a, k·a and k of each snippet, (B, T); k is 1 where a snippet is kept and 0 where dropped."""
+
+    soft: Tensor
+    semi_soft: Tensor
+    hard: Tensor
+
+
+class HybridScores(NamedTuple):
+    """The four score sequences, (B, T, C + 1)."""
+
+    base: Tensor
+    soft: Tensor
+    semi_soft: Tensor
+    hard: Tensor
+
+
+def top_k_mean(
+    scores: Tensor,
+    valid: Tensor | None = None,
+    *,
+    ratio: float | None = 10.0,
+    k: int | None = None,
+) -> Tensor:
+    """Mean over time of each class's k highest scores (HAM-Net eq. 1).
+
+    Args:
+        scores: (B, T, K).
+        valid: (B, T).
+        ratio: k is ⌊n / ratio⌋ of the video's n valid snippets, at least 1.
+        k: the same number for every video instead, at most its n.
+
+    Returns:
+        (B, K); 0 for a video without a valid snippet.
+
+    Raises:
+        AttentadError: a ratio that is not positive, or a k below 1.
+    """
+    batch, length, _ = scores.shape
+    present = torch.full((batch,), length, device=scores.device)
+    if valid is not None:
+        present = valid.sum(1)
+        scores = scores.masked_fill(~valid[..., None], -torch.inf)
+    if k is None:
+        if ratio is None or not ratio > 0:
+            raise AttentadError(f"top_k_ratio must be positive, not {ratio}; or set top_k.")
+        wanted = (present.double() / ratio).floor().long()
+        counts = torch.minimum(wanted.clamp(min=1), present)
+    else:
+        if k < 1:
+            raise AttentadError(f"top_k must be at least 1, not {k}.")
+        counts = present.clamp(max=k)
+    most = int(counts.max()) if len(counts) else 0
+    best = scores.topk(most, dim=1).values
+    rank = torch.arange(most, device=scores.device)
+    counted = rank[:, None] < counts[:, None, None]
+    return torch.where(counted, best, 0.0).sum(1) / counts.clamp(min=1)[:, None]
+
+
+def hybrid_attentions(
+    attention: Tensor,
+    valid: Tensor | None = None,
+    *,
+    gamma: float = 0.2,
+    threshold: Threshold = "relative",
+    drop: Drop = "most_discriminative",
+    drop_probability: float = 0.2,
+    generator: torch.Generator | None = None,
+) -> HybridAttentions:
+    """Soft, semi-soft and hard attention: a, k·a and k, all 0 outside `valid`.
+
+    Args:
+        attention: a, (B, T).
+        valid: (B, T).
+        gamma: γ, of which the threshold θ is made.
+        threshold: θ is γ·max a of the video (`relative`, the published code), γ itself
+            (`absolute`, the paper), or min a + γ·(max a − min a) (`minmax`).
+        drop: `most_discriminative` keeps the snippets with a < θ, `inverse` those with a ≥ θ,
+            `random` each with probability 1 − drop_probability, drawn anew in each call
+            (HAM-Net's Figure 4a).
+        drop_probability: of `random`.
+        generator: of `random`; torch's global one by default.
+
+    Raises:
+        AttentadError: an option has an unknown or impossible value.
+    """
+    one_of(OWNER, "threshold", threshold, Threshold)
+    one_of(OWNER, "drop", drop, Drop)
+    if not 0 <= drop_probability <= 1:
+        raise AttentadError(f"drop_probability must lie in 0..1, not {drop_probability}.")
+    soft = _clean(attention, valid)
+    if drop == "random":
+        device = soft.device if generator is None else generator.device
+        draw = torch.rand(soft.shape, generator=generator, device=device)
+        kept = draw.to(soft.device) >= drop_probability
+    else:
+        kept = soft < _threshold(soft.detach(), valid, gamma, threshold)
+        kept = kept if drop == "most_discriminative" else ~kept
+    hard = _clean(kept.to(soft.dtype), valid)
+    return HybridAttentions(soft, hard * soft, hard)
+
+
+def hybrid_scores(
+    scores: Tensor,
+    attention: Tensor,
+    valid: Tensor | None = None,
+    *,
+    dropped_value: DroppedValue = "class_min",
+    gamma: float = 0.2,
+    threshold: Threshold = "relative",
+    drop: Drop = "most_discriminative",
+    drop_probability: float = 0.2,
+    generator: torch.Generator | None = None,
+) -> HybridScores:
+    """The four score sequences of HAM-Net: s, a·s, and those that kept snippets alone keep.
+
+    Args:
+        scores: s, (B, T, C + 1).
+        attention: a, (B, T).
+        valid: (B, T).
+        dropped_value: what becomes of a dropped snippet's scores. `class_min`, the published code:
+            all of them m, the lowest over the classes, so that w·(s − m) + m takes the place of
+            w·s, w the hard or semi-soft attention. `zero`, the paper: w·s itself.
+        gamma, threshold, drop, drop_probability, generator: see `hybrid_attentions`.
+
+    Raises:
+        AttentadError: an option has an unknown or impossible value.
+    """
+    one_of(OWNER, "dropped_value", dropped_value, DroppedValue)
+    soft, semi_soft, hard = hybrid_attentions(
+        attention,
+        valid,
+        gamma=gamma,
+        threshold=threshold,
+        drop=drop,
+        drop_probability=drop_probability,
+        generator=generator,
+    )
+    base = scores if valid is None else scores.masked_fill(~valid[..., None], 0)
+    floor: Tensor | float = base.amin(2, keepdim=True) if dropped_value == "class_min" else 0.0
+    above = base - floor
+    return HybridScores(
+        base,
+        soft[..., None] * base,
+        semi_soft[..., None] * above + floor,
+        hard[..., None] * above + floor,
+    )
+
+
+def multiple_instance_loss(
+    video_logits: Tensor, labels: Tensor, *, background: float, normalize_labels: bool = True
+) -> Tensor:
+    """Cross-entropy of video-level scores, mean over the videos (HAM-Net eqs. 2 and 3).
+
+    Args:
+        video_logits: (B, C + 1), the background last.
+        labels: (B, C), 1 for the classes present.
+        background: the background's label: 1 where the scores see all snippets, 0 where an
+            attention leaves the background out. A video without a class then has loss 0.
+        normalize_labels: labels divided by their sum + 1e-4, as the published code does; the
+            paper takes them as they are.
+
+    Returns:
+        A scalar.
+    """
+    target = torch.nn.functional.pad(labels.to(video_logits), (0, 1), value=background)
+    if normalize_labels:
+        target = target / (target.sum(1, keepdim=True) + LABEL_EPSILON)
+    return -(target * torch.log_softmax(video_logits, dim=1)).sum(1).mean()
+
+
+def sparsity_loss(
+    attention: Tensor, valid: Tensor | None = None, *, reduction: Reduction = "mean"
+) -> Tensor:
+    """Attention (B, T) is to be low: its mean over time and videos (HAM-Net eq. 11).
+
+    Args:
+        attention: a.
+        valid: (B, T).
+        reduction: `mean` over each video's snippets, then over the videos (the published code);
+            `sum_time_mean_batch` sums over the snippets (the paper), so that the term grows with T.
+
+    Returns:
+        A scalar.
+    """
+    return _over_time(_clean(attention, valid), valid, reduction)
+
+
+def guide_loss(
+    attention: Tensor,
+    scores: Tensor,
+    valid: Tensor | None = None,
+    *,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """|1 − a − p_background|: attention and background class are to agree (HAM-Net eq. 13).
+
+    p_background is the softmax over all C + 1 classes; the paper's eq. 12 prints a denominator
+    without the background, whose quotient could exceed 1. The gradient flows into both.
+
+    Args:
+        attention: a, (B, T).
+        scores: (B, T, C + 1).
+        valid: (B, T).
+        reduction: see `sparsity_loss`.
+
+    Returns:
+        A scalar.
+    """
+    if valid is not None:
+        scores = scores.masked_fill(~valid[..., None], 0)
+    background = torch.softmax(scores, dim=2)[..., -1]
+    gap = (1 - _clean(attention, valid) - background).abs()
+    return _over_time(_clean(gap, valid), valid, reduction)
+
+
+def loss_weights(w: float, first: float = 1.0, second: float = 1.0) -> dict[str, float]:
+    """λ0..λ3 in the form of the published code: `w` is the share of the dropped sequences.
+
+    first·[(1 − w)·base + w·hard] + second·[(1 − w)·soft + w·semi_soft]. THUMOS14 has w = .2,
+    ActivityNet w = .5, first = .25, second = 2.
+
+    Returns:
+        `base_weight`, `soft_weight`, `semi_soft_weight`, `hard_weight`, see `weak_losses`.
+    """
+    return {
+        "base_weight": first * (1 - w),
+        "soft_weight": second * (1 - w),
+        "semi_soft_weight": second * w,
+        "hard_weight": first * w,
+    }
+
+
+def weak_losses(
+    scores: Tensor,
+    attention: Tensor,
+    labels: Tensor,
+    valid: Tensor | None = None,
+    *,
+    base_weight: float = 0.8,
+    soft_weight: float = 0.8,
+    semi_soft_weight: float = 0.2,
+    hard_weight: float = 0.2,
+    sparsity_weight: float = 0.8,
+    guide_weight: float = 0.8,
+    top_k_ratio: float | None = 10.0,
+    top_k: int | None = None,
+    gamma: float = 0.2,
+    threshold: Threshold = "relative",
+    dropped_value: DroppedValue = "class_min",
+    drop: Drop = "most_discriminative",
+    drop_probability: float = 0.2,
+    normalize_labels: bool = True,
+    reduction: Reduction = "mean",
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """λ0·base + λ1·soft + λ2·semi-soft + λ3·hard + α·sparsity + β·guide (HAM-Net eq. 10).
+
+    Args:
+        scores: (B, T, C + 1).
+        attention: (B, T).
+        labels: (B, C), 1 for the classes present.
+        valid: (B, T).
+        base_weight: λ0, of the cross-entropy of all snippets' scores.
+        soft_weight: λ1, of that of the scores under soft attention.
+        semi_soft_weight: λ2, under semi-soft attention.
+        hard_weight: λ3, under hard attention.
+        sparsity_weight: α.
+        guide_weight: β.
+        top_k_ratio, top_k: ratio and k of `top_k_mean`.
+        gamma, threshold, dropped_value, drop, drop_probability, generator: see `hybrid_scores`.
+        normalize_labels: see `multiple_instance_loss`.
+        reduction: see `sparsity_loss`.
+
+    Returns:
+        `base`, `soft`, `semi_soft`, `hard`, `sparsity`, `guide` and their weighted sum `total`,
+        scalars. Each is the mean over the videos, whatever their lengths.
+
+    Raises:
+        AttentadError: an option has an unknown or impossible value.
+    """
+    sequences = hybrid_scores(
+        scores,
+        attention,
+        valid,
+        dropped_value=dropped_value,
+        gamma=gamma,
+        threshold=threshold,
+        drop=drop,
+        drop_probability=drop_probability,
+        generator=generator,
+    )
+    # Soft and semi-soft attention leave the background out, the other two see it.
+    present = {"base": 1.0, "soft": 0.0, "semi_soft": 0.0, "hard": 1.0}
+    terms = {
+        name: multiple_instance_loss(
+            top_k_mean(sequence, valid, ratio=top_k_ratio, k=top_k),
+            labels,
+            background=present[name],
+            normalize_labels=normalize_labels,
+        )
+        for name, sequence in sequences._asdict().items()
+    }
+    terms["sparsity"] = sparsity_loss(attention, valid, reduction=reduction)
+    terms["guide"] = guide_loss(attention, scores, valid, reduction=reduction)
+    total = (
+        base_weight * terms["base"]
+        + soft_weight * terms["soft"]
+        + semi_soft_weight * terms["semi_soft"]
+        + hard_weight * terms["hard"]
+        + sparsity_weight * terms["sparsity"]
+        + guide_weight * terms["guide"]
+    )
+    return {"total": total, **terms}
+
+
+def _clean(values: Tensor, valid: Tensor | None) -> Tensor:
+    """(B, T) with zeros outside `valid`."""
+    return values if valid is None else values.masked_fill(~valid, 0)
+
+
+def _threshold(attention: Tensor, valid: Tensor | None, gamma: float, rule: Threshold) -> Tensor:
+    """θ of each video, (B, 1), from its valid snippets."""
+    if rule == "absolute":
+        return attention.new_full((len(attention), 1), gamma)
+    padding = torch.zeros_like(attention, dtype=torch.bool) if valid is None else ~valid
+    highest = attention.masked_fill(padding, -torch.inf).amax(1, keepdim=True)
+    if rule == "relative":
+        return gamma * highest
+    lowest = attention.masked_fill(padding, torch.inf).amin(1, keepdim=True)
+    return lowest + gamma * (highest - lowest)
+
+
+def _over_time(values: Tensor, valid: Tensor | None, reduction: Reduction) -> Tensor:
+    """Values (B, T), 0 outside `valid`, over each video's snippets; then the mean over videos."""
+    one_of(OWNER, "reduction", reduction, Reduction)
+    summed = values.sum(1)
+    if reduction == "mean":
+        count = values.shape[1] if valid is None else valid.sum(1).clamp(min=1)
+        summed = summed / count
+    return summed.mean()

@@ -1,0 +1,162 @@
+"""`attentad convert`: what it writes, what it says, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.data.wtalc_files import Release
+from typer.testing import CliRunner
+
+from attentad.app.convert import convert, convert_wtalc
+from attentad.cli import app
+from attentad.core import AttentadError, read_annotations
+from attentad.core.video_labels import read_video_labels
+from attentad.data.features import open_features
+
+VIDEOS = ("video_val_1", "video_val_2", "video_test_3", "video_test_4")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def test_what_is_written_is_what_was_released(tmp_path: Path) -> None:
+    release = Release()
+    out = tmp_path / "out"
+    found = convert_wtalc(release.write(tmp_path / "in"), out)
+    store = open_features(out / "features")
+    assert sorted(store.readers) == sorted(VIDEOS)
+    for video, features in zip(VIDEOS, release.features, strict=True):
+        np.testing.assert_array_equal(store.load(video), features)
+    sidecar = store.sidecar("video_val_2")
+    assert sidecar is not None
+    timeline = sidecar.timeline(25)
+    assert timeline.duration_sec == 16.2
+    np.testing.assert_allclose(timeline.seconds(np.array([0, 1, 25])), [0, 0.64, 16])
+    assert sidecar.encoder["release"] == "Thumos14reduced-I3D-JOINTFeatures.npy"
+    annotations = read_annotations(out / "annotations.json", keep_ambiguous=True)
+    assert tuple(annotations.videos) == VIDEOS
+    assert annotations.classes == ("Ambiguous", "dive", "run")
+    assert annotations.videos["video_test_3"].labels == ("run", "Ambiguous", "Ambiguous")
+    assert annotations.videos["video_val_1"].duration_sec == 6.5
+    assert list(annotations.subset("validation").videos) == list(VIDEOS[:2])
+    labels = read_video_labels(out / "video_labels.json")
+    assert list(labels.videos.values()) == [("run",), ("dive", "run"), ("dive",), ()]
+    assert found.lines == (
+        "Thumos14reduced: 4 videos (2 test, 2 validation), 2 classes, 4 instances, 2 Ambiguous "
+        "segments",
+        "features: 6 channels, 3 to 40 snippets of 16 frames at 25 per second",
+        "video labels: labels_all; for 1 videos (1 test) labels_all are not those of the segments: "
+        "video_test_3",
+    )
+    assert len(found.notes) == 2
+
+
+def test_labels_from_segments(tmp_path: Path) -> None:
+    folder = Release(name="ActivityNet1.2", training="training").write(tmp_path / "in")
+    found = convert_wtalc(folder, tmp_path / "out", labels="from_segments")
+    labels = read_video_labels(tmp_path / "out" / "video_labels.json")
+    assert labels.videos["video_test_3"] == ("run",)
+    assert "video labels: from_segments; for 1 videos" in found.lines[-1]
+    annotations = read_annotations(tmp_path / "out" / "annotations.json")
+    assert list(annotations.subset("training").videos) == list(VIDEOS[:2])
+    with pytest.raises(
+        AttentadError, match="cannot come from 'both'; choose one of labels_all, fr"
+    ):
+        convert_wtalc(folder, tmp_path / "out", labels="both")  # type: ignore[arg-type]
+
+
+def test_labels_that_agree(tmp_path: Path) -> None:
+    release = Release()
+    release.arrays["labels_all"] = release.arrays["labels"]
+    found = convert_wtalc(release.write(tmp_path / "in"), tmp_path / "out")
+    assert found.lines[-1] == (
+        "video labels: labels_all; those of labels_all and of the segments agree"
+    )
+
+
+def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    folder, out = Release().write(tmp_path / "in"), tmp_path / "out"
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert_wtalc(folder, out, progress=stop)
+    assert sorted(tree(out)) == [
+        f"features/{video}{suffix}" for video in VIDEOS[:2] for suffix in (".json", ".npy")
+    ]
+    first = out / "features" / "video_val_1.npy"
+    written = first.stat().st_mtime_ns
+    (out / "features" / "video_val_2.json").write_text("{")  # damaged
+    steps: list[tuple[int, int]] = []
+    found = convert_wtalc(folder, out, progress=lambda done, total: steps.append((done, total)))
+    assert first.stat().st_mtime_ns == written
+    assert "1 of 4 feature files were there already" in found.lines
+    assert steps == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    convert_wtalc(folder, tmp_path / "again")
+    assert tree(out) == tree(tmp_path / "again")
+
+
+@pytest.mark.parametrize("change", ["length", "file"])
+def test_files_of_another_release_are_replaced(tmp_path: Path, change: str) -> None:
+    out = tmp_path / "out"
+    convert_wtalc(Release().write(tmp_path / "in"), out)
+    release = Release()
+    if change == "length":  # as large a file, other shapes
+        release.features[0], release.features[1] = release.features[1], release.features[0]
+    else:
+        release.features[2] = np.ones((39, 6), np.float32)
+    convert_wtalc(release.write(tmp_path / "other"), out)
+    convert_wtalc(tmp_path / "other", tmp_path / "fresh")
+    assert tree(out) == tree(tmp_path / "fresh")
+
+
+def test_bad_input_leaves_no_annotations(tmp_path: Path) -> None:
+    release = Release()
+    release.features[2][0, 0] = np.inf
+    with pytest.raises(AttentadError, match="video video_test_3 hold NaN or infinity"):
+        convert_wtalc(release.write(tmp_path / "in"), tmp_path / "out")
+    assert not (tmp_path / "out" / "annotations.json").exists()
+    assert not list((tmp_path / "out").rglob(".*"))
+    release = Release(arrays={"classlist": np.array([b"run"])})
+    with pytest.raises(AttentadError, match="has the label 'dive'"):
+        convert_wtalc(release.write(tmp_path / "other"), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_output_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(AttentadError, match="could not be written"):
+        convert_wtalc(Release().write(tmp_path / "in"), tmp_path / "out")
+
+
+def test_an_unknown_layout(tmp_path: Path) -> None:
+    with pytest.raises(AttentadError, match="no layout 'anet' to convert; choose one of wtalc"):
+        convert("anet", tmp_path, tmp_path)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    folder = Release(protocol=2).write(tmp_path / "in")
+    run = CliRunner().invoke(app, ["convert", "wtalc", str(folder), str(tmp_path / "out")])
+    assert run.exit_code == 0, run.output
+    assert "4 videos (2 test, 2 validation)" in run.output
+    assert "warning: 1 video without a label in labels_all: video_test_4." in run.output
+    labels = json.loads((tmp_path / "out" / "video_labels.json").read_text())
+    assert labels["video_test_3"] == ["dive"]
+    again = ["convert", "wtalc", str(folder), str(tmp_path / "out"), "--labels", "from_segments"]
+    assert CliRunner().invoke(app, again).exit_code == 0
+    labels = json.loads((tmp_path / "out" / "video_labels.json").read_text())
+    assert labels["video_test_3"] == ["run"]
+
+
+def test_the_command_tells_a_mistake_in_a_sentence(tmp_path: Path) -> None:
+    run = CliRunner().invoke(app, ["convert", "wtalc", str(tmp_path), str(tmp_path / "out")])
+    assert run.exit_code == 2
+    assert run.output.startswith("error: ")
+    assert run.output.count("\n") == 1
