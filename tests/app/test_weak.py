@@ -159,7 +159,10 @@ def test_attention_at_the_input(trained: Bench, tmp_path: Path) -> None:
         ("detector={name: bmn}", "bmn learns from segments; set view.name to rescaled or windows"),
         ("detector.network={classes: 3}", "detector.network has no option 'classes'"),
         ("detector.decode={tau: 3}", "detector.decode has no option 'tau'; it takes: class_thr"),
-        ("data.annotations=null", "annotations are missing; without them set video_labels"),
+        (
+            "data.annotations=null",
+            "annotations are missing; without them set video_labels and test to \\[\\]\\.$",
+        ),
         ("view={name: snippets, sampling: some}", "view.sampling"),
         ("attention={encoder: {name: se}}", "hamnet has no such site; choose from input"),
     ],
@@ -188,6 +191,8 @@ def test_presets_of_code_and_paper(name: str) -> None:
     recipe = load_recipe(name)
     assert isinstance(recipe, DetectionRecipe)
     paper = name.endswith("paper")
-    assert recipe.detector.loss.get("threshold", "relative") == ("absolute" if paper else "relative")
+    assert recipe.detector.loss.get("threshold", "relative") == (
+        "absolute" if paper else "relative"
+    )
     assert recipe.suppression.method == ("hard" if paper else "gauss")
     assert recipe.evaluation.ground_truth_set == "full"

@@ -11,7 +11,11 @@ from attentad.app.recipe import DetectionData
 from attentad.app.recipe_sections import DurationRef
 from attentad.core import Annotations, VideoAnnotation, as_segments, read_annotations
 from attentad.core.video_labels import VideoLabels, read_video_labels
-from attentad.data.activitynet13 import read_frame_counts, with_reference_durations
+from attentad.data.activitynet13 import (
+    FrameCounts,
+    read_frame_counts,
+    with_reference_durations,
+)
 from attentad.data.clocks import Clock, FrameClock, RescaledClock
 from attentad.data.features import FeatureStore, Sidecar, join_features, open_features
 
@@ -99,7 +103,7 @@ def read_sets(data: DetectionData) -> AnnotatedSets:
         if not names:
             return None
         part = whole.subset(names)
-        counts: dict[str, int] = {}
+        counts: dict[str, FrameCounts] = {}
         if rule != "annotated" and counts_file is not None:
             counts = read_frame_counts(data.root / counts_file)
         return with_reference_durations(part, counts, rule)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from attentad.app.model import DetectorModel
 from attentad.app.recipe import shared_options
@@ -96,7 +100,8 @@ def _run(model: DetectorModel, views: list[Any]) -> _Run:
     features = torch.from_numpy(np.stack([view.T for view, _, _ in views])).to(model.device)
     valid = torch.from_numpy(np.stack([mask for _, mask, _ in views])).to(model.device)
     timelines = [timeline for _, _, timeline in views]
-    outputs = model.network(features, valid)
+    with _gates_over_time(model.network) as gates:
+        outputs = model.network(features, valid)
     decode = model.recipe.detector.decode
     detections = detector.decode(outputs, timelines, valid=valid, **decode)
     classified = None
@@ -111,16 +116,35 @@ def _run(model: DetectorModel, views: list[Any]) -> _Run:
     if detector.curves is not None:
         loss_options = shared_options(detector.curves, model.recipe.detector.loss)
         named |= detector.curves(outputs, valid, **loss_options)
-    attention = getattr(model.network, "attention", {})
-    for site, module in attention.items():
-        if hasattr(module, "gates"):
-            _, temporal = module.gates(features, valid)
-            if temporal is not None:
-                named[f"{site} gate over time"] = temporal.float().cpu().numpy()
+    named |= {f"{site} gate over time": gate.float().cpu().numpy() for site, gate in gates.items()}
     per_view = [
         {name: values[i][views[i][1]] for name, values in named.items()} for i in range(len(views))
     ]
     return _Run(detections, per_view, classified)
+
+
+@contextmanager
+def _gates_over_time(network: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Site → gate (B, T) of the attention modules that have one, filled as the network runs."""
+    gates: dict[str, Tensor] = {}
+
+    def watch(site: str, module: Any, arguments: tuple[Any, ...]) -> None:
+        # A module gates by F or by R; its `gates` names the one that it reads.
+        given = dict(zip(("feature", "context", "valid"), arguments, strict=False))
+        _, temporal = module.gates(**shared_options(module.gates, given))
+        if temporal is not None:
+            gates[site] = temporal
+
+    handles = [
+        module.register_forward_pre_hook(partial(watch, site))
+        for site, module in getattr(network, "attention", {}).items()
+        if hasattr(module, "gates")
+    ]
+    try:
+        yield gates
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _join_curves(

@@ -178,8 +178,11 @@ def check_detector(recipe: DetectionRecipe) -> Detector:
     if weak != (recipe.view.name == "snippets"):
         raise AttentadError(
             f"detector.name: {choice.name} learns from "
-            + ("video-level labels; set view.name to snippets." if weak else
-               "segments; set view.name to rescaled or windows.")
+            + (
+                "video-level labels; set view.name to snippets."
+                if weak
+                else "segments; set view.name to rescaled or windows."
+            )
         )
     return detector
 

@@ -81,7 +81,9 @@ class DetectionData(Section):
         if not self.test and self.train is None:
             raise ValueError("with an empty test, train must name the subsets to train on")
         if self.annotations is None and (self.video_labels is None or self.test):
-            raise ValueError("annotations are missing; without them set video_labels and test to []")
+            raise ValueError(
+                "annotations are missing; without them set video_labels and test to []"
+            )
         return self
 
     @property
@@ -99,7 +101,7 @@ class DetectionRecipe(Section):
     data: DetectionData
     view: View = View()
     detector: DetectorChoice
-    attention: dict[str, Component] = {}
+    attention: dict[str, Component] = Field({})
     labels: Labels = Labels()
     suppression: Suppression = Suppression()
     evaluation: Evaluation = Evaluation()
@@ -138,8 +140,8 @@ class RecognitionRecipe(Section):
     )
     std: tuple[float, float, float] = Field((0.2768, 0.2713, 0.2737), description="divides")
     recogniser: Component
-    attention: dict[str, Component] = {}
-    loss: dict[str, Any] = {}
+    attention: dict[str, Component] = Field({})
+    loss: dict[str, Any] = Field({})
     training: TrainingSettings
 
 
@@ -204,6 +206,8 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> DetectionRecipe | Re
             reason = f"unknown key {key}; remove it or correct its spelling"
         elif first["type"] == "missing":
             reason = f"the key {key} is missing; add it"
+        elif first["type"] == "value_error":  # a sentence of our own
+            reason = f"{key}: {first['ctx']['error']}"
         else:
             reason = f"{key}: {first['msg']} (got {first.get('input')!r})"
         raise AttentadError(f"{where}: {reason}.") from None

@@ -176,5 +176,6 @@ class Evaluation(Section):
     tiou: str = "0.3:0.7:0.1"
     ground_truth_set: str | None = Field(
         None,
-        description="which test videos count, see `metrics.GROUND_TRUTH_SETS`; None = the protocol's",
+        description="which test videos count: one of `metrics.GROUND_TRUTH_SETS`; None = as the "
+        "protocol has it",
     )
