@@ -169,6 +169,11 @@ CASES: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], list[object]],
         lambda b: ["toy", b.folder / "toy", "--videos", "0"],
         "videos",
     ),
+    "no range of classes": (
+        lambda b: None,
+        lambda b: ["toy", b.folder / "toy", "--classes-per-video", "3:1"],
+        "classes per video are 3:1",
+    ),
 }
 
 

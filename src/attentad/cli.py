@@ -83,13 +83,26 @@ def toy(
     videos: Annotated[int, typer.Option(help="Number of untrimmed videos.")] = 60,
     clips: Annotated[int, typer.Option(help="Number of trimmed clips per class.")] = 80,
     seed: Seed = 0,
+    classes_per_video: Annotated[
+        str | None,
+        typer.Option(help="LOW:HIGH classes in a video, such as 1:3; default: all that fit."),
+    ] = None,
 ) -> None:
     """Generate untrimmed toy videos with annotations, and trimmed clips for a recogniser."""
     from attentad.app.progress import progress_bar
     from attentad.data.toy import make_toy
+    from attentad.data.toy_classes import read_classes_per_video
 
+    present = None if classes_per_video is None else read_classes_per_video(classes_per_video)
     with progress_bar("toy videos") as progress:
-        make_toy(out, videos=videos, clips_per_class=clips, seed=seed, progress=progress)
+        make_toy(
+            out,
+            videos=videos,
+            clips_per_class=clips,
+            seed=seed,
+            classes_per_video=present,
+            progress=progress,
+        )
     _say(f"{out}: {videos} videos, annotations.json, clips.csv")
 
 
@@ -171,6 +184,9 @@ def detect(
     annotations: Annotated[
         Path | None, typer.Option(help="Ground truth for the page, and durations of features.")
     ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for a timeline of each video, as SVG.")
+    ] = None,
 ) -> None:
     """Find the actions in videos or feature files."""
     from attentad.app.detect import detect as run
@@ -187,20 +203,35 @@ def detect(
     _say(f"{out}: {count} detections in {len(found.results)} videos")
     if report is not None:
         _say(f"page: {report}")
+    if figures is not None:
+        from attentad.app.timelines import write_timelines
+
+        _say(f"figures: {len(write_timelines(found, figures, annotations=known))} in {figures}")
 
 
 @app.command()
 def report(
-    detections: Annotated[Path, typer.Argument(help="Detections, JSON or CSV.")],
+    detections: Annotated[
+        list[Path], typer.Argument(help="Detections, JSON or CSV; several files are compared.")
+    ],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Detector of each file, in their order; default: the files' names."),
+    ] = None,
     annotations: Annotated[Path | None, typer.Option(help="Ground truth.")] = None,
     videos: Annotated[Path | None, typer.Option(help="Folder with the video files.")] = None,
-    log: Annotated[Path | None, typer.Option(help="log.jsonl of the training run.")] = None,
+    log: Annotated[
+        list[Path] | None,
+        typer.Option(help="log.jsonl of the training run; one for each of several files."),
+    ] = None,
 ) -> None:
     """Write an HTML page that shows detections on a timeline."""
     from attentad.app.report import report_files
 
-    report_files(detections, out=out, annotations=annotations, videos=videos, log=log)
+    report_files(
+        detections, out=out, names=name or (), annotations=annotations, videos=videos, log=log
+    )
     _say(f"page: {out}")
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from attentad.app.report import loss_curves, match_videos, report_files
+from attentad.cli import app
 from attentad.core import (
     Annotations,
     AttentadError,
@@ -79,15 +81,88 @@ def test_ground_truth_videos_and_log_join_in(files: Path) -> None:
     one, two, three = page["videos"]
     assert one["media"]["kind"] == "embedded"
     assert one["duration"] == 5.0  # the file's own, not the annotation's
-    assert one["truth"]["foundBy"] == [0]
+    assert one["detections"][0]["foundBy"] == [0]
     assert two["duration"] == 9.0
     assert three["truth"] is None
-    assert page["losses"] == {"total": [2.0, None], "val_mAP": [0.1, None]}
+    assert page["losses"] == [
+        {"detector": "", "terms": {"total": [2.0, None], "val_mAP": [0.1, None]}}
+    ]
     assert report.evaluation is not None
     assert report.evaluation["ground_truth"]["videos"] == 2
     assert report.evaluation["average_mAP"] == pytest.approx(0.5)
     assert report.facts["attention"] == "encoder: csa"
     assert report.title == "Mine"
+
+
+@pytest.fixture
+def weak(files: Path) -> Path:
+    """Another detector's file: the classes in another order, one of its own, other videos."""
+    found = VideoDetections(
+        as_segments([[5, 6], [1, 3], [2, 3]]), np.array([2.5, -0.5, -1.5]), np.array([2, 1, 0])
+    )
+    videos = {"four": found, "one": found}
+    path = files / "weak.json"
+    write_detections(path, Detections(videos, ("hop", "jump", "run"), {"detector": "hamnet"}))
+    return path
+
+
+def test_several_files_share_classes_videos_and_one_table(files: Path, weak: Path) -> None:
+    for name, total in (("a", 2.0), ("b", 3.0)):
+        (files / f"{name}.jsonl").write_text(json.dumps({"epoch": 1, "total": total}) + "\n")
+    report = report_files(
+        [files / "detections.json", weak],
+        out=files / "page.html",
+        names=["full", "weak"],
+        annotations=files / "truth.json",
+        videos=files / "videos",
+        log=[files / "a.jsonl", files / "b.jsonl"],
+    )
+    page = data(files / "page.html")
+    assert page["classes"] == ["jump", "walk", "run", "hop"]
+    assert [video["id"] for video in page["videos"]] == ["one", "two", "three", "four"]
+    assert [detector["name"] for detector in page["detectors"]] == ["full", "weak"]
+    full, other = page["videos"][0]["detections"]
+    assert (full["label"], other["label"]) == ([0, 2], [2, 0, 3])
+    assert (full["foundBy"], other["foundBy"]) == ([0], [1])
+    assert page["videos"][3]["detections"][0]["label"] == []
+    assert page["videos"][0]["media"]["kind"] == "embedded"
+    assert page["losses"] == [
+        {"detector": "full", "terms": {"total": [2.0]}},
+        {"detector": "weak", "terms": {"total": [3.0]}},
+    ]
+    assert report.title == "Detections of full and weak"
+    assert report.evaluation is None
+    # Both are scored on `one` and `two`, although one of the files lacks `two`.
+    averages = {name: item["average_mAP"] for name, item in report.evaluations.items()}
+    assert averages == {"full": pytest.approx(0.5), "weak": pytest.approx(0.5)}
+    assert [e["ground_truth"]["videos"] for e in report.evaluations.values()] == [2, 2]
+    assert report.facts["weak: detector"] == "hamnet"
+    assert report.facts["full: attention"] == "encoder: csa"
+    assert report.facts["weak: training log"].endswith("b.jsonl")
+
+
+def test_the_command_takes_several_files(files: Path, weak: Path) -> None:
+    page = files / "page.html"
+    command = ["report", str(files / "detections.json"), str(weak), "--out", str(page)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert [detector["name"] for detector in data(page)["detectors"]] == ["detections", "weak"]
+    done = CliRunner().invoke(app, [*command, "--name", "x", "--name", "y"])
+    assert done.exit_code == 0, done.output
+    assert [detector["name"] for detector in data(page)["detectors"]] == ["x", "y"]
+    done = CliRunner().invoke(app, [*command, "--name", "x"])
+    assert done.exit_code == 2
+    assert "1 names are given for 2 detection files" in done.stderr
+
+
+def test_as_many_logs_as_files(files: Path, weak: Path) -> None:
+    with pytest.raises(AttentadError, match="1 training logs are given for 2 detection files"):
+        report_files(
+            [files / "detections.json", weak], out=files / "p.html", log=files / "log.jsonl"
+        )
+    with pytest.raises(AttentadError, match="needs a detection file"):
+        report_files([], out=files / "p.html")
+    assert not (files / "p.html").exists()
 
 
 def test_ground_truth_of_other_videos_makes_no_table(files: Path) -> None:

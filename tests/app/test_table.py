@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from attentad.app import table as table_module
+from attentad.app import timelines
 from attentad.app.model import build_detector
 from attentad.app.paper_table import load_table, row_recipe, table_names
 from attentad.app.recipe import recipe_names
@@ -95,9 +98,49 @@ def test_a_table_is_run_and_written(root: Path, tmp_path: Path, capsys: Any) -> 
     assert rows[1][0] == "Start"
     assert "±" in rows[3][7]
     assert "no reproduction" in (folder / "table.md").read_text()
-    for figure in ("bars", "loss", "timeline"):
+    for figure in ("bars", "loss", "timeline", "scores"):
         assert (folder / f"{figure}.svg").exists()
     assert "47.5" in capsys.readouterr().out  # the paper's
+
+
+def test_rows_of_a_table_on_one_video(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figures 3 and 5 of HAM-Net; BMN with CSA stands for a detector that shows its attention."""
+    options: dict[str, Any] = {"rows": ["Middle", "End"], "folds": ["fold1"]}
+    run("csa/8", root, tmp_path, **options)
+    settings = dict(text.split("=", 1) for text in SMALL)
+    plan = plan_runs(
+        load_table("csa/8"),
+        data="salads50",
+        root=root,
+        out=tmp_path,
+        settings={key: yaml.safe_load(value) for key, value in settings.items()},
+        **options,
+    )
+    drawn: list[tuple[dict[str, Any], float, dict[str, Any]]] = []
+    monkeypatch.setattr(
+        timelines,
+        "timeline_figure",
+        lambda tracks, end_sec, classes, curves: drawn.append((tracks, end_sec, curves)),
+    )
+    timelines.rows_timeline(plan)
+    monkeypatch.setattr(timelines, "DETECTORS", {"bmn": SimpleNamespace(curves=len)})
+    timelines.rows_timeline(plan)
+    timelines.rows_scores(plan)
+    plain, attentive, scores = drawn
+    assert [list(tracks) for tracks, _, _ in drawn] == [
+        ["ground truth", "Middle", "End"],
+        ["ground truth", "Middle", "End"],
+        ["ground truth"],
+    ]
+    assert len(plain[0]["ground truth"][0][1]) == 23  # v0, the video with every class
+    assert [end_sec for _, end_sec, _ in drawn] == [40.0] * 3
+    assert list(plain[2]) == []
+    assert list(attentive[2]) == ["encoder gate over time"]
+    times, values = attentive[2]["encoder gate over time"]
+    assert len(times) == len(values) > 1
+    assert list(scores[2]) == ["Middle", "End"]
 
 
 def test_what_is_done_is_not_done_again(

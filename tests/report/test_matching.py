@@ -82,5 +82,7 @@ def test_first_threshold_without_ground_truth_is_half_of_the_highest():
     nothing_found = (np.array([0.6]), np.array([-1]))
     assert first_threshold([nothing_found]) == 0.3
     assert first_threshold([(np.zeros(0), np.array([-1, -1]))]) == 0.0
+    below = [(np.array([-0.2, -0.8]), None), (np.array([-1.0]), None)]
+    assert first_threshold(below) == -0.6
     mixed = [(np.array([0.9, 0.2]), np.array([1])), (np.array([5.0]), None)]
     assert first_threshold(mixed) == 0.2

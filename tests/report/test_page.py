@@ -49,6 +49,26 @@ def test_markup_in_names_stays_text(tmp_path: Path) -> None:
     assert text.count("<script") == 2  # the data and our own
 
 
+def test_markup_in_names_of_detectors_stays_text(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    other = EVIL.upper()
+    found = one_video().detections
+    video = VideoPage("v", 9.0, None, found, None, detector=EVIL, compared={other: found})
+    evaluation = {"mAP": {EVIL: 0.1}, "protocol": EVIL, "per_class": {EVIL: {}}}
+    report = Report(
+        "t",
+        ("a",),
+        [video],
+        evaluations={EVIL: evaluation, other: evaluation},
+        detector_losses={EVIL: {"total": [1.0]}, other: {EVIL: [1.0]}},
+    )
+    write_page(path, report)
+    text = path.read_text(encoding="utf-8")
+    assert EVIL not in text
+    assert other not in text
+    assert text.count("<script") == 2
+
+
 def test_names_that_are_no_proper_text_are_shown_as_far_as_possible(tmp_path: Path) -> None:
     half = "a\udc80b"
     path = tmp_path / "page.html"

@@ -61,19 +61,18 @@ def test_detections_fall_by_score_and_know_their_overlap():
     truth = VideoAnnotation(as_segments([[0, 4], [6, 8]]), ("a", "b"))
     found = detections((6, 9, 0.2, 1), (0, 5, 0.9, 0), (0, 5, 0.5, 1))
     video = data_of(VideoPage("v", 10.0, None, found, truth))["videos"][0]
-    assert video["detections"] == {
-        "start": [0.0, 0.0, 6.0],
-        "end": [5.0, 5.0, 9.0],
-        "score": [0.9, 0.5, 0.2],
-        "label": [0, 1, 1],
-        "overlap": [0.8, 0.0, 0.67],
-    }
-    assert video["truth"] == {
-        "start": [0.0, 6.0],
-        "end": [4.0, 8.0],
-        "label": [0, 1],
-        "foundBy": [0, 2],
-    }
+    assert video["detections"] == [
+        {
+            "start": [0.0, 0.0, 6.0],
+            "end": [5.0, 5.0, 9.0],
+            "score": [0.9, 0.5, 0.2],
+            "label": [0, 1, 1],
+            "omitted": 0,
+            "overlap": [0.8, 0.0, 0.67],
+            "foundBy": [0, 2],
+        }
+    ]
+    assert video["truth"] == {"start": [0.0, 6.0], "end": [4.0, 8.0], "label": [0, 1]}
 
 
 def test_no_ground_truth_differs_from_no_instances():
@@ -81,8 +80,10 @@ def test_no_ground_truth_differs_from_no_instances():
     empty = VideoAnnotation(as_segments([]), ())
     some = data_of(VideoPage("v", 10.0, None, detections((0, 1, 0.5, 0)), empty))["videos"][0]
     assert none["truth"] is None
-    assert some["truth"] == {"start": [], "end": [], "label": [], "foundBy": []}
-    assert "overlap" not in some["detections"]
+    assert some["truth"] == {"start": [], "end": [], "label": []}
+    assert "foundBy" not in none["detections"][0]
+    assert some["detections"][0]["foundBy"] == []
+    assert "overlap" not in some["detections"][0]
 
 
 def test_labels_beyond_the_classes_are_named():
@@ -90,21 +91,17 @@ def test_labels_beyond_the_classes_are_named():
     found = detections((0, 4, 0.5, -1), (0, 4, 0.4, 1))
     data = data_of(VideoPage("v", 10.0, None, found, truth))
     assert data["classes"] == ["a", "b", "rare", "action"]
-    assert data["videos"][0]["detections"]["label"] == [3, 1]
-    assert data["videos"][0]["truth"] == {
-        "start": [0.0],
-        "end": [4.0],
-        "label": [2],
-        "foundBy": [0],
-    }
+    (columns,) = data["videos"][0]["detections"]
+    assert columns["label"] == [3, 1]
+    assert columns["foundBy"] == [0]
+    assert data["videos"][0]["truth"] == {"start": [0.0], "end": [4.0], "label": [2]}
 
 
 def test_empty_report_and_empty_video():
     assert data_of()["videos"] == []
     data = data_of(VideoPage("v", math.nan, None, no_detections(), None))
     assert data["videos"][0]["duration"] == 1.0
-    assert data["scoreRange"] == [0.0, 0.0]
-    assert data["threshold"] == 0.0
+    assert data["detectors"] == [{"name": "", "threshold": 0.0, "range": [0.0, 0.0]}]
 
 
 def test_unknown_duration_is_the_last_end():
@@ -112,7 +109,7 @@ def test_unknown_duration_is_the_last_end():
     found = detections((0, 5, 0.5, 0), (0, math.inf, 0.5, 0))
     video = data_of(VideoPage("v", 0.0, None, found, truth))["videos"][0]
     assert video["duration"] == 7.0
-    assert video["detections"]["end"] == [5.0]
+    assert video["detections"][0]["end"] == [5.0]
 
 
 def test_only_the_highest_scores_enter_and_the_rest_is_counted():
@@ -121,8 +118,8 @@ def test_only_the_highest_scores_enter_and_the_rest_is_counted():
         np.tile([0.0, 1.0], (many, 1)), np.arange(many, dtype=float), np.zeros(many, dtype=int)
     )
     video = data_of(VideoPage("v", 10.0, None, found, None))["videos"][0]
-    assert video["omitted"] == 5
-    assert video["detections"]["score"][-1] == 5.0
+    assert video["detections"][0]["omitted"] == 5
+    assert video["detections"][0]["score"][-1] == 5.0
 
 
 def test_values_that_are_not_finite_become_null():
@@ -131,7 +128,7 @@ def test_values_that_are_not_finite_become_null():
         VideoPage("v", 3.0, None, no_detections(), None, [curve]), losses={"total": [1.0, math.nan]}
     )
     assert data["videos"][0]["curves"][0]["value"] == [0.5, None, None]
-    assert data["losses"] == {"total": [1.0, None]}
+    assert data["losses"] == [{"detector": "", "terms": {"total": [1.0, None]}}]
 
 
 def test_curves_are_grouped_by_what_shares_an_axis():
@@ -142,6 +139,87 @@ def test_curves_are_grouped_by_what_shares_an_axis():
     groups = [curve["group"] for curve in video["curves"]]
     assert groups == ["class scores", "boundaries", "boundaries", "attention", "curves", "mine"]
     assert [curve["label"] for curve in video["curves"]] == [0, -1, -1, -1, -1, -1]
+
+
+def test_each_detector_has_its_columns_matches_and_scale():
+    truth = VideoAnnotation(as_segments([[0, 4], [6, 8]]), ("a", "b"))
+    first = VideoPage(
+        "v",
+        10.0,
+        None,
+        detections((0, 4, 0.9, 0), (6, 8, 0.3, 0)),
+        truth,
+        detector="full",
+        compared={"weak": detections((6, 8, -0.12341, 1), (0, 1, -2.0, 0))},
+    )
+    only_weak = detections((0, 1, 1.5, -1), (0, 12, -3.3335, 0))
+    second = VideoPage("w", 0.0, None, only_weak, detector="weak")
+    data = data_of(first, second)
+    assert data["detectors"] == [
+        {"name": "full", "threshold": 0.9, "range": [0.0, 0.9]},
+        {"name": "weak", "threshold": -0.124, "range": [-3.34, 1.5]},
+    ]
+    assert data["classes"] == ["a", "b", "action"]
+    full, weak = data["videos"][0]["detections"]
+    assert (full["foundBy"], weak["foundBy"]) == ([0, -1], [-1, 0])
+    assert (full["overlap"], weak["overlap"]) == ([1.0, 0.0], [1.0, 0.25])
+    assert weak["score"] == [-0.1234, -2.0]
+    # A video that a detector never saw: nothing is detected there.
+    full, weak = data["videos"][1]["detections"]
+    assert full == {"start": [], "end": [], "score": [], "label": [], "omitted": 0}
+    assert weak["label"] == [2, 0]
+    assert data["videos"][1]["duration"] == 12.0
+
+
+def test_a_slider_begins_where_the_score_of_the_page_still_passes():
+    """The page's scores are rounded, those below 0 too: its threshold may not be above them."""
+    found = detections((0, 4, -0.34567, 0))
+    truth = VideoAnnotation(as_segments([[0, 4]]), ("a",))
+    data = data_of(VideoPage("v", 9.0, None, found, truth))
+    score = data["videos"][0]["detections"][0]["score"][0]
+    assert data["detectors"][0]["threshold"] <= score
+    assert data["detectors"][0]["range"][0] <= score
+
+
+def test_curves_of_a_detector_have_panels_of_their_own():
+    time = np.zeros(1)
+    curves = [
+        Curve("soft attention", time, time, detector="weak"),
+        Curve("hard attention", time, time, detector="weak"),
+        Curve("encoder gate", time, time, detector="full"),
+        Curve("a", time, time, "mine", detector="full"),
+        Curve("start", time, time),
+        Curve("end", time, time, detector="who"),
+    ]
+    page = VideoPage(
+        "v", 3.0, None, no_detections(), None, curves, "full", {"weak": no_detections()}
+    )
+    shown = data_of(page)["videos"][0]["curves"]
+    assert [(curve["group"], curve["detector"]) for curve in shown] == [
+        ("weak: attention", 1),
+        ("weak: attention", 1),
+        ("full: attention", 0),
+        ("full: mine", 0),
+        ("boundaries", -1),
+        ("who: boundaries", -1),
+    ]
+    assert shown[3]["label"] == 0
+
+
+def test_losses_are_kept_by_detector():
+    data = data_of(detector_losses={"full": {"total": [2.0]}, "weak": {"total": [1.0], "none": []}})
+    assert data["losses"] == [
+        {"detector": "full", "terms": {"total": [2.0]}},
+        {"detector": "weak", "terms": {"total": [1.0]}},
+    ]
+
+
+@pytest.mark.parametrize("names", [("", "weak"), ("weak", "weak"), ("full", "")])
+def test_each_of_several_detectors_needs_a_name(names):
+    with pytest.raises(ValueError, match="video v: each of several detectors needs a name"):
+        VideoPage(
+            "v", 3.0, None, no_detections(), detector=names[0], compared={names[1]: no_detections()}
+        )
 
 
 def test_a_curve_needs_as_many_times_as_values():
@@ -185,10 +263,12 @@ def test_numbers_keep_their_meaning():
     assert round_down(0.56789) == 0.567
     assert round_down(0.5) == 0.5
     assert round_down(-0.3) == -0.3
+    assert round_down(-0.12341) == -0.124
     assert round_down(math.nan) == 0.0
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.floats(1e-9, 1e6))
-def test_rounding_down_never_rises(value):
-    assert 0.98 * value <= round_down(value) <= value * (1 + 1e-9)
+@given(st.floats(1e-9, 1e6), st.sampled_from([-1, 1]))
+def test_rounding_down_never_rises(size, sign):
+    value = sign * size
+    assert value - 0.02 * size <= round_down(value) <= value + 1e-9 * size

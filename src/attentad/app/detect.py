@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import attentad
+from attentad.app.comparison import align_classes
 from attentad.app.extract import find_videos, video_features
 from attentad.app.inference import VideoResult, detect_features
 from attentad.app.model import DetectorModel, file_sha256, load_detector
@@ -23,6 +24,7 @@ from attentad.core import (
     Timeline,
     VideoAnnotation,
     as_segments,
+    no_detections,
     write_detections,
 )
 from attentad.data.clocks import frame_rate, video_timeline
@@ -132,6 +134,80 @@ def write_run(
         facts=facts,
     )
     write_page(report, page, embed_total_bytes=embed_total_bytes)
+
+
+def write_comparison(
+    runs: Mapping[str, DetectRun],
+    page: Path,
+    *,
+    annotations: Annotations | None = None,
+    evaluations: Mapping[str, Mapping[str, Any]] | None = None,
+    losses: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
+    title: str = "Detections",
+    embed_total_bytes: int = 48 * 2**20,
+) -> None:
+    """Write one page that shows the runs of several detectors side by side.
+
+    Args:
+        runs: by the name that the page gives the detector. Their videos and classes may differ;
+            of a video that several know, the first tells its duration.
+        page: the file to write.
+        annotations: ground truth.
+        evaluations: what `metrics.DetectionResult.to_dict` returns, by detector.
+        losses: what `report.loss_curves` returns, by detector.
+        title: heading of the page.
+        embed_total_bytes: size of all videos in the page together; those beyond it are linked.
+
+    Raises:
+        AttentadError: there is no run, or the page cannot be written.
+    """
+    if not runs:
+        raise AttentadError("a page that compares detectors needs a run; give one or more.")
+    classes, found = align_classes({name: run.detections for name, run in runs.items()})
+    known = annotations.videos if annotations is not None else {}
+    facts: dict[str, str] = {}
+    for name, run in runs.items():
+        before = f"{name}: " if len(runs) > 1 else ""
+        facts |= {before + key: _fact(value) for key, value in run.detections.meta.items()}
+    report = Report(
+        title=title,
+        classes=classes,
+        videos=[
+            _compared_page(video, runs, found, known.get(video))
+            for video in dict.fromkeys(video for run in runs.values() for video in run.results)
+        ],
+        facts=facts,
+        evaluations=evaluations or {},
+        detector_losses=losses or {},
+    )
+    write_page(page, report, embed_total_bytes=embed_total_bytes)
+
+
+def _compared_page(
+    video: str,
+    runs: Mapping[str, DetectRun],
+    found: Mapping[str, Detections],
+    truth: VideoAnnotation | None,
+) -> VideoPage:
+    """A video with what each run found in it, and the curves of those that looked at it."""
+    looked = {name: run for name, run in runs.items() if video in run.results}
+    sources = [run.sources[video] for run in looked.values()]
+    items = {name: item.videos.get(video, no_detections()) for name, item in found.items()}
+    (detector, own), *others = items.items()
+    return VideoPage(
+        video=video,
+        duration_sec=next(iter(looked.values())).timelines[video].duration_sec,
+        source=next((source for source in sources if source is not None), None),
+        detections=own,
+        ground_truth=truth,
+        curves=[
+            replace(curve, detector=name if len(runs) > 1 else "")
+            for name, run in looked.items()
+            for curve in run.results[video].curves
+        ],
+        detector=detector,
+        compared=dict(others),
+    )
 
 
 def _fact(value: Any) -> str:

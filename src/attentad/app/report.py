@@ -1,16 +1,18 @@
-"""`attentad report`: a detection file → an HTML page. Never loads torch."""
+"""`attentad report`: detection files → an HTML page. Never loads torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from attentad.app.comparison import align_classes, detector_names
 from attentad.core import (
     Annotations,
     AttentadError,
     Detections,
     VideoAnnotation,
+    no_detections,
     read_annotations,
     read_detections,
 )
@@ -24,26 +26,29 @@ NO_LOSS = frozenset({"epoch", "lr", "seconds"})
 
 
 def report_files(
-    detections: str | Path,
+    detections: str | Path | Sequence[str | Path],
     *,
     out: str | Path,
+    names: Sequence[str] = (),
     annotations: str | Path | None = None,
     videos: str | Path | None = None,
-    log: str | Path | None = None,
+    log: str | Path | Sequence[str | Path] | None = None,
     title: str | None = None,
     tiou: Sequence[float] = TIOU,
     **embedding: int,
 ) -> Report:
-    """Write a page that shows the detections of a file.
+    """Write a page that shows the detections of a file, or compares those of several files.
 
     Args:
-        detections: ActivityNet submission JSON or CSV.
+        detections: one file or several, each of another detector: ActivityNet submission JSON
+            or CSV. Their classes may differ or be in different orders.
         out: the page to write.
+        names: of the detectors, one for each file; by default the files' own.
         annotations: ground truth for its timelines and, where it covers videos of the
             detections, for a table of mAP over those videos.
         videos: folder whose video files are named as the videos (see `match_videos`).
-        log: log of the training run, for its loss curves.
-        title: heading; by default the detection file's name.
+        log: log of the training run, for its loss curves; of several, one for each file.
+        title: heading; by default it names the detection files or the detectors.
         tiou: thresholds of the table of mAP.
         embedding: `embed_limit_bytes` and `embed_total_bytes` of `report.write_page`.
 
@@ -51,31 +56,41 @@ def report_files(
         What the page shows.
 
     Raises:
-        AttentadError: a file is missing or malformed, the folder holds none of the videos, or
-            the page cannot be written.
+        AttentadError: a file is missing or malformed, names or logs are not as many as files,
+            the folder holds none of the videos, or the page cannot be written.
     """
-    known = read_annotations(annotations) if annotations is not None else None
-    found = read_detections(detections, known.classes if known is not None else None)
-    files = match_videos(videos, found, str(detections)) if videos is not None else {}
-    truths = known.videos if known is not None else {}
-    pages = [
-        VideoPage(
-            video=video,
-            duration_sec=_duration_sec(files.get(video), truths.get(video)),
-            source=files.get(video),
-            detections=items,
-            ground_truth=truths.get(video),
+    paths = _paths(detections)
+    if not paths:
+        raise AttentadError("a report needs a detection file; give one or more.")
+    logs = [] if log is None else _paths(log)
+    if logs and len(logs) != len(paths):
+        raise AttentadError(
+            f"{len(logs)} training logs are given for {len(paths)} detection files; give --log "
+            "once for each file, in their order, or never."
         )
-        for video, items in found.videos.items()
-    ]
-    evaluation = _evaluation(known, found, tiou) if known is not None else None
+    chosen = detector_names(paths, names)
+    known = read_annotations(annotations) if annotations is not None else None
+    first = known.classes if known is not None else None
+    read = {name: read_detections(path, first) for name, path in zip(chosen, paths, strict=True)}
+    classes, found = align_classes(read)
+    source = " and ".join(map(str, paths))
+    seen = {video: no_detections() for item in found.values() for video in item.videos}
+    files = match_videos(videos, Detections(seen, ()), source) if videos is not None else {}
+    truths = known.videos if known is not None else {}
+    pages = [_video_page(video, files.get(video), truths.get(video), found) for video in seen]
+    evaluations = {name: _evaluation(known, item, seen, tiou) for name, item in found.items()}
+    losses = {name: loss_curves(path) for name, path in zip(chosen, logs, strict=False)}
+    several = len(paths) > 1
+    usual = f"of {' and '.join(chosen)}" if several or names else f"in {paths[0].name}"
     report = Report(
-        title=title or f"Detections in {Path(detections).name}",
-        classes=found.classes,
+        title=title or f"Detections {usual}",
+        classes=classes,
         videos=pages,
-        evaluation=evaluation,
-        losses=loss_curves(log) if log is not None else {},
-        facts=_facts(Path(detections), annotations, log, found.meta, evaluation),
+        evaluation=None if several else evaluations[chosen[0]],
+        losses={} if several else losses.get(chosen[0], {}),
+        facts=_facts(dict(zip(chosen, paths, strict=True)), annotations, logs, found, evaluations),
+        evaluations={k: v for k, v in evaluations.items() if v is not None} if several else {},
+        detector_losses=losses if several else {},
     )
     write_page(out, report, **embedding)
     return report
@@ -136,36 +151,65 @@ def _duration_sec(file: Path | None, truth: VideoAnnotation | None) -> float:
     return truth.duration_sec or 0.0 if truth is not None else 0.0
 
 
+def _video_page(
+    video: str, file: Path | None, truth: VideoAnnotation | None, found: Mapping[str, Detections]
+) -> VideoPage:
+    """A video with what each detector found in it."""
+    items = {name: item.videos.get(video, no_detections()) for name, item in found.items()}
+    (detector, own), *others = items.items()
+    return VideoPage(
+        video=video,
+        duration_sec=_duration_sec(file, truth),
+        source=file,
+        detections=own,
+        ground_truth=truth,
+        detector=detector,
+        compared=dict(others),
+    )
+
+
 def _evaluation(
-    known: Annotations, found: Detections, tiou: Sequence[float]
+    known: Annotations | None, found: Detections, seen: Collection[str], tiou: Sequence[float]
 ) -> dict[str, Any] | None:
-    """mAP over the videos that both files hold; None where no action is annotated in them."""
-    both = {video: item for video, item in known.videos.items() if video in found.videos}
-    if not any(item.labels for item in both.values()):
+    """mAP over the annotated videos in `seen`; None where no action is annotated in them.
+
+    A video that another detector's file holds counts, so that all are scored on the same ones.
+    """
+    both = {v: item for v, item in known.videos.items() if v in seen} if known is not None else {}
+    if known is None or not any(item.labels for item in both.values()):
         return None
-    shared = Detections({video: found.videos[video] for video in both}, found.classes, found.meta)
-    return detection_map(Annotations(both, known.classes), shared, tiou=tiou).to_dict()
+    shared = {video: found.videos.get(video, no_detections()) for video in both}
+    detections = Detections(shared, found.classes, found.meta)
+    return detection_map(Annotations(both, known.classes), detections, tiou=tiou).to_dict()
 
 
 def _facts(
-    detections: Path,
+    paths: Mapping[str, Path],
     annotations: str | Path | None,
-    log: str | Path | None,
-    meta: Mapping[str, Any],
-    evaluation: Mapping[str, Any] | None,
+    logs: Sequence[Path],
+    found: Mapping[str, Detections],
+    evaluations: Mapping[str, Mapping[str, Any] | None],
 ) -> dict[str, str]:
-    facts = {"detections": detections.name}
+    """Where everything is from; what is of one of several detectors bears its name."""
+    before = {name: f"{name}: " if len(paths) > 1 else "" for name in paths}
+    facts = {f"{before[name]}detections": path.name for name, path in paths.items()}
     if annotations is not None:
         facts["annotations"] = Path(annotations).name
-    if log is not None:
-        facts["training log"] = str(log)
+    for name, log in zip(paths, logs, strict=False):
+        facts[f"{before[name]}training log"] = str(log)
+    evaluation = next((item for item in evaluations.values() if item is not None), None)
     if evaluation is not None:
         videos = evaluation["ground_truth"]["videos"]
         facts["evaluated on"] = f"the {videos} annotated videos among them"
-    for name, value in meta.items():
-        if name != "classes" and value not in (None, "", [], {}):
-            facts[name.replace("_", " ")] = _fact(value)
+    for name, item in found.items():
+        for key, value in item.meta.items():
+            if key != "classes" and value not in (None, "", [], {}):
+                facts[before[name] + key.replace("_", " ")] = _fact(value)
     return facts
+
+
+def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(path) for path in given]
 
 
 def _fact(value: Any) -> str:

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from attentad.app.dataset import read_sets
 from attentad.app.paper_table import PaperTable
 from attentad.app.table import RowRun, RowScore, plain_scores
-from attentad.core import read_detections
+from attentad.app.timelines import rows_scores, rows_timeline
 from attentad.core.files import write_json
 from attentad.report import Table, save_figure, write_table
-from attentad.report.table_figures import bars_figure, loss_figure, timeline_figure
+from attentad.report.table_figures import bars_figure, loss_figure
 from attentad.training.logs import read_log
 
 _NONE = "–"
@@ -91,7 +90,10 @@ def write_outputs(
 def _figures(
     table: PaperTable, rows: Sequence[RowScore], runs: Sequence[RowRun], data: str
 ) -> dict[str, Any]:
-    """Bars of the last column, loss curves (Figure 2), timelines of a test video (Figure 3)."""
+    """Bars of the last column, loss curves, and a test video: timelines and detection scores.
+
+    These are CSA's Figures 2 and 3, and HAM-Net's 3 and 5.
+    """
     shown = [item for item in rows if item.mean is not None]
     deviations = [item.deviation for item in shown]
     last = [100 * item.mean[-1] if item.mean is not None else np.nan for item in shown]
@@ -110,7 +112,9 @@ def _figures(
         "loss": loss_figure({item.row.name: _mean_loss(item) for item in shown}),
     }
     if table.measure == "mAP":
-        figures["timeline"] = _timeline([run for run in runs if run.seed == 0])
+        first = [run for run in runs if run.seed == 0]
+        figures["timeline"] = rows_timeline(first)
+        figures["scores"] = rows_scores(first)
     return figures
 
 
@@ -118,28 +122,6 @@ def _mean_loss(item: RowScore) -> list[float]:
     """Training loss by epoch, the mean over a row's runs."""
     logs = [read_log(folder / "log.jsonl")["total"] for folder in dict.fromkeys(item.runs)]
     return [float(value) for value in np.mean(logs, axis=0)]
-
-
-def _timeline(runs: Sequence[RowRun]) -> Any:
-    """One video of the first fold: what is annotated, and the best detections of every row.
-
-    The video is the one with most classes, the first of them by name. Of each row as many
-    detections are shown as there are instances.
-    """
-    first = runs[0]
-    sets = read_sets(first.recipe.data)
-    assert sets.test is not None
-    videos = sets.test.videos
-    video = min(videos, key=lambda name: (-len(set(videos[name].labels)), name))
-    truth = videos[video]
-    end = truth.segments.max(initial=1.0)
-    tracks = {"ground truth": [(truth.segments, sets.test.label_ids(video).tolist())]}
-    for run in runs:
-        if run.fold == first.fold:
-            found = read_detections(run.folder / "detections.json", sets.classes).videos[video]
-            best = found[: len(truth.labels)]
-            tracks[run.row.name] = [(best.segments, best.labels.tolist())]
-    return timeline_figure(tracks, max(truth.duration_sec or 0.0, float(end)), sets.classes)
 
 
 def _note(table: PaperTable, rows: Sequence[RowScore], data: str) -> str:

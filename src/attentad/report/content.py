@@ -25,6 +25,8 @@ class Curve:
         group: curves of one group share a panel and its axis. Without one, curves named as a
             class become `class scores`, `start` and `end` become `boundaries`, what is named a
             gate or attention becomes `attention`, and the rest `curves`.
+        detector: whose curve it is, in a page that compares several: its panels are named after
+            the detector, are its alone, and go when it is switched off.
 
     Raises:
         ValueError: the two arrays differ in length or are not one-dimensional.
@@ -34,6 +36,7 @@ class Curve:
     time_sec: NDArray[np.floating[Any]]
     value: NDArray[np.floating[Any]]
     group: str = ""
+    detector: str = ""
 
     def __post_init__(self) -> None:
         time, value = np.shape(self.time_sec), np.shape(self.value)
@@ -52,6 +55,12 @@ class VideoPage:
         detections: in seconds; label −1 is a proposal without a class.
         ground_truth: None where nobody annotated the video, which differs from no instances.
         curves: attention gate, boundary probabilities, class scores and the like.
+        detector: name of what made `detections`; needed where others are compared with it.
+        compared: other detectors' detections of the same video by the detector's name; the label
+            indices are of the same classes.
+
+    Raises:
+        ValueError: a detector that is compared has no name, or two have the same.
     """
 
     video: str
@@ -60,6 +69,17 @@ class VideoPage:
     detections: VideoDetections
     ground_truth: VideoAnnotation | None = None
     curves: Sequence[Curve] = ()
+    detector: str = ""
+    compared: Mapping[str, VideoDetections] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.compared and ("" in self.by_detector or self.detector in self.compared):
+            raise ValueError(f"video {self.video}: each of several detectors needs a name")
+
+    @property
+    def by_detector(self) -> dict[str, VideoDetections]:
+        """Name → detections of every detector, its own first."""
+        return {self.detector: self.detections, **self.compared}
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,8 @@ class Report:
         evaluation: what `metrics.DetectionResult.to_dict` returns, or None.
         losses: loss term → its value per epoch; a name that begins with `val_` goes into a
             chart of its own.
+        evaluations: the same as `evaluation` by detector, where a page compares several.
+        detector_losses: the same as `losses` by detector.
         facts: name → text, such as model, recipe, versions, command.
         figures: title → SVG, as `figure_svg` gives it.
         tables: title → table of text.
@@ -86,3 +108,10 @@ class Report:
     facts: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
+    evaluations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    detector_losses: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+
+    @property
+    def detectors(self) -> list[str]:
+        """Names of the detectors in order of appearance; "" is one that nobody named."""
+        return list(dict.fromkeys(name for video in self.videos for name in video.by_detector))

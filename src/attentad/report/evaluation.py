@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,30 @@ class EvaluationTable:
     classes: tuple[Row, ...]
 
 
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One line, a cell per detector: a mean over classes, or a class."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    instances: str
+    is_mean: bool
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """A column per detector, in percent: mAP on average and by tIoU, then each class's AP."""
+
+    protocol: str
+    detectors: tuple[str, ...]
+    rows: tuple[ComparisonRow, ...]
+
+    @property
+    def averages(self) -> tuple[tuple[str, Cell], ...]:
+        """Each detector's name and average mAP."""
+        return tuple(zip(self.detectors, self.rows[0].cells, strict=True))
+
+
 def evaluation_table(evaluation: Mapping[str, Any] | None) -> EvaluationTable | None:
     """Lay out what `metrics.DetectionResult.to_dict` returns; None where there is no mAP in it.
 
@@ -65,6 +89,49 @@ def evaluation_table(evaluation: Mapping[str, Any] | None) -> EvaluationTable | 
         mean=_row("Mean", means, thresholds, "average", facts),
         classes=tuple(sorted(rows, key=lambda row: -_value(row.average))),
     )
+
+
+def comparison_table(
+    evaluations: Mapping[str, Mapping[str, Any] | None],
+) -> ComparisonTable | None:
+    """Lay the evaluations of several detectors out side by side; None where none holds an mAP.
+
+    A threshold or class that not all of them have is a row all the same, with dashes. Classes
+    come in falling order of what the best detector reaches; actions are the most that any counts.
+
+    Args:
+        evaluations: detector → what `evaluation_table` takes, or None.
+    """
+    found = [(name, evaluation_table(item)) for name, item in evaluations.items()]
+    tables = {name: table for name, table in found if table is not None}
+    if not tables:
+        return None
+    rows = [_compared_row("average", [table.mean for table in tables.values()], is_mean=True)]
+    for threshold in dict.fromkeys(t for table in tables.values() for t in table.thresholds):
+        parts = [_at_threshold(table, threshold) for table in tables.values()]
+        rows.append(_compared_row(threshold, parts, is_mean=True))
+    by_class = [{row.name: row for row in table.classes} for table in tables.values()]
+    classes = [
+        _compared_row(name, [known.get(name) for known in by_class], is_mean=False)
+        for name in dict.fromkeys(name for known in by_class for name in known)
+    ]
+    rows += sorted(classes, key=lambda row: -max(map(_value, row.cells)))
+    protocols = dict.fromkeys(table.protocol for table in tables.values() if table.protocol)
+    return ComparisonTable(", ".join(protocols), tuple(tables), tuple(rows))
+
+
+def _compared_row(name: str, parts: Sequence[Row | None], *, is_mean: bool) -> ComparisonRow:
+    counts = [int(part.instances) for part in parts if part and part.instances != MISSING]
+    cells = tuple(Cell(MISSING) if part is None else part.average for part in parts)
+    return ComparisonRow(name, cells, str(max(counts)) if counts else MISSING, is_mean)
+
+
+def _at_threshold(table: EvaluationTable, threshold: str) -> Row | None:
+    """The mean over classes at one threshold, as a row whose average that is."""
+    if threshold not in table.thresholds:
+        return None
+    cell = table.mean.cells[table.thresholds.index(threshold)]
+    return Row(threshold, (), cell, table.mean.instances)
 
 
 def _row(

@@ -114,9 +114,7 @@ def precision_recall_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -
     """
     with drawing(4.4, 2.9) as figure:
         axes = figure.subplots()
-        for (recall, precision), style in zip(
-            _checked_curves(curves), _line_styles(), strict=False
-        ):
+        for (recall, precision), style in zip(checked_curves(curves), _line_styles(), strict=False):
             x, y = np.append(0.0, recall), np.append(precision[:1], precision)
             axes.step(100 * x[: len(y)], 100 * y, where="pre", **style)
         axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="recall (%)", ylabel="precision (%)")
@@ -136,7 +134,7 @@ def average_recall_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> 
     with drawing(4.4, 2.9) as figure:
         axes = figure.subplots()
         last = 1.0
-        for (number, recall), style in zip(_checked_curves(curves), _line_styles(), strict=False):
+        for (number, recall), style in zip(checked_curves(curves), _line_styles(), strict=False):
             axes.plot(number, 100 * recall, **style)
             last = max(last, float(number.max(initial=0.0)))
         axes.set(xlim=(0, last), ylim=(0, 100))
@@ -254,9 +252,14 @@ def _cell_numbers(axes: Axes, percent: NDArray[np.float64]) -> None:
             )
 
 
-def _checked_curves(
+def checked_curves(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Both arrays of each curve as float64.
+
+    Raises:
+        ValueError: they differ in length or are not one-dimensional.
+    """
     checked = []
     for name, (x, y) in curves.items():
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)

@@ -3,30 +3,7 @@
 const TABLE_ROWS = 200;
 const FILTER_FROM = 13; // videos from which on the list gets a filter
 
-// Scores fall, so those of at least `threshold` are a prefix.
-function countAtLeast(scores, threshold) {
-  let low = 0;
-  let high = scores.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (scores[middle] >= threshold) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-// Matches were made surest first, so they hold at every threshold.
-function isFound(truth, detections, instance, threshold) {
-  const by = truth.foundBy[instance];
-  return by >= 0 && detections.score[by] >= threshold;
-}
-
-function isHit(video, detection) {
-  video.hits ??= new Set(video.truth.foundBy);
-  return video.hits.has(detection);
-}
-
-function createVideoList(videos, onChoose) {
+function createVideoList(videos, detectors, onChoose) {
   const list = byId("video-list");
   const filter = byId("filter");
   const buttons = videos.map((video, index) => {
@@ -74,47 +51,87 @@ function createVideoList(videos, onChoose) {
         item.offsetLeft,
       );
     },
-    setThreshold(threshold) {
+    update() {
+      const shown = switchedOn(detectors);
       let total = 0;
       videos.forEach((video, i) => {
-        const count = countAtLeast(video.detections.score, threshold);
-        total += count;
-        buttons[i].count.textContent = count;
-        buttons[i].count.title = plural(count, "detection");
+        const counts = shown.map((detector) => countShown(video, detector));
+        total += counts.reduce((sum, count) => sum + count, 0);
+        buttons[i].count.textContent = counts.join(" · ") || "–";
+        buttons[i].count.title = counts
+          .map((count, k) => {
+            const text = plural(count, "detection");
+            return detectors.length > 1 ? `${shown[k].name}: ${text}` : text;
+          })
+          .join(", ");
       });
       byId("shown-total").textContent = total;
     },
   };
 }
 
-function createDetectionTable({ classes, onSelect }) {
+// Of several detectors one is listed at a time; its name is among the buttons above.
+function createDetectionTable({ classes, detectors, onSelect }) {
   const body = byId("detection-rows");
   const more = byId("detections-more");
+  const choices = byId("listed");
+  let listed = detectors[0];
+  let video = null;
   let selected = -1;
 
-  function show(video, threshold) {
-    const { detections, truth } = video;
-    const count = countAtLeast(detections.score, threshold);
-    byId("overlap-head").hidden = !detections.overlap;
-    byId("count").textContent = summary(video, threshold, count);
+  if (detectors.length > 1) {
+    choices.hidden = false;
+    choices.append(...detectors.map(choice));
+  }
+
+  function choice(detector) {
+    const name = element("span", { class: "name", title: detector.name }, detector.name);
+    const button = element("button", { type: "button" }, detectorMark(detector), name);
+    button.addEventListener("click", () => list(detector));
+    return button;
+  }
+
+  function list(detector) {
+    selected = -1;
+    listed = detector;
+    update();
+  }
+
+  function show(next) {
+    video = next;
+    selected = -1;
+    update();
+  }
+
+  function update() {
+    if (!listed.on) listed = switchedOn(detectors)[0] ?? listed;
+    [...choices.children].forEach((button, k) => {
+      button.disabled = !detectors[k].on;
+      button.setAttribute("aria-pressed", String(detectors[k] === listed));
+    });
+    const found = video.detections[listed.index];
+    const count = listed.on ? countShown(video, listed) : 0;
+    byId("overlap-head").hidden = !found.overlap;
+    byId("count").textContent = summary(found, count);
     body.replaceChildren();
-    for (let i = 0; i < Math.min(count, TABLE_ROWS); i += 1) body.append(row(video, i));
+    for (let i = 0; i < Math.min(count, TABLE_ROWS); i += 1) body.append(row(found, i));
     const notes = [];
     if (count > TABLE_ROWS) notes.push(`The ${TABLE_ROWS} highest of ${count} are listed.`);
-    if (video.omitted) notes.push(`${plural(video.omitted, "lower score")} left out of this page.`);
-    if (!count)
-      notes.push(
-        detections.score.length ? "No score is that high." : "Nothing was detected in this video.",
-      );
+    if (found.omitted) notes.push(`${plural(found.omitted, "lower score")} left out of this page.`);
+    if (!count) notes.push(whyNone(found));
     more.textContent = notes.join(" ");
     more.hidden = !notes.length;
-    body.classList.toggle("judged", Boolean(truth));
+    body.classList.toggle("judged", Boolean(video.truth));
     mark();
   }
 
-  function row(video, i) {
-    const { detections } = video;
-    const label = detections.label[i];
+  function whyNone(found) {
+    if (!listed.on) return "Every detector is switched off.";
+    return found.score.length ? "No score is that high." : "Nothing was detected in this video.";
+  }
+
+  function row(found, i) {
+    const label = found.label[i];
     const button = element(
       "button",
       { type: "button" },
@@ -123,25 +140,25 @@ function createDetectionTable({ classes, onSelect }) {
     );
     const line = element(
       "tr",
-      { "data-detection": i, class: video.truth && isHit(video, i) ? "hit" : null },
+      { "data-detection": i, class: video.truth && isHit(found, i) ? "hit" : null },
       element("td", {}, button),
-      element("td", { class: "number" }, formatTime(detections.start[i], video.duration)),
-      element("td", { class: "number" }, formatTime(detections.end[i], video.duration)),
-      element("td", { class: "number" }, formatScore(detections.score[i])),
-      detections.overlap
-        ? element("td", { class: "number overlap" }, detections.overlap[i].toFixed(2))
+      element("td", { class: "number" }, formatTime(found.start[i], video.duration)),
+      element("td", { class: "number" }, formatTime(found.end[i], video.duration)),
+      element("td", { class: "number" }, formatScore(found.score[i])),
+      found.overlap
+        ? element("td", { class: "number overlap" }, found.overlap[i].toFixed(2))
         : null,
     );
-    line.addEventListener("click", () => onSelect(i));
+    line.addEventListener("click", () => onSelect(listed.index, i));
     return line;
   }
 
-  function summary(video, threshold, count) {
-    const { detections, truth } = video;
-    const text = `${count} of ${detections.score.length + video.omitted} shown`;
+  function summary(found, count) {
+    const text = `${count} of ${found.score.length + found.omitted} shown`;
+    const { truth } = video;
     if (!truth) return text;
-    const found = truth.label.filter((_, i) => isFound(truth, detections, i, threshold)).length;
-    return `${text} · ${found} of ${plural(truth.label.length, "action")} found`;
+    const hits = truth.label.filter((_, i) => listed.on && isFound(video, listed, i)).length;
+    return `${text} · ${hits} of ${plural(truth.label.length, "action")} found`;
   }
 
   function mark() {
@@ -152,7 +169,9 @@ function createDetectionTable({ classes, onSelect }) {
 
   return {
     show,
-    select(index, scroll = false) {
+    update,
+    select(detector, index, scroll = false) {
+      if (detectors[detector] !== listed) list(detectors[detector]);
       selected = index;
       mark();
       const line = scroll ? body.querySelector(".selected") : null;
@@ -169,39 +188,42 @@ function createDetectionTable({ classes, onSelect }) {
 }
 
 // The clock and the names of what is detected, and true, at the playhead.
-function createNowLine(classes) {
+function createNowLine(classes, detectors) {
   const clock = byId("clock");
   const list = byId("now-list");
   let shown = "";
 
-  return function update(video, threshold, time) {
+  return function update(video, time) {
     const end = formatTime(video.duration, video.duration);
     clock.textContent = `${formatTime(time, video.duration)} / ${end}${video.duration < 120 ? " s" : ""}`;
-    const { detections, truth } = video;
-    const chips = [];
-    const count = countAtLeast(detections.score, threshold);
-    const seen = new Set();
-    for (let i = 0; i < count; i += 1) {
-      const label = detections.label[i];
-      if (detections.start[i] > time || detections.end[i] < time || seen.has(label)) continue;
-      seen.add(label);
-      chips.push({
-        kind: "chip detected",
-        label,
-        text: `${classes[label]} ${formatScore(detections.score[i])}`,
-      });
-    }
+    const { truth } = video;
+    const chips = switchedOn(detectors).flatMap((detector) => detected(video, detector, time));
     truth?.label.forEach((label, i) => {
       if (truth.start[i] <= time && time <= truth.end[i])
         chips.push({ kind: "chip true", label, text: classes[label] });
     });
-    const state = chips.map((chip) => chip.kind + chip.text).join("\n");
+    const state = chips.map((chip) => `${chip.kind}${chip.detector?.index}${chip.text}`).join("\n");
     if (state === shown) return;
     shown = state;
     list.replaceChildren(
-      ...chips.map((chip) =>
-        element("span", { class: `${chip.kind} ${classColour(chip.label)}` }, chip.text),
-      ),
+      ...chips.map(({ kind, label, text, detector }) => {
+        const mark = detector && detectors.length > 1 ? detectorMark(detector) : null;
+        return element("span", { class: `${kind} ${classColour(label)}` }, mark, text);
+      }),
     );
   };
+
+  function detected(video, detector, time) {
+    const { start, end, score, label } = video.detections[detector.index];
+    const count = countShown(video, detector);
+    const seen = new Set();
+    const chips = [];
+    for (let i = 0; i < count; i += 1) {
+      if (start[i] > time || end[i] < time || seen.has(label[i])) continue;
+      seen.add(label[i]);
+      const text = `${classes[label[i]]} ${formatScore(score[i])}`;
+      chips.push({ kind: "chip detected", label: label[i], text, detector });
+    }
+    return chips;
+  }
 }

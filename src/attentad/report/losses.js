@@ -3,26 +3,23 @@
 const CHART = { width: 330, height: 180, left: 40, right: 10, top: 8, bottom: 32 };
 
 function drawLosses(losses) {
-  const names = Object.keys(losses);
-  const host = byId("losses");
-  if (!host || !names.length) return;
-  const training = names.filter((name) => !name.startsWith("val_"));
-  const validation = names.filter((name) => name.startsWith("val_"));
-  if (training.length)
-    host.append(
-      chart(
-        "Loss",
-        training.map((name) => ({ name, values: losses[name] })),
-      ),
+  for (const { detector, terms } of losses) {
+    const lines = Object.entries(terms).map(([name, values]) => ({ name, values }));
+    const validation = lines.filter(({ name }) => name.startsWith("val_"));
+    const before = detector ? `${detector}: ` : "";
+    drawChart(
+      `${before}Loss`,
+      lines.filter((line) => !validation.includes(line)),
     );
-  if (validation.length) {
-    host.append(
-      chart(
-        "Validation",
-        validation.map((name) => ({ name: name.slice(4), values: losses[name] })),
-      ),
+    drawChart(
+      `${before}Validation`,
+      validation.map(({ name, values }) => ({ name: name.slice(4), values })),
     );
   }
+}
+
+function drawChart(title, series) {
+  if (series.length) byId("losses").append(chart(title, series));
 }
 
 function chart(title, series) {

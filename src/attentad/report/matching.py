@@ -11,6 +11,9 @@ from attentad.core import Segments, VideoDetections, tiou
 
 MATCH_TIOU = 0.5
 
+Match = tuple[NDArray[np.float64], NDArray[np.int64] | None]
+"""Scores of a video's detections, and what `found_by` says; None without ground truth."""
+
 
 def same_class_overlap(
     detections: VideoDetections, segments: Segments, labels: NDArray[np.int64]
@@ -60,18 +63,15 @@ def best_threshold(scores: NDArray[np.float64], hit: NDArray[np.bool_], instance
     return float(ranked[int(np.argmax(np.where(last, f1, -1.0)))])
 
 
-def first_threshold(
-    videos: Iterable[tuple[NDArray[np.float64], NDArray[np.int64] | None]],
-) -> float:
-    """Where the page's score slider begins.
+def first_threshold(videos: Iterable[Match]) -> float:
+    """Where a detector's score slider begins.
 
     Args:
-        videos: scores (N,) of each video, and what `found_by` says of it or None where the
-            video has no ground truth.
+        videos: scores (N,) of each video and their matches.
 
     Returns:
         The threshold of the best F1 over the annotated videos; without any that helps, half of
-        the highest score, or 0 where scores are not positive.
+        the highest score, or, where no score is positive, halfway from the lowest to the highest.
     """
     videos = list(videos)
     annotated = [(scores, owner) for scores, owner in videos if owner is not None]
@@ -79,4 +79,8 @@ def first_threshold(
     if any(hit.any() for hit in hits):
         scores = np.concatenate([scores for scores, _ in annotated])
         return best_threshold(scores, np.concatenate(hits), sum(len(o) for _, o in annotated))
-    return max((float(scores.max()) / 2 for scores, _ in videos if len(scores)), default=0.0)
+    every = np.concatenate([np.zeros(0), *(scores for scores, _ in videos)])
+    highest = float(every.max(initial=-np.inf))
+    if highest > 0 or not len(every):
+        return max(0.0, highest) / 2
+    return (highest + float(every.min())) / 2

@@ -1,4 +1,4 @@
-// Wiring: the state of the page is the selected video and the score threshold.
+// Wiring: the state of the page is the selected video, and each detector's threshold and switch.
 
 const data = JSON.parse(byId("data").textContent);
 
@@ -11,23 +11,27 @@ function start() {
   }
   byId("viewer").hidden = false;
   const { classes, videos } = data;
-  const slider = byId("threshold");
-  const number = byId("threshold-number");
   let current = 0;
-  let threshold = data.threshold;
 
-  const updateNow = createNowLine(classes);
+  const annotated = videos.some((video) => video.truth?.label.length);
+  const detectors = createDetectors(data.detectors, annotated, update);
+  const updateNow = createNowLine(classes, detectors);
   const player = createPlayer((time) => {
     timeline.setTime(time);
-    updateNow(videos[current], threshold, time);
+    updateNow(videos[current], time);
   });
   const timeline = createTimeline({
     classes,
+    detectors,
     onSeek: player.seek,
-    onSelect: (i) => select(i, true),
+    onSelect: (detector, i) => select(detector, i, true),
   });
-  const table = createDetectionTable({ classes, onSelect: (i) => select(i, false) });
-  const list = createVideoList(videos, choose);
+  const table = createDetectionTable({
+    classes,
+    detectors,
+    onSelect: (detector, i) => select(detector, i, false),
+  });
+  const list = createVideoList(videos, detectors, choose);
 
   function choose(index) {
     current = clamp(index, 0, videos.length - 1);
@@ -36,9 +40,8 @@ function start() {
     byId("video-facts").textContent = describe(video);
     byId("hint-play").hidden = video.media.kind === "none";
     for (const item of document.querySelectorAll('[data-key="truth"]')) item.hidden = !video.truth;
-    timeline.show(video, threshold);
-    table.select(-1);
-    table.show(video, threshold);
+    timeline.show(video);
+    table.show(video);
     list.select(current);
     player.show(video.media, current, video.duration);
     byId("previous").disabled = current === 0;
@@ -46,19 +49,17 @@ function start() {
     history.replaceState(null, "", `#${encodeURIComponent(video.id)}`);
   }
 
-  function select(index, scroll) {
-    timeline.select(index);
-    table.select(index, scroll);
-    player.seek(videos[current].detections.start[index]);
+  function select(detector, index, scroll) {
+    timeline.select(detector, index);
+    table.select(detector, index, scroll);
+    player.seek(videos[current].detections[detector].start[index]);
   }
 
-  function setThreshold(value) {
-    if (!Number.isFinite(value)) return;
-    threshold = value;
-    list.setThreshold(threshold);
-    timeline.setThreshold(threshold);
-    table.show(videos[current], threshold);
-    updateNow(videos[current], threshold, player.time());
+  function update(switched) {
+    list.update();
+    timeline.update(switched);
+    table.update();
+    updateNow(videos[current], player.time());
   }
 
   function describe(video) {
@@ -66,27 +67,6 @@ function start() {
     const truth = video.truth ? plural(video.truth.label.length, "true action") : "no ground truth";
     return `${seconds} · ${truth}`;
   }
-
-  const [low, high] = data.scoreRange;
-  for (const input of [slider, number]) {
-    input.min = low;
-    input.max = high;
-    input.step = "any";
-    input.disabled = low === high;
-  }
-  number.step = stepOf(high - low);
-  slider.value = threshold;
-  number.value = threshold;
-  slider.addEventListener("input", () => {
-    const value = Number(Number(slider.value).toPrecision(3));
-    number.value = value;
-    setThreshold(value);
-  });
-  number.addEventListener("input", () => {
-    if (number.value === "") return;
-    slider.value = number.value;
-    setThreshold(Number(number.value));
-  });
 
   byId("previous").addEventListener("click", () => choose(current - 1));
   byId("next").addEventListener("click", () => choose(current + 1));
@@ -114,7 +94,7 @@ function start() {
   const index = videos.findIndex((video) => video.id === wanted.id);
   choose(Math.max(0, index));
   if (index >= 0 && wanted.time > 0) player.seek(wanted.time);
-  setThreshold(threshold);
+  update(false);
 }
 
 // The video that the address names, so that a link or a reload returns to it, and the second in
@@ -126,11 +106,6 @@ function fromHash() {
   } catch {
     return { id: "", time: 0 };
   }
-}
-
-// A round step of about a hundredth of the range, for the arrows of the number field.
-function stepOf(range) {
-  return range > 0 ? 10 ** Math.floor(Math.log10(range) - 1) / 10 : "any";
 }
 
 start();

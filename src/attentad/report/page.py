@@ -14,13 +14,13 @@ from markupsafe import Markup
 from attentad import __version__
 from attentad.core.files import write_bytes
 from attentad.report.content import Report
-from attentad.report.evaluation import evaluation_table
+from attentad.report.evaluation import comparison_table, evaluation_table
 from attentad.report.media import Media, place_media
 from attentad.report.payload import page_data, script_json
 
 SCRIPTS = (
-    *("draw.js", "tooltip.js", "player.js", "lists.js", "curves.js", "timeline.js"),
-    *("losses.js", "page.js"),
+    *("draw.js", "detectors.js", "tooltip.js", "player.js", "lists.js", "curves.js", "rows.js"),
+    *("timeline.js", "losses.js", "page.js"),
 )
 """In the order in which they are joined into one script."""
 
@@ -78,10 +78,15 @@ def render_page(report: Report, media: list[Media]) -> str:
             ],
             has_media=any(item.kind != "none" for item in media),
             evaluation=evaluation_table(report.evaluation),
+            comparison=comparison_table(report.evaluations),
             videos=len(report.videos),
             instances=sum(len(v.ground_truth.labels) for v in report.videos if v.ground_truth),
             annotated=any(video.ground_truth is not None for video in report.videos),
-            losses=any(len(values) for values in report.losses.values()),
+            losses=any(
+                len(values)
+                for terms in (report.losses, *report.detector_losses.values())
+                for values in terms.values()
+            ),
             tables=report.tables,
             figures=[(title, _picture(svg)) for title, svg in report.figures.items()],
             facts=report.facts,

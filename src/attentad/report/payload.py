@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import ArrayLike, NDArray
 
-from attentad.core import VideoAnnotation, VideoDetections
+from attentad.core import VideoAnnotation, VideoDetections, no_detections
 from attentad.core.detections import label_name
 from attentad.report.content import Curve, Report, VideoPage
-from attentad.report.matching import MATCH_TIOU, first_threshold, found_by, same_class_overlap
+from attentad.report.matching import (
+    MATCH_TIOU,
+    Match,
+    first_threshold,
+    found_by,
+    same_class_overlap,
+)
 from attentad.report.media import Media
 
 DETECTIONS_PER_VIDEO = 1000
@@ -33,30 +39,37 @@ def page_data(report: Report, media: Sequence[Media]) -> dict[str, Any]:
     index = {name: i for i, name in enumerate(classes)}
     curves = sum(len(video.curves) for video in report.videos)
     points = min(1200, max(60, CURVE_POINTS // max(1, curves)))
-    videos, matches = [], []
+    names = report.detectors or [""]
+    ranks = {name: i for i, name in enumerate(names)}
+    matches: list[list[Match]] = [[] for _ in names]
+    videos = []
     for video, item in zip(report.videos, media, strict=True):
-        kept = _highest(video.detections)
-        truth, owner = _truth(video.ground_truth, kept, index)
-        matches.append((kept.scores, owner))
+        found = []
+        for name, own in zip(names, matches, strict=True):
+            columns, match = _detections(video, name, report.classes, index)
+            found.append(columns)
+            own.append(match)
         videos.append(
             {
                 "id": plain_text(video.video),
                 "duration": round(_duration_sec(video), 3),
                 "media": {key: plain_text(text) for key, text in item.to_dict().items()},
-                "detections": _detections(kept, report.classes, index, video.ground_truth),
-                "omitted": len(video.detections) - len(kept),
-                "truth": truth,
-                "curves": [_curve(curve, index, points) for curve in video.curves],
+                "truth": _truth(video.ground_truth, index),
+                "detections": found,
+                "curves": [_curve(curve, index, ranks, points) for curve in video.curves],
             }
         )
-    scores = [score for kept_scores, _ in matches for score in kept_scores.tolist()]
+    losses = {"": report.losses, **report.detector_losses}
     return {
         "classes": [plain_text(name) for name in classes],
         "matchTiou": MATCH_TIOU,
-        "threshold": round_down(first_threshold(matches)),
-        "scoreRange": [min([0.0, *significant(scores)]), max([0.0, *significant(scores)])],
+        "detectors": [_detector(*pair) for pair in zip(names, matches, strict=True)],
         "videos": videos,
-        "losses": {plain_text(k): significant(v) for k, v in report.losses.items() if len(v)},
+        "losses": [
+            {"detector": plain_text(name), "terms": terms}
+            for name, values in losses.items()
+            if (terms := {plain_text(k): significant(v) for k, v in values.items() if len(v)})
+        ],
     }
 
 
@@ -85,10 +98,11 @@ def significant(values: ArrayLike, digits: int = 4) -> list[float]:
 
 def round_down(value: float, digits: int = 3) -> float:
     """`value` to a few significant digits, never above it: what reached it still does."""
-    if value <= 0 or not math.isfinite(value):
-        return 0.0 if not math.isfinite(value) else value
-    unit = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
-    return float(f"{math.floor(value / unit * (1 + 1e-12)) * unit:.{digits}g}")
+    if value == 0 or not math.isfinite(value):
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
+    units = value / unit
+    return float(f"{math.floor(units + abs(units) * 1e-12) * unit:.{digits}g}")
 
 
 def thinned(value: NDArray[np.float64], points: int) -> NDArray[np.int64]:
@@ -125,7 +139,7 @@ def _all_classes(report: Report) -> list[str]:
     known = set(names)
     for video in report.videos:
         extra = list(video.ground_truth.labels) if video.ground_truth else []
-        if len(video.detections) and (video.detections.labels < 0).any():
+        if any((found.labels < 0).any() for found in video.by_detector.values()):
             extra.append(label_name(-1, ()))
         for name in extra:
             if name not in known:
@@ -145,7 +159,7 @@ def _highest(detections: VideoDetections) -> VideoDetections:
 def _duration_sec(video: VideoPage) -> float:
     if math.isfinite(video.duration_sec) and video.duration_sec > 0:
         return float(video.duration_sec)
-    ends = [video.detections.segments[:, 1]]
+    ends = [found.segments[:, 1] for found in video.by_detector.values()]
     if video.ground_truth is not None:
         ends.append(video.ground_truth.segments[:, 1])
     ends += [np.asarray(curve.time_sec, dtype=np.float64) for curve in video.curves]
@@ -154,54 +168,66 @@ def _duration_sec(video: VideoPage) -> float:
     return float(together.max()) if len(together) else 1.0
 
 
+def _detector(name: str, matches: Sequence[Match]) -> dict[str, Any]:
+    """A detector's name, where its score slider begins, and from where to where it goes."""
+    scores = [score for kept, _ in matches for score in kept.tolist()]
+    return {
+        "name": plain_text(name),
+        "threshold": round_down(first_threshold(matches)),
+        "range": [round_down(min([0.0, *scores])), *significant([max([0.0, *scores])])],
+    }
+
+
 def _detections(
-    kept: VideoDetections,
-    classes: Sequence[str],
-    index: dict[str, int],
-    ground_truth: VideoAnnotation | None,
-) -> dict[str, Any]:
+    video: VideoPage, detector: str, classes: Sequence[str], index: dict[str, int]
+) -> tuple[dict[str, Any], Match]:
+    """One detector's columns of a video, and what `first_threshold` wants to know."""
+    given = video.by_detector.get(detector, no_detections())
+    kept = _highest(given)
     names = tuple(classes)
     columns: dict[str, Any] = {
         "start": _milliseconds(kept.segments[:, 0]),
         "end": _milliseconds(kept.segments[:, 1]),
         "score": significant(kept.scores),
         "label": [index[label_name(label, names)] for label in kept.labels.tolist()],
+        "omitted": len(given) - len(kept),
     }
-    if ground_truth is not None and len(ground_truth.labels):
-        overlap = same_class_overlap(
-            kept, ground_truth.segments, _true_labels(ground_truth.labels, index)
-        )
+    truth = video.ground_truth
+    if truth is None:
+        return columns, (kept.scores, None)
+    overlap = same_class_overlap(kept, truth.segments, _true_labels(truth.labels, index))
+    if len(truth.labels):
         columns["overlap"] = np.round(overlap.max(axis=1), 2).tolist()
-    return columns
+    owner = found_by(overlap, kept.scores)
+    columns["foundBy"] = owner.tolist()
+    return columns, (kept.scores, owner)
 
 
-def _truth(
-    ground_truth: VideoAnnotation | None, kept: VideoDetections, index: dict[str, int]
-) -> tuple[dict[str, Any] | None, NDArray[np.int64] | None]:
+def _truth(ground_truth: VideoAnnotation | None, index: dict[str, int]) -> dict[str, Any] | None:
     if ground_truth is None:
-        return None, None
-    labels = _true_labels(ground_truth.labels, index)
-    owner = found_by(same_class_overlap(kept, ground_truth.segments, labels), kept.scores)
-    columns = {
+        return None
+    return {
         "start": _milliseconds(ground_truth.segments[:, 0]),
         "end": _milliseconds(ground_truth.segments[:, 1]),
-        "label": labels.tolist(),
-        "foundBy": owner.tolist(),
+        "label": _true_labels(ground_truth.labels, index).tolist(),
     }
-    return columns, owner
 
 
 def _true_labels(labels: Iterable[str], index: dict[str, int]) -> NDArray[np.int64]:
     return np.array([index[label] for label in labels], dtype=np.int64)
 
 
-def _curve(curve: Curve, index: dict[str, int], points: int) -> dict[str, Any]:
+def _curve(
+    curve: Curve, index: dict[str, int], ranks: Mapping[str, int], points: int
+) -> dict[str, Any]:
     value = np.asarray(curve.value, dtype=np.float64)
     rows = thinned(value, points)
     label = index.get(curve.name, -1)
+    group = curve.group or _usual_group(curve.name, label)
     return {
         "name": plain_text(curve.name),
-        "group": plain_text(curve.group) or _usual_group(curve.name, label),
+        "group": plain_text(f"{curve.detector}: {group}" if curve.detector else group),
+        "detector": ranks.get(curve.detector, -1) if curve.detector else -1,
         "label": label,
         "time": _milliseconds(np.asarray(curve.time_sec, dtype=np.float64)[rows]),
         "value": significant(value[rows]),

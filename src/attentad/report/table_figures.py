@@ -6,15 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from attentad.core import Segments
+from attentad.core.detections import label_name
 from attentad.report.drawing import drawing, short_name
+from attentad.report.figures import checked_curves
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Tracks = dict[str, Sequence[tuple[Segments, Sequence[int]]]]
+"""Source → parts of segments (N, 2) in seconds and N class indices."""
+Curves = Mapping[str, tuple[ArrayLike, ArrayLike]]
+"""Name → seconds (P,) and values (P,)."""
+
 _OURS, _PAPER = "#0072b2", "#bbbbbb"
+_PANEL_INCHES = 0.45
 
 
 def bars_figure(
@@ -73,33 +82,67 @@ def loss_figure(curves: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def timeline_figure(
-    tracks: Mapping[str, Sequence[tuple[Segments, Sequence[int]]]],
-    duration_sec: float,
-    classes: Sequence[str],
+    tracks: Tracks, duration_sec: float, classes: Sequence[str], curves: Curves | None = None
 ) -> Figure:
     """Segments of several sources over one video, one line each (CSA's Figure 3).
 
     Args:
         tracks: source, such as the ground truth or a row of the table → parts of
-            (segments (N, 2) in seconds, N class indices).
+            (segments (N, 2) in seconds, N class indices); −1 is a proposal without a class.
         duration_sec: length of the video.
         classes: names; each that occurs has a colour of its own.
+        curves: name → (seconds (P,), values (P,)), each in a panel below, such as attention or
+            the detection score (HAM-Net's Figures 3 and 5). A value that is not finite leaves a
+            gap. The axis of a curve within 0..1 is 0..1.
+
+    Raises:
+        ValueError: the arrays of a curve differ in length.
     """
+    checked = checked_curves(curves or {})
     used = sorted({k for parts in tracks.values() for _, labels in parts for k in labels})
-    with drawing(7.0, 0.8 + 0.34 * len(tracks) + 0.18 * (1 + len(used) // 4)) as figure:
-        axes = figure.subplots()
+    heights = [0.34 * max(1, len(tracks)), *(_PANEL_INCHES for _ in checked)]
+    with drawing(7.0, 0.8 + sum(heights) + 0.18 * (1 + len(used) // 4)) as figure:
+        panels = figure.subplots(
+            len(heights), 1, sharex=True, squeeze=False, height_ratios=heights
+        )[:, 0]
         from matplotlib import colormaps
         from matplotlib.patches import Patch
 
         palette = colormaps["tab20"]
         colour = {k: palette(i % 20) for i, k in enumerate(used)}
+        axes = panels[0]
         for line, parts in enumerate(tracks.values()):
             for segments, labels in parts:
                 for (start, end), label in zip(segments, labels, strict=True):
                     axes.barh(line, end - start, 0.7, left=start, color=colour[label])
         axes.set_yticks(range(len(tracks)), [short_name(name) for name in tracks])
         axes.invert_yaxis()
-        axes.set(xlim=(0, duration_sec), xlabel="seconds")
-        handles = [Patch(color=colour[k], label=short_name(classes[k])) for k in used]
+        for panel, name, (time, value) in zip(panels[1:], curves or {}, checked, strict=True):
+            _curve_panel(panel, short_name(name), time, value)
+        panels[-1].set(xlim=(0, duration_sec), xlabel="seconds")
+        handles = [Patch(color=colour[k], label=_class_name(k, classes)) for k in used]
         figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
         return figure
+
+
+def _curve_panel(
+    axes: Axes, name: str, time: NDArray[np.float64], value: NDArray[np.float64]
+) -> None:
+    """One curve over the panel's floor, its name where the lines above have theirs."""
+    known = value[np.isfinite(value)]
+    low, high = float(known.min(initial=0.0)), float(known.max(initial=0.0))
+    if low >= 0 and 0 < high <= 1:
+        high = 1.0
+    elif low == high:
+        high = low + 1
+    shown = np.where(np.isfinite(value), value, np.nan)
+    axes.fill_between(time, low, shown, color=_OURS, alpha=0.25, linewidth=0)
+    axes.plot(time, shown, color=_OURS, linewidth=1.0)
+    room = 0.04 * (high - low)
+    axes.set_ylim(low - room, high + room)
+    axes.set_yticks([low, high], [f"{low:.3g}", f"{high:.3g}"])
+    axes.set_ylabel(name, rotation=0, ha="right", va="center")
+
+
+def _class_name(label: int, classes: Sequence[str]) -> str:
+    return short_name(label_name(label, tuple(classes)))

@@ -1,21 +1,21 @@
-// The timeline: an axis, one row per class (truth above detections), and the curves below
-// (curves.js), all drawn in pixels for the stretch of time in view.
+// The timeline: an axis, one row per class (rows.js), and the curves below (curves.js), all drawn
+// in pixels for the stretch of time in view.
 
-const ROW = { truth: 7, gap: 3, detections: 15, lanes: 4 };
 const AXIS_HEIGHT = 22;
-const ROWS_ALWAYS = 12; // up to this many classes every one keeps its row at any threshold
 
-function createTimeline({ classes, onSeek, onSelect }) {
+function createTimeline({ classes, detectors, onSeek, onSelect }) {
   const tracks = byId("tracks");
   const rows = byId("rows");
   const cursor = byId("cursor");
   const playhead = byId("playhead");
   const tooltip = createTooltip();
-  const curves = createCurves(byId("lanes"), { plot, clear, x, width: () => width });
+  const frame = { plot, track, clear, box, x, width: () => width };
+  const classRows = createRows(rows, { classes, detectors, frame });
+  const curves = createCurves(byId("lanes"), frame);
+  const several = detectors.length > 1;
+  tracks.classList.toggle("compared", several);
 
   let video = null;
-  let threshold = 0;
-  let selected = -1;
   let time = 0;
   let view = { from: 0, to: 1 };
   let width = 0;
@@ -29,11 +29,11 @@ function createTimeline({ classes, onSeek, onSelect }) {
     return view.from + (pixels / Math.max(1, width)) * (view.to - view.from);
   }
 
-  function show(next, shownThreshold) {
+  function show(next) {
     video = next;
-    threshold = shownThreshold;
-    selected = -1;
-    const longest = Math.max(0, ...video.detections.label.map((label) => classes[label].length));
+    classRows.show(video);
+    const labels = video.detections.flatMap((found) => found.label);
+    const longest = labels.reduce((most, label) => Math.max(most, classes[label].length), 0);
     document.documentElement.style.setProperty("--label-letters", longest);
     view = { from: 0, to: video.duration };
     tooltip.hide();
@@ -52,8 +52,14 @@ function createTimeline({ classes, onSeek, onSelect }) {
     });
     rows.append(track("", axis));
     axis.addEventListener("keydown", onAxisKey);
-    curves.build(video.curves);
+    buildCurves();
     draw();
+  }
+
+  function buildCurves() {
+    curves.build(
+      video.curves.filter(({ detector }) => detector < 0 || detectors[detector].on),
+    );
   }
 
   // A plot is an SVG that is as wide as its column and is drawn by pixels.
@@ -63,49 +69,19 @@ function createTimeline({ classes, onSeek, onSelect }) {
     return canvas;
   }
 
-  const track = (label, canvas) =>
-    element("div", { class: "track" }, element("div", { class: "label" }, label), canvas);
+  function track(label, canvas) {
+    return element("div", { class: "track" }, element("div", { class: "label" }, label), canvas);
+  }
 
   function draw() {
     if (!video) return;
-    drawRows();
+    classRows.build();
     width = axis.getBoundingClientRect().width || 1;
     drawAxis();
     markZoom();
-    drawBars();
+    classRows.draw();
     curves.draw();
     movePlayhead();
-  }
-
-  function drawBars() {
-    for (const canvas of rows.querySelectorAll(".class-row")) drawRow(canvas);
-  }
-
-  function drawRows() {
-    const shown = visibleClasses();
-    const present = [...rows.querySelectorAll(".class-row")].map((canvas) => canvas.label);
-    if (shown.length === present.length && shown.every((label, i) => label === present[i])) return;
-    for (const node of [...rows.children].slice(1)) node.remove();
-    const truthHeight = video.truth ? ROW.truth + ROW.gap : 0;
-    for (const label of shown) {
-      const canvas = plot(truthHeight + ROW.detections, { class: "class-row", role: "img" });
-      canvas.label = label;
-      const name = element("span", { class: "name", title: classes[label] }, classes[label]);
-      const swatch = element("i", { class: `swatch ${classColour(label)}` });
-      rows.append(track(element("span", { class: "class-name" }, swatch, name), canvas));
-    }
-    if (!shown.length) {
-      rows.append(element("p", { class: "muted empty" }, "Nothing was detected in this video."));
-    }
-  }
-
-  function visibleClasses() {
-    const true_ = new Set(video.truth?.label ?? []);
-    const detected = new Set(video.detections.label);
-    const all = new Set([...true_, ...detected]);
-    if (all.size <= ROWS_ALWAYS) return [...all].sort((a, b) => a - b);
-    const above = video.detections.label.slice(0, countAtLeast(video.detections.score, threshold));
-    return [...new Set([...true_, ...above])].sort((a, b) => a - b);
   }
 
   function clear(canvas, top = 0) {
@@ -132,66 +108,6 @@ function createTimeline({ classes, onSeek, onSelect }) {
         ),
       );
     }
-  }
-
-  function drawRow(canvas) {
-    clear(canvas);
-    const { truth, detections } = video;
-    const top = truth ? ROW.truth + ROW.gap : 0;
-    const colour = classColour(canvas.label);
-    let instances = 0;
-    truth?.label.forEach((label, i) => {
-      if (label !== canvas.label) return;
-      instances += 1;
-      const found = isFound(truth, detections, i, threshold);
-      const bar = box(truth.start[i], truth.end[i], 1, ROW.truth - 1);
-      if (bar)
-        canvas.append(
-          svg("rect", {
-            ...bar,
-            class: `truth ${colour}${found ? "" : " missed"}`,
-            "data-truth": i,
-          }),
-        );
-    });
-    const placed = packed(rowDetections(canvas.label), detections, ROW.lanes);
-    // The first lane, which holds the surest, is twice as high as the others.
-    const unit = ROW.detections / (placed.lanes + 1);
-    // The surest is drawn last, on top.
-    for (const [i, laneIndex] of [...placed.rows].reverse()) {
-      const y = top + (laneIndex ? laneIndex + 1 : 0) * unit;
-      const height = (laneIndex ? 1 : 2) * unit - (placed.lanes > 1 ? 1 : 0);
-      const bar = box(detections.start[i], detections.end[i], y, height);
-      if (!bar) continue;
-      const kind = truth && !isHit(video, i) ? " false" : "";
-      const mark = i === selected ? " selected" : "";
-      const rect = svg("rect", {
-        ...bar,
-        class: `detection ${colour}${kind}${mark}`,
-        "data-detection": i,
-      });
-      rect.style.setProperty("--strength", strength(detections.score[i]).toFixed(2));
-      canvas.append(rect);
-    }
-    const shown = placed.rows.length;
-    canvas
-      .closest(".track")
-      .querySelector(".class-name")
-      .classList.toggle("absent", !shown && !instances);
-    const truthText = truth ? `, ${plural(instances, "true action")}` : "";
-    canvas.setAttribute(
-      "aria-label",
-      `${classes[canvas.label]}: ${plural(shown, "detection")}${truthText}`,
-    );
-  }
-
-  const strength = (score) => 0.45 + 0.55 * clamp(score / (video.detections.score[0] || 1), 0, 1);
-
-  function rowDetections(label) {
-    const count = countAtLeast(video.detections.score, threshold);
-    const chosen = [];
-    for (let i = 0; i < count; i += 1) if (video.detections.label[i] === label) chosen.push(i);
-    return chosen;
   }
 
   function box(start, end, y, height) {
@@ -223,9 +139,9 @@ function createTimeline({ classes, onSeek, onSelect }) {
   tracks.addEventListener("pointerdown", (event) => {
     const canvas = plotUnder(event);
     if (!canvas || event.button !== 0) return;
-    const { detection, truth } = event.target.dataset;
+    const { detector, detection, truth } = event.target.dataset;
     if (detection !== undefined) {
-      onSelect(Number(detection));
+      onSelect(Number(detector), Number(detection));
     } else if (truth !== undefined) {
       onSeek(video.truth.start[Number(truth)]);
     } else {
@@ -256,40 +172,41 @@ function createTimeline({ classes, onSeek, onSelect }) {
   }
 
   function tooltipLines(event, canvas) {
-    const { detection, truth } = event.target.dataset ?? {};
-    const { detections } = video;
-    if (detection !== undefined) {
-      const i = Number(detection);
-      const lines = [
-        {
-          text: classes[detections.label[i]],
-          colour: classColour(detections.label[i]),
-          strong: true,
-        },
-        { text: stretch(detections.start[i], detections.end[i]) },
-        { text: `score ${formatScore(detections.score[i])}` },
-      ];
-      if (detections.overlap) lines.push({ text: `tIoU ${detections.overlap[i].toFixed(2)}` });
-      return lines;
-    }
-    if (truth !== undefined) {
-      const i = Number(truth);
-      const found = isFound(video.truth, detections, i, threshold);
-      return [
-        {
-          text: classes[video.truth.label[i]],
-          colour: classColour(video.truth.label[i]),
-          strong: true,
-        },
-        { text: stretch(video.truth.start[i], video.truth.end[i]) },
-        { text: `ground truth, ${found ? "found" : "missed"}` },
-      ];
-    }
+    const { detector, detection, truth } = event.target.dataset ?? {};
+    if (detection !== undefined) return detectionLines(detectors[detector], Number(detection));
+    if (truth !== undefined) return truthLines(Number(truth));
     const at = timeAt(event);
     const lines = [
       { text: `${formatTime(at, video.duration)}${video.duration < 120 ? " s" : ""}` },
     ];
     return lines.concat(curves.read(canvas, at));
+  }
+
+  function detectionLines(detector, i) {
+    const { start, end, score, label, overlap } = video.detections[detector.index];
+    const lines = [
+      { text: classes[label[i]], colour: classColour(label[i]), strong: true },
+      { text: stretch(start[i], end[i]) },
+      { text: `score ${formatScore(score[i])}` },
+    ];
+    if (several) lines.splice(1, 0, { text: detector.name, detector });
+    if (overlap) lines.push({ text: `tIoU ${overlap[i].toFixed(2)}` });
+    return lines;
+  }
+
+  function truthLines(i) {
+    const { start, end, label } = video.truth;
+    const state = (detector) => (isFound(video, detector, i) ? "found" : "missed");
+    const lines = [
+      { text: classes[label[i]], colour: classColour(label[i]), strong: true },
+      { text: stretch(start[i], end[i]) },
+    ];
+    if (!several) return [...lines, { text: `ground truth, ${state(detectors[0])}` }];
+    const each = switchedOn(detectors).map((detector) => ({
+      text: `${state(detector)} by ${detector.name}`,
+      detector,
+    }));
+    return [...lines, { text: "ground truth" }, ...each];
   }
 
   function stretch(start, end) {
@@ -384,14 +301,16 @@ function createTimeline({ classes, onSeek, onSelect }) {
   return {
     show,
     setTime,
-    setThreshold(next) {
-      threshold = next;
-      drawRows();
-      drawBars();
+    // After a detector's threshold moved or, `switched`, one went on or off.
+    update(switched) {
+      if (switched) {
+        buildCurves();
+        draw();
+        return;
+      }
+      classRows.build();
+      classRows.draw();
     },
-    select(index) {
-      selected = index;
-      drawBars();
-    },
+    select: classRows.select,
   };
 }

@@ -10,6 +10,7 @@ function createTooltip() {
             "div",
             { class: line.strong ? "strong" : null },
             line.colour ? element("i", { class: `swatch ${line.colour}` }) : null,
+            line.detector ? detectorMark(line.detector) : null,
             line.text,
           ),
         ),

@@ -1,0 +1,110 @@
+"""Timelines as figures: what `attentad detect --figures` and `attentad table` draw."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from attentad.app import timelines
+from attentad.app.detect import DetectRun
+from attentad.app.inference import VideoResult
+from attentad.app.timelines import attention_curves, score_curve, write_timelines
+from attentad.cli import app
+from attentad.core import (
+    Annotations,
+    AttentadError,
+    Detections,
+    Timeline,
+    VideoAnnotation,
+    VideoDetections,
+    as_segments,
+    no_detections,
+)
+from attentad.report import Curve
+
+FOUND = VideoDetections(
+    as_segments([[0, 4], [2, 6], [7, 8]]), np.array([0.9, 0.4, -0.2]), np.array([0, 1, 1])
+)
+TIME = np.linspace(0, 10, 5)
+CURVES = [Curve("soft attention", TIME, TIME / 10), Curve("start", TIME, TIME)]
+
+
+def run_of(*videos: str, found: VideoDetections = FOUND) -> DetectRun:
+    return DetectRun(
+        Detections(dict.fromkeys(videos, found), ("jump", "run")),
+        {video: VideoResult(found, CURVES) for video in videos},
+        dict.fromkeys(videos),
+        {video: Timeline(10, 1.0, 1.0, 1.0, 10.0) for video in videos},
+    )
+
+
+def slow_score(found: VideoDetections, at: float) -> float:
+    inside = [
+        score
+        for (start, end), score in zip(found.segments, found.scores, strict=True)
+        if start <= at <= end
+    ]
+    return max(inside, default=np.nan)
+
+
+def test_the_score_over_time_is_the_surest_detection_there() -> None:
+    rng = np.random.default_rng(0)
+    segments = np.sort(rng.uniform(0, 10, (30, 2)), axis=1)[:, :2] * [1.0, 0.6]
+    segments = np.sort(segments, axis=1)
+    many = VideoDetections(segments, rng.normal(size=30), np.zeros(30, dtype=np.int64))
+    for found in (FOUND, many, no_detections()):
+        times, score = score_curve(found, 10.0)
+        assert (times[0], times[-1]) == (0.0, 10.0)
+        np.testing.assert_array_equal(score, [slow_score(found, at) for at in times])
+
+
+def test_attention_is_chosen_by_name() -> None:
+    curves = [*CURVES, Curve("encoder gate over time", TIME, TIME)]
+    assert list(attention_curves(curves)) == ["soft attention", "encoder gate over time"]
+
+
+def test_a_figure_for_each_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    original = timelines.timeline_figure
+
+    def spy(tracks: dict, end_sec: float, classes: tuple, curves: dict) -> object:
+        rows = {name: [part[1] for part in parts] for name, parts in tracks.items()}
+        drawn.append((rows, end_sec, classes, list(curves)))
+        return original(tracks, end_sec, classes, curves)
+
+    monkeypatch.setattr(timelines, "timeline_figure", spy)
+    truth = VideoAnnotation(as_segments([[0, 4], [8, 9]]), ("jump", "walk"))
+    files = write_timelines(
+        run_of("a/b.mp4", "c"), tmp_path / "f", annotations=Annotations({"c": truth}, ("jump",))
+    )
+    assert [file.name for file in files] == ["a_b.mp4.svg", "c.svg"]
+    for file in files:
+        ElementTree.parse(file)
+    curves = ["detection score", "soft attention"]
+    assert drawn[0] == ({"detections": [[0]]}, 10.0, ("jump", "run"), curves)
+    rows = {"ground truth": [[0, 2]], "detections": [[0, 1]]}
+    assert drawn[1] == (rows, 10.0, ("jump", "run", "walk"), curves)
+
+
+def test_detect_draws_figures_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attentad.app.detect.detect", lambda *_, **__: run_of("v"))
+    command = ["detect", "model", "v.npy", "--out", str(tmp_path / "d.json")]
+    done = CliRunner().invoke(app, [*command, "--figures", str(tmp_path / "f")])
+    assert done.exit_code == 0, done.output
+    assert f"figures: 1 in {tmp_path / 'f'}" in done.stdout
+    ElementTree.parse(tmp_path / "f" / "v.svg")
+
+
+def test_a_video_without_detections_is_drawn(tmp_path: Path) -> None:
+    (file,) = write_timelines(run_of("v", found=no_detections()), tmp_path)
+    ElementTree.parse(file)
+
+
+def test_two_videos_of_one_file_name_are_told(tmp_path: Path) -> None:
+    with pytest.raises(AttentadError, match="videos a b and a/b would both be"):
+        write_timelines(run_of("a b", "a/b"), tmp_path / "f")
+    assert not (tmp_path / "f").exists()
