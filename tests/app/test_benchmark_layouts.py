@@ -175,7 +175,7 @@ def test_thumos14_window_options_reach_the_data(
     def record(*_: object, **options: object) -> None:
         raise Seen(options[option])
 
-    monkeypatch.setattr("attentad.app.train.DetectionData", record)
+    monkeypatch.setattr("attentad.app.training_data.DetectionData", record)
     for value in ("true", "false"):
         recipe = recipe_of("thumos14/bmn", thumos14, [*THUMOS14_SMALL, f"view.{option}={value}"])
         with pytest.raises(Seen, match=value.title()):

@@ -21,7 +21,7 @@ def test_every_shipped_recipe_builds(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.about
     if isinstance(recipe, DetectionRecipe):
-        network = build_detector(recipe, 20)
+        network = build_detector(recipe, 20, 5)
         assert set(network.attention) == set(recipe.attention)
     else:
         build_recogniser(recipe, ("a", "b"))
@@ -53,7 +53,7 @@ def test_attention_is_as_wide_as_its_site(detector: str, changes: list[str]) -> 
         overrides = [*changes, f"detector.name={detector}", "view.length=8"]
         recipe = load_recipe("salads50/bmn", [*overrides, f"attention.{site}.name=csa"])
         assert isinstance(recipe, DetectionRecipe)
-        build_detector(recipe, 16)(torch.zeros(2, 16, 8))
+        build_detector(recipe, 16, 5)(torch.zeros(2, 16, 8))
 
 
 def test_a_dumped_recipe_reads_back() -> None:
@@ -83,7 +83,7 @@ def test_a_dumped_recipe_reads_back() -> None:
 )
 def test_mistakes_name_the_key(override: str, words: str) -> None:
     with pytest.raises(AttentadError) as error:
-        build_detector(load_recipe("salads50/bmn", [override]), 18)
+        build_detector(load_recipe("salads50/bmn", [override]), 18, 17)
     message = str(error.value)
     assert words in message
     assert "\n" not in message

@@ -67,8 +67,9 @@ def test_every_model_of_every_table_can_be_built(name: str) -> None:
     table = load_table(name)
     assert table.models
     for row in table.models:
-        recipe = row_recipe(table, row, "salads50", None, {})
-        network = build_detector(recipe, 18)
+        data = "salads50" if name.startswith("csa") else "ucf15"
+        recipe = row_recipe(table, row, data, None, {})
+        network = build_detector(recipe, 18, 17)
         assert set(dict(network.attention)) == set(row.attention)  # type: ignore[arg-type]
 
 

@@ -38,7 +38,7 @@ def detector(encoder_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         recipe=recipe,
         classes=encoder.classes,
         feature_dim=width + 2,
-        network=build_detector(recipe, width + 2),
+        network=build_detector(recipe, width + 2, 2),
         scores=SnippetScores((width, width + 1)),
         encoder=encoder,
     )

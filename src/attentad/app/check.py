@@ -59,6 +59,8 @@ def check(
     if not isinstance(loaded, DetectionRecipe):
         raise AttentadError(f"recipe {recipe} trains on clips; only detection data can be checked.")
     data, view = loaded.data, loaded.view
+    if data.annotations is None:
+        raise AttentadError(f"recipe {recipe} has no annotations to check; set data.annotations.")
     annotations, found = _read(data.root / data.annotations)
     if annotations is None:
         return found

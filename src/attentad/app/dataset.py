@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attentad.app.recipe import DetectionData, DurationRef
-from attentad.core import Annotations, read_annotations
-from attentad.data.activitynet13 import read_frame_counts, with_reference_durations
+import numpy as np
+from numpy.typing import NDArray
+
+from attentad.app.recipe import DetectionData
+from attentad.app.recipe_sections import DurationRef
+from attentad.core import Annotations, VideoAnnotation, as_segments, read_annotations
+from attentad.core.video_labels import VideoLabels, read_video_labels
+from attentad.data.activitynet13 import (
+    FrameCounts,
+    read_frame_counts,
+    with_reference_durations,
+)
 from attentad.data.clocks import Clock, FrameClock, RescaledClock
 from attentad.data.features import FeatureStore, Sidecar, join_features, open_features
 
@@ -20,12 +29,28 @@ class AnnotatedSets:
         train: videos to train on.
         test: videos to score the trained model on, or None.
         validation: videos scored during training, or None.
+        video_labels: classes of whole videos by a label list, or None.
     """
 
     classes: tuple[str, ...]
     train: Annotations
     test: Annotations | None
     validation: Annotations | None
+    video_labels: VideoLabels | None = None
+
+    def video_classes(self, video: str) -> NDArray[np.int64]:
+        """Class indices of a whole video, ascending: by the label list, else of its instances.
+
+        Raises:
+            AttentadError: a label list is given and lacks this training video.
+        """
+        listed = self.video_labels
+        if listed is not None and (video in listed.videos or video in self.train.videos):
+            return listed.label_ids([video])[video]
+        for part in (self.train, self.test, self.validation):
+            if part is not None and video in part.videos:
+                return np.unique(part.label_ids(video))
+        raise KeyError(video)
 
 
 def open_store(data: DetectionData) -> FeatureStore:
@@ -64,12 +89,11 @@ def read_sets(data: DetectionData) -> AnnotatedSets:
         AttentadError: they are missing or malformed, a subset is not there, or the frame counts
             that the recipe's `duration_ref` needs are.
     """
-    path = data.root / data.annotations
-    annotations = read_annotations(path, classes=data.classes)
+    annotations = read_videos(data)
     training = annotations
-    if data.keep_ambiguous:
+    if data.keep_ambiguous and data.annotations is not None:
         # Detectors that name classes learn those of `annotations`; proposals need none.
-        training = read_annotations(path, keep_ambiguous=True)
+        training = read_annotations(data.root / data.annotations, keep_ambiguous=True)
     wanted = data.train or training_subsets(annotations, data.test)
     detect_ref = data.detect_duration_ref or data.duration_ref
 
@@ -79,7 +103,9 @@ def read_sets(data: DetectionData) -> AnnotatedSets:
         if not names:
             return None
         part = whole.subset(names)
-        counts = {} if rule == "annotated" else read_frame_counts(data.root / counts_file)
+        counts: dict[str, FrameCounts] = {}
+        if rule != "annotated" and counts_file is not None:
+            counts = read_frame_counts(data.root / counts_file)
         return with_reference_durations(part, counts, rule)
 
     counts_file = data.frame_counts or data.annotations
@@ -90,7 +116,37 @@ def read_sets(data: DetectionData) -> AnnotatedSets:
         train,
         subset(annotations, data.test, detect_ref),
         subset(annotations, data.validate_on, detect_ref),
+        read_labels(data, annotations.classes),
     )
+
+
+def read_videos(data: DetectionData) -> Annotations:
+    """The recipe's annotations, or the videos of its label list where it has none.
+
+    Raises:
+        AttentadError: the file is missing or malformed.
+    """
+    if data.annotations is not None:
+        return read_annotations(data.root / data.annotations, classes=data.classes)
+    labels = read_labels(data, data.classes)
+    assert labels is not None  # the recipe has the one or the other
+    nothing = as_segments([])
+    videos = {
+        video: VideoAnnotation(nothing, (), subset=labels.subsets.get(video, ""))
+        for video in labels.videos
+    }
+    return Annotations(videos, labels.classes)
+
+
+def read_labels(data: DetectionData, classes: tuple[str, ...] | None) -> VideoLabels | None:
+    """The recipe's label list, if it has one.
+
+    Raises:
+        AttentadError: the file is missing or malformed, or has a class that is not of `classes`.
+    """
+    if data.video_labels is None:
+        return None
+    return read_video_labels(data.root / data.video_labels, classes=classes)
 
 
 def training_subsets(annotations: Annotations, test: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from attentad.app.model import DetectorModel
+from attentad.app.recipe import shared_options
 from attentad.core import AttentadError, Timeline, VideoDetections
 from attentad.report import Curve
 from attentad.suppression import (
@@ -24,10 +29,14 @@ CLASS_CURVES = 10
 
 @dataclass(frozen=True)
 class VideoResult:
-    """Detections of one video in seconds, sorted by score, and curves to look at."""
+    """Detections of one video in seconds, sorted by score, and curves to look at.
+
+    `class_probabilities` (K,) are the network's own for the whole video, where it has any.
+    """
 
     detections: VideoDetections
     curves: list[Curve] = field(default_factory=list)
+    class_probabilities: NDArray[np.float64] | None = None
 
 
 def detect_features(
@@ -56,51 +65,86 @@ def detect_features(
             f"{model.feature_dim}; extract them with the encoder that the model was trained on."
         )
     views = model.views(features, timeline)
-    decoded: list[VideoDetections] = []
-    probabilities: list[dict[str, NDArray[np.float32]]] = []
-    for first in range(0, len(views), BATCH):
-        batch = views[first : first + BATCH]
-        decoded_batch, curves_batch = _run(model, batch)
-        decoded += decoded_batch
-        probabilities += curves_batch
+    runs = [_run(model, views[first : first + BATCH]) for first in range(0, len(views), BATCH)]
+    decoded = [found for run in runs for found in run.detections]
     scores = None if model.scores is None else model.scores.read(features)
-    labelled = [
-        _label(model, proposals, scores, timeline, video, class_scores) for proposals in decoded
-    ]
+    if model.detector.supervision == "segments":  # class-agnostic proposals
+        decoded = [
+            _label(model, proposals, scores, timeline, video, class_scores) for proposals in decoded
+        ]
     options = model.recipe.suppression.model_dump()
     max_frames = options.pop("max_length_frames")
     if max_frames is not None:
         options["max_length_sec"] = max_frames / timeline.fps
-    kept = merge_windows(labelled, duration_sec=timeline.duration_sec, **options)
+    kept = merge_windows(decoded, duration_sec=timeline.duration_sec, **options)
+    probabilities = [named for run in runs for named in run.curves]
     curves = _join_curves([view_timeline for _, _, view_timeline in views], probabilities)
-    return VideoResult(kept, curves + _class_curves(model, scores, timeline, kept))
+    return VideoResult(
+        kept,
+        curves + _class_curves(model, scores, timeline, kept),
+        None if runs[0].classified is None else runs[0].classified[0],
+    )
+
+
+class _Run(NamedTuple):
+    """Of a batch of views: detections and curves of each, and class probabilities (B, K)."""
+
+    detections: list[VideoDetections]
+    curves: list[dict[str, NDArray[np.float32]]]
+    classified: NDArray[np.float64] | None
 
 
 @torch.inference_mode()
-def _run(
-    model: DetectorModel, views: list[Any]
-) -> tuple[list[VideoDetections], list[dict[str, NDArray[np.float32]]]]:
+def _run(model: DetectorModel, views: list[Any]) -> _Run:
+    detector = model.detector
     features = torch.from_numpy(np.stack([view.T for view, _, _ in views])).to(model.device)
     valid = torch.from_numpy(np.stack([mask for _, mask, _ in views])).to(model.device)
     timelines = [timeline for _, _, timeline in views]
-    outputs = model.network(features, valid)
+    with _gates_over_time(model.network) as gates:
+        outputs = model.network(features, valid)
     decode = model.recipe.detector.decode
-    detections = model.detector.decode(outputs, timelines, valid=valid, **decode)
+    detections = detector.decode(outputs, timelines, valid=valid, **decode)
+    classified = None
+    if detector.classify is not None:
+        classify_options = shared_options(detector.classify, decode)
+        classified = detector.classify(outputs, valid, **classify_options)
     named = {
         name: getattr(outputs, name).float().cpu().numpy()
         for name in ("start", "end")
         if hasattr(outputs, name)
     }
-    attention = getattr(model.network, "attention", {})
-    for site, module in attention.items():
-        if hasattr(module, "gates"):
-            _, temporal = module.gates(features, valid)
-            if temporal is not None:
-                named[f"{site} gate over time"] = temporal.float().cpu().numpy()
+    if detector.curves is not None:
+        loss_options = shared_options(detector.curves, model.recipe.detector.loss)
+        named |= detector.curves(outputs, valid, **loss_options)
+    named |= {f"{site} gate over time": gate.float().cpu().numpy() for site, gate in gates.items()}
     per_view = [
         {name: values[i][views[i][1]] for name, values in named.items()} for i in range(len(views))
     ]
-    return detections, per_view
+    return _Run(detections, per_view, classified)
+
+
+@contextmanager
+def _gates_over_time(network: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Site → gate (B, T) of the attention modules that have one, filled as the network runs."""
+    gates: dict[str, Tensor] = {}
+
+    def watch(site: str, module: Any, arguments: tuple[Any, ...]) -> None:
+        # A module gates by F or by R; its `gates` names the one that it reads.
+        given = dict(zip(("feature", "context", "valid"), arguments, strict=False))
+        _, temporal = module.gates(**shared_options(module.gates, given))
+        if temporal is not None:
+            gates[site] = temporal
+
+    handles = [
+        module.register_forward_pre_hook(partial(watch, site))
+        for site, module in getattr(network, "attention", {}).items()
+        if hasattr(module, "gates")
+    ]
+    try:
+        yield gates
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _join_curves(

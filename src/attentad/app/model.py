@@ -25,7 +25,7 @@ from attentad.app.recipe import (
 from attentad.attention import build_attention
 from attentad.core import AttentadError, Sampling
 from attentad.data.clocks import Clock, read_clock
-from attentad.data.detection_data import Views, rescaled_view, windows_view
+from attentad.data.detection_data import Views, rescaled_view, whole_view, windows_view
 from attentad.detection import DETECTORS, Detector
 from attentad.recognition import RECOGNISERS
 from attentad.recognition.snippet_classifier import SnippetClassifier
@@ -101,7 +101,7 @@ class DetectorModel:
 
     @property
     def views(self) -> Views:
-        """Makes the views of a video that the network was trained on."""
+        """Makes the views of a video that the network reads."""
         return build_views(self.recipe)
 
     @property
@@ -111,37 +111,28 @@ class DetectorModel:
 
 
 def build_views(recipe: DetectionRecipe) -> Views:
-    """The recipe's view of a video as a function."""
+    """The recipe's view of a video as a function; in detection, where training has another."""
     view = recipe.view
     if view.name == "windows":
         return windows_view(view.length, view.stride_steps, view.cover_tail)
+    if view.name == "snippets":
+        return whole_view
     return rescaled_view(view.length, view.mode)
 
 
-def build_detector(recipe: DetectionRecipe, feature_dim: int) -> nn.Module:
+def build_detector(recipe: DetectionRecipe, feature_dim: int, classes: int) -> nn.Module:
     """The recipe's network with its attention modules at their sites, freshly initialised.
+
+    Args:
+        recipe: says which.
+        feature_dim: C_in.
+        classes: K, for networks that name classes themselves.
 
     Raises:
         AttentadError: an unknown detector, site, attention or option, named.
     """
-    choice = recipe.detector
-    if choice.name not in DETECTORS:
-        raise AttentadError(
-            f"detector.name: there is no detector {choice.name!r}; choose from "
-            f"{', '.join(DETECTORS)}."
-        )
-    detector = DETECTORS[choice.name]
-    check_arguments(
-        detector.network, choice.network, ("feature_dim", "length", "attention"), "detector.network"
-    )
-    check_arguments(detector.targets, choice.targets, ("segments", "timeline"), "detector.targets")
-    check_arguments(
-        detector.loss, choice.loss, ("outputs", "targets", "valid", "generator"), "detector.loss"
-    )
-    check_arguments(
-        detector.decode, choice.decode, ("outputs", "timelines", "valid"), "detector.decode"
-    )
-    length = recipe.view.length
+    detector = check_detector(recipe)
+    choice, length = recipe.detector, recipe.view.length
     taken = inspect.signature(detector.site_dims).parameters
     dims = detector.site_dims(
         feature_dim, **{key: value for key, value in choice.network.items() if key in taken}
@@ -159,7 +150,41 @@ def build_detector(recipe: DetectionRecipe, feature_dim: int) -> nn.Module:
             context_dim=feature_dim,
             length=length,
         )
-    return detector.network(feature_dim, length, attention=modules, **choice.network)
+    known = {"classes": classes} if detector.supervision == "video" else {}
+    return detector.network(feature_dim, length, attention=modules, **known, **choice.network)
+
+
+def check_detector(recipe: DetectionRecipe) -> Detector:
+    """The detector that the recipe names, whose options and view it has.
+
+    Raises:
+        AttentadError: an unknown detector or option, or a view of the other kind, named.
+    """
+    choice = recipe.detector
+    if choice.name not in DETECTORS:
+        raise AttentadError(
+            f"detector.name: there is no detector {choice.name!r}; choose from "
+            f"{', '.join(DETECTORS)}."
+        )
+    detector = DETECTORS[choice.name]
+    for part, function, given in (
+        ("network", detector.network, ("feature_dim", "length", "classes", "attention")),
+        ("targets", detector.targets, ("segments", "timeline", "labels", "classes")),
+        ("loss", detector.loss, ("outputs", "targets", "valid", "generator")),
+        ("decode", detector.decode, ("outputs", "timelines", "valid")),
+    ):
+        check_arguments(function, getattr(choice, part), given, f"detector.{part}")
+    weak = detector.supervision == "video"
+    if weak != (recipe.view.name == "snippets"):
+        raise AttentadError(
+            f"detector.name: {choice.name} learns from "
+            + (
+                "video-level labels; set view.name to snippets."
+                if weak
+                else "segments; set view.name to rescaled or windows."
+            )
+        )
+    return detector
 
 
 def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.Module:
@@ -241,7 +266,7 @@ def load_detector(path: str | Path) -> DetectorModel:
         )
     recipe = parse_recipe(contract["recipe"], str(path))
     assert isinstance(recipe, DetectionRecipe)
-    network = build_detector(recipe, contract["feature_dim"])
+    network = build_detector(recipe, contract["feature_dim"], len(contract["classes"]))
     load_into(network, _part(tensors, "detector."), str(path))
     clock, encoder = contract["clock"], None
     if contract["encoder"] is not None:

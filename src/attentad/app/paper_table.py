@@ -11,10 +11,11 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from attentad.app.recipe import DetectionRecipe, Section, load_recipe, recipe_names
+from attentad.app.recipe import DetectionRecipe, load_recipe, recipe_names
+from attentad.app.recipe_sections import Section
 from attentad.core import AttentadError
 
-DATA_SETS = ("salads50", "ucf15", "toy", "thumos14", "activitynet13")
+DATA_SETS = ("salads50", "ucf15", "toy", "thumos14", "activitynet13", "activitynet12")
 
 
 class PaperRow(Section):

@@ -9,54 +9,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from attentad.app.recipe_sections import (
+    Component,
+    DetectorChoice,
+    DurationRef,
+    Evaluation,
+    FeatureClock,
+    Labels,
+    ScoreColumns,
+    Section,
+    Suppression,
+    View,
+)
 from attentad.core import AttentadError
 from attentad.training.settings import TrainingSettings
-
-
-class Section(BaseModel):
-    """A part of a recipe: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Component(BaseModel):
-    """A part chosen by name from a table; its other keys are the part's own arguments."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    name: str
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The arguments beside the name."""
-        return dict(self.model_extra or {})
-
-
-class FeatureClock(Section):
-    """When features were taken, for features that come without a sidecar."""
-
-    fps: float | None = Field(
-        None, gt=0, description="of the frames counted here; None = each video's, as annotated"
-    )
-    stride_frames: float = Field(gt=0, description="frames from one feature to the next")
-    window_frames: float = Field(gt=0, description="frames that one feature sees")
-    offset_frames: float = Field(0.0, description="first frame of feature 0's window")
-
-
-class ScoreColumns(Section):
-    """Which columns of R are class scores; they give labels to class-agnostic proposals."""
-
-    first: int = Field(0, ge=0, description="first of the columns, one per class, in class order")
-    activation: Literal["none", "sigmoid", "softmax"] = Field(
-        "none", description="softmax runs over all columns of R from `background` or `first` on"
-    )
-    background: int | None = Field(None, description="column of the background class, if any")
-    temperature: float = Field(1.0, gt=0, description="scores are divided by it beforehand")
-
-
-DurationRef = Literal["annotated", "feature_frames", "floor16"]
 
 
 class DetectionData(Section):
@@ -70,7 +38,14 @@ class DetectionData(Section):
     name_pattern: str = Field(
         "{video}", description="how files or keys are named for a video, such as v_{video}"
     )
-    annotations: Path = Field(description="ActivityNet JSON, THUMOS14 text folder or CSV")
+    annotations: Path | None = Field(
+        None, description="ActivityNet JSON, THUMOS14 text folder or CSV; None = video_labels only"
+    )
+    video_labels: Path | None = Field(
+        None,
+        description="label list, see `core.read_video_labels`: the classes of whole videos, for "
+        "detectors that learn from them; None = those of the annotated instances",
+    )
     classes: tuple[str, ...] | None = Field(None, description="class names in their order")
     train: tuple[str, ...] | None = Field(None, description="subsets; None = all that do not test")
     test: tuple[str, ...] = Field(
@@ -105,6 +80,10 @@ class DetectionData(Section):
     def _check(self) -> Self:
         if not self.test and self.train is None:
             raise ValueError("with an empty test, train must name the subsets to train on")
+        if self.annotations is None and (self.video_labels is None or self.test):
+            raise ValueError(
+                "annotations are missing; without them set video_labels and test to []"
+            )
         return self
 
     @property
@@ -112,120 +91,6 @@ class DetectionData(Section):
         """The feature folders or archives below `root`, in the order of their columns."""
         paths = self.features if isinstance(self.features, tuple) else (self.features,)
         return tuple(self.root / path for path in paths)
-
-
-class View(Section):
-    """How a video of any length becomes T steps."""
-
-    name: Literal["rescaled", "windows"] = "rescaled"
-    length: int = Field(100, ge=2, description="T, in feature steps")
-    mode: Literal["bsn", "linear", "as_is"] = Field(
-        "bsn", description="rescaled: how it interpolates; as_is = the features have T rows"
-    )
-    stride_steps: int | None = Field(None, ge=1, description="windows: None = half a window")
-    cover_tail: bool = Field(True, description="windows: the last one ends with the video")
-    min_coverage: float = Field(
-        0.9, ge=0, lt=1, description="windows: train where an instance lies in more than this"
-    )
-    drop_cut: bool = Field(
-        False, description="windows: train without instances cut beyond that, as OpenTAD does"
-    )
-    gtad_half_shift: bool = Field(
-        False, description="windows: look for instances half a step earlier, as G-TAD's release"
-    )
-
-
-class DetectorChoice(Section):
-    """A detector by name, with the arguments of its four parts."""
-
-    name: str
-    network: dict[str, Any] = {}
-    targets: dict[str, Any] = {}
-    loss: dict[str, Any] = {}
-    decode: dict[str, Any] = {}
-
-
-class ClassifierSettings(Section):
-    """The classifier of snippets that training fits, see `fit_snippet_classifier`."""
-
-    weight_decay: float = Field(3e-3, ge=0, description="the larger, the softer the scores")
-    class_balance: float = Field(
-        0.0, ge=0, le=1, description="0 counts every snippet alike, 1 every class"
-    )
-    smoothing: int = Field(1, ge=1, description="mean over so many snippets, an odd number")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.smoothing % 2 == 0:
-            raise ValueError(f"smoothing must be an odd number of snippets, not {self.smoothing}")
-        return self
-
-
-class Labels(Section):
-    """How class-agnostic proposals get their classes."""
-
-    source: Literal["snippets", "classifier", "file", "untrimmednet", "cuhk"] = Field(
-        "snippets",
-        description="class scores in R; by a classifier of R, fitted to the training videos; or of "
-        "whole videos in a file of that layout",
-    )
-    classifier: ClassifierSettings = Field(ClassifierSettings(), description="for `classifier`")
-    file: Path | None = Field(
-        None, description="class scores of whole videos; `file`: npz of video id → scores"
-    )
-    topk: int = Field(1, ge=1, description="classes per proposal")
-    fuse: Literal["prod", "sqrt", "none"] = "prod"
-    contrast: float = Field(
-        0.0,
-        ge=0,
-        description="snippets, classifier: subtract the score around, so many lengths wide",
-    )
-
-    @property
-    def by_snippets(self) -> bool:
-        """Whether each snippet has class scores of its own, rather than the video as a whole."""
-        return self.source in ("snippets", "classifier")
-
-
-class Suppression(Section):
-    """Suppression of duplicates after labelling, see `suppression.merge_windows` (spec csa §6)."""
-
-    how: Literal["global", "per_window"] = Field(
-        "global", description="per_window: each window first, then their union, as G-TAD does"
-    )
-    max_length_sec: float | None = Field(
-        None, gt=0, description="leave out longer segments first, as G-TAD does"
-    )
-    max_length_frames: float | None = Field(
-        None, gt=0, description="the same in frames of the features' clock (G-TAD: 300)"
-    )
-    method: Literal["gauss", "adaptive", "linear", "hard", "none"] = "gauss"
-    per_class: bool = Field(True, description="suppress within a class, or among all classes")
-    tiou_threshold: float = Field(0.5, ge=0, le=1, description="hard, linear")
-    ties: Literal["first", "last"] = Field("first", description="hard: which of equals wins")
-    plus_one: bool = Field(False, description="a second more on lengths, as HAM-Net does")
-    voting_tiou: float | None = Field(
-        None, gt=0, le=1, description="what is kept becomes the mean of those that overlap so much"
-    )
-    sigma: float = Field(0.4, gt=0, description="gauss, adaptive")
-    t1: float = Field(0.5, ge=0, le=1, description="adaptive: tIoU threshold of short segments")
-    t2: float = Field(0.9, ge=0, le=1, description="adaptive: tIoU threshold of long segments")
-    score_floor: float = Field(0.0, ge=0, description="leave out what ends below")
-    keep: int | None = Field(None, ge=1, description="at most so many per class (or in all)")
-    keep_total: int | None = Field(200, ge=1, description="at most so many per video")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.max_length_sec is not None and self.max_length_frames is not None:
-            raise ValueError("set max_length_sec or max_length_frames, not both")
-        return self
-
-
-class Evaluation(Section):
-    """How the trained detector is scored."""
-
-    protocol: str = "activitynet"
-    tiou: str = "0.3:0.7:0.1"
 
 
 class DetectionRecipe(Section):
@@ -236,7 +101,7 @@ class DetectionRecipe(Section):
     data: DetectionData
     view: View = View()
     detector: DetectorChoice
-    attention: dict[str, Component] = {}
+    attention: dict[str, Component] = Field({})
     labels: Labels = Labels()
     suppression: Suppression = Suppression()
     evaluation: Evaluation = Evaluation()
@@ -275,8 +140,8 @@ class RecognitionRecipe(Section):
     )
     std: tuple[float, float, float] = Field((0.2768, 0.2713, 0.2737), description="divides")
     recogniser: Component
-    attention: dict[str, Component] = {}
-    loss: dict[str, Any] = {}
+    attention: dict[str, Component] = Field({})
+    loss: dict[str, Any] = Field({})
     training: TrainingSettings
 
 
@@ -341,6 +206,8 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> DetectionRecipe | Re
             reason = f"unknown key {key}; remove it or correct its spelling"
         elif first["type"] == "missing":
             reason = f"the key {key} is missing; add it"
+        elif first["type"] == "value_error":  # a sentence of our own
+            reason = f"{key}: {first['ctx']['error']}"
         else:
             reason = f"{key}: {first['msg']} (got {first.get('input')!r})"
         raise AttentadError(f"{where}: {reason}.") from None
@@ -371,6 +238,12 @@ def check_arguments(
             raise AttentadError(
                 f"{where} has no option {option!r}; it takes: {', '.join(allowed) or 'none'}."
             )
+
+
+def shared_options(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that `function` takes too: one setting for two functions."""
+    taken = inspect.signature(function).parameters
+    return {key: value for key, value in options.items() if key in taken}
 
 
 def _apply_override(content: dict[str, Any], override: str) -> None:

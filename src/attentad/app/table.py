@@ -18,7 +18,8 @@ from attentad.app.evaluate import evaluate_proposals
 from attentad.app.model import load_detector
 from attentad.app.paper_table import PaperRow, PaperTable, row_recipe
 from attentad.app.recipe import DetectionRecipe
-from attentad.app.train import MODEL_NAME, detect_annotated, fold_recipe, train
+from attentad.app.scoring import detect_annotated
+from attentad.app.train import MODEL_NAME, fold_recipe, train
 from attentad.core import AttentadError
 from attentad.core.files import read_json, write_json
 from attentad.training.logs import read_log
@@ -171,7 +172,7 @@ def estimate_seconds(runs: Sequence[RowRun]) -> float:
 
 def run_rows(
     runs: Sequence[RowRun],
-    measure: str,
+    table: PaperTable,
     *,
     on_run: Callable[[int, RowRun, RunScore, bool], None] | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
@@ -183,7 +184,7 @@ def run_rows(
 
     Args:
         runs: see `plan_runs`.
-        measure: `mAP` or `AR`, of the table.
+        table: says what is measured.
         on_run: called after each run with its number, the run, its score, and whether it had been
             done before.
         on_epoch: see `app.train.train`.
@@ -194,7 +195,7 @@ def run_rows(
         if run.folder not in scores:
             if not done:
                 _train_run(run, on_epoch)
-            scores[run.folder] = _read_score(run, measure)
+            scores[run.folder] = _read_score(run, table)
         if on_run is not None:
             on_run(number, run, scores[run.folder], done)
     return scores
@@ -249,13 +250,16 @@ def _detection_ms(run: RowRun) -> float:
     return 1000 * (time.perf_counter() - start) / len(sets.test.videos)
 
 
-def _read_score(run: RowRun, measure: str) -> RunScore:
+def _read_score(run: RowRun, table: PaperTable) -> RunScore:
     done = read_json(run.folder / DONE)
-    if measure == "AR":
+    if table.measure == "AR":
         values = _recalls(run)
     else:
         evaluation = read_json(run.folder / "evaluation.json")
-        values = (*evaluation["mAP"].values(), evaluation["average_mAP"])
+        by_tiou = {float(tiou): value for tiou, value in evaluation["mAP"].items()}
+        # The average is over all thresholds, of which a table may show some only.
+        shown = (by_tiou[float(tiou)] for tiou in table.columns[:-1])
+        values = (*shown, evaluation["average_mAP"])
     return RunScore(values, done["parameters"], done["ms_per_video"], done["seconds"])
 
 
@@ -263,6 +267,7 @@ def _recalls(run: RowRun) -> tuple[float, ...]:
     """AR@1, 5, 10, 100 and AUC of the run's detections, all 0..1."""
     data = run.recipe.data
     found = run.folder / "detections.json"
+    assert data.annotations is not None
     results = evaluate_proposals(
         [found], data.root / data.annotations, subset=data.test, merge_classes=True
     )

@@ -68,7 +68,7 @@ def run_table(
         took = "done before" if done else _duration(score.seconds)
         say(f"[{number}/{len(runs)}] {run.row.name}, {where}: {table.columns[-1]} {last} ({took})")
 
-    scores = run_rows(runs, table.measure, on_run=on_run)
+    scores = run_rows(runs, table, on_run=on_run)
     result = row_scores(table, runs, scores)
     folder = out / f"{name.replace('/', '-')}-{data}"
     write_outputs(folder, table, result, runs, data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -14,15 +13,13 @@ import torch
 from torch import nn
 
 from attentad.app.dataset import AnnotatedSets, make_clock, open_store, read_sets
-from attentad.app.evaluate import parse_tiou
-from attentad.app.inference import detect_features
 from attentad.app.model import (
     DetectorModel,
     RecogniserModel,
     best_device,
     build_detector,
     build_recogniser,
-    build_views,
+    check_detector,
     file_sha256,
     load_recogniser,
     save_detector,
@@ -30,22 +27,17 @@ from attentad.app.model import (
     with_network,
 )
 from attentad.app.recipe import DetectionRecipe, RecognitionRecipe, check_arguments
+from attentad.app.scoring import score_detector
 from attentad.app.snippet_scores import snippet_scores
+from attentad.app.training_data import segment_data, weak_data
 from attentad.app.video_labels import video_scores
-from attentad.core import (
-    Annotations,
-    AttentadError,
-    Detections,
-    Sampling,
-    write_detections,
-)
+from attentad.core import AttentadError, Sampling, write_detections
 from attentad.core.files import write_json
 from attentad.data.clips import ClipData
-from attentad.data.clocks import frame_rate, video_timeline
 from attentad.data.detection_data import DetectionData, collate
 from attentad.data.features import FeatureStore
-from attentad.detection import DETECTORS
-from attentad.metrics import DetectionResult, detection_map
+from attentad.data.weak_data import WeakData, weak_collate
+from attentad.metrics import DetectionResult, VideoMapResult
 from attentad.recognition import RECOGNISERS, clip_accuracy
 from attentad.training.loop import fit
 from attentad.training.model_file import load_into
@@ -64,6 +56,7 @@ class TrainRun:
     model: Path
     score: float | None
     result: DetectionResult | None = None
+    video_classification: VideoMapResult | None = None
 
 
 class _Common(TypedDict):
@@ -109,31 +102,24 @@ def train_detector(
     store = open_store(data)
     clock = make_clock(data)
     options = recipe.detector
-    if options.name not in DETECTORS:
-        build_detector(recipe, 1)  # raises the error that names the known detectors
-    detector = DETECTORS[options.name]
-    windows = recipe.view.name == "windows"
+    detector = check_detector(recipe)
     _check_test(recipe, sets, store)
-    train_data = DetectionData(
-        store,
-        sets.train,
-        views=build_views(recipe),
-        targets=partial(detector.targets, **_target_options(recipe)),
-        clock=clock,
-        min_coverage=recipe.view.min_coverage if windows else None,
-        drop_cut=recipe.view.drop_cut,
-        gtad_half_shift=recipe.view.gtad_half_shift,
-        by_length=data.by_length,
-    )
+    train_data: WeakData | DetectionData
+    scores = None
+    if detector.supervision == "video":
+        train_data = weak_data(recipe, detector, sets, store)
+    else:
+        train_data = segment_data(recipe, detector, sets, store, clock)
+        scores = snippet_scores(recipe, train_data, sets.classes)
     seed_initial(recipe.training.seed)
-    network = build_detector(recipe, train_data.feature_dim)
+    network = build_detector(recipe, train_data.feature_dim, len(sets.classes))
     model = DetectorModel(
         recipe=recipe,
         classes=sets.classes,
         feature_dim=train_data.feature_dim,
         network=network,
         clock=clock,
-        scores=snippet_scores(recipe, train_data, sets.classes),
+        scores=scores,
         encoder=_matching_encoder(recipe, store),
     )
 
@@ -143,8 +129,8 @@ def train_detector(
 
     def validate(module: nn.Module) -> dict[str, float]:
         assert sets.validation is not None
-        result, _ = score_detector(with_network(model, module), store, sets.validation)
-        return {"mAP": result.average_map}
+        scored = score_detector(with_network(model, module), store, sets.validation, sets)
+        return scored.validation()
 
     fitted = fit(
         network,
@@ -152,7 +138,7 @@ def train_detector(
         train_data,
         recipe.training,
         out,
-        collate=collate,
+        collate=weak_collate if detector.supervision == "video" else collate,
         validate=None if sets.validation is None else validate,
         resume=resume,
         overwrite=overwrite,
@@ -166,10 +152,11 @@ def train_detector(
     save_detector(out / MODEL_NAME, trained)
     if sets.test is None:
         return TrainRun(out / MODEL_NAME, None)
-    result, detections = score_detector(trained, store, sets.test)
-    write_detections(out / "detections.json", detections)
-    write_json(out / "evaluation.json", result.to_dict())
-    return TrainRun(out / MODEL_NAME, result.average_map, result)
+    scored = score_detector(trained, store, sets.test, sets)
+    write_detections(out / "detections.json", scored.detections)
+    write_json(out / "evaluation.json", scored.to_dict())
+    result = scored.result
+    return TrainRun(out / MODEL_NAME, result.average_map, result, scored.video_classification)
 
 
 def train_recogniser(
@@ -229,44 +216,6 @@ def train_recogniser(
     return TrainRun(out / MODEL_NAME, accuracy)
 
 
-def score_detector(
-    model: DetectorModel, store: FeatureStore, annotations: Annotations
-) -> tuple[DetectionResult, Detections]:
-    """Run the model on every annotated video's features and evaluate as its recipe says."""
-    detections = detect_annotated(model, store, annotations)
-    evaluation = model.recipe.evaluation
-    result = detection_map(
-        annotations,
-        detections,
-        tiou=parse_tiou(evaluation.tiou),
-        protocol=evaluation.protocol,
-    )
-    return result, detections
-
-
-def detect_annotated(
-    model: DetectorModel, store: FeatureStore, annotations: Annotations
-) -> Detections:
-    """Run the model on the features of every annotated video."""
-    class_scores = video_scores(model.recipe, model.classes)
-    found = {}
-    for video, annotation in annotations.videos.items():
-        features = store.load(video)
-        timeline = video_timeline(
-            video,
-            len(features),
-            store.sidecar(video),
-            model.clock,
-            annotation.duration_sec,
-            frame_rate(annotation),
-        )
-        result = detect_features(
-            model, features, timeline, video=video, class_scores=class_scores(video)
-        )
-        found[video] = result.detections
-    return Detections(found, model.classes, {"detector": model.recipe.detector.name})
-
-
 def fold_recipe(recipe: DetectionRecipe, fold: str) -> DetectionRecipe:
     """The recipe with another fold held out for testing.
 
@@ -288,7 +237,7 @@ def _check_test(recipe: DetectionRecipe, sets: AnnotatedSets, store: FeatureStor
     for video in videos:
         if video not in store.readers:
             store.load(video)  # raises the error that says what to do
-    if videos:
+    if videos and check_detector(recipe).supervision == "segments":
         class_scores = video_scores(recipe, sets.classes)
         for video in videos:
             if class_scores(video) is None and not recipe.labels.by_snippets:
@@ -296,13 +245,6 @@ def _check_test(recipe: DetectionRecipe, sets: AnnotatedSets, store: FeatureStor
                     f"the class-score file has no row for video {video}; add one or label by "
                     "snippets."
                 )
-
-
-def _target_options(recipe: DetectionRecipe) -> dict[str, Any]:
-    """A target's shape follows the network's: arguments of the same name are passed on."""
-    shared = ("max_duration", "layout")
-    network = recipe.detector.network
-    return {key: network[key] for key in shared if key in network} | recipe.detector.targets
 
 
 def _matching_encoder(recipe: DetectionRecipe, store: FeatureStore) -> RecogniserModel | None:

@@ -62,6 +62,11 @@ def windows_view(length: int, stride_steps: int | None = None, cover_tail: bool 
     return views
 
 
+def whole_view(features: NDArray[np.float32], timeline: Timeline) -> list[View]:
+    """The whole video as one item of as many steps as it has snippets."""
+    return [(features, np.ones(len(features), bool), timeline)]
+
+
 class DetectionData(Dataset[Item]):
     """The views of annotated videos with a detector's targets.
 

@@ -81,7 +81,8 @@ def suppress(
             kept = VideoDetections(part.segments[indices], scores, part.labels[indices])
         else:
             kept = short[_best(short, method, tiou_threshold, ties, plus_one, keep)]
-            kept = kept[kept.scores >= score_floor]
+            if score_floor > 0 or soft.get("negative") != "keep":
+                kept = kept[kept.scores >= score_floor]
         if voting_tiou is not None:
             voted = vote_segments(kept.segments, short.segments, short.scores, voting_tiou)
             kept = VideoDetections(voted, kept.scores, kept.labels)

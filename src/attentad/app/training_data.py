@@ -1,0 +1,79 @@
+"""The training items of a recipe: views with targets from segments, or snippets with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attentad.app.dataset import AnnotatedSets
+from attentad.app.model import build_views
+from attentad.app.recipe import DetectionRecipe
+from attentad.data.clocks import Clock
+from attentad.data.detection_data import DetectionData
+from attentad.data.features import FeatureStore
+from attentad.data.weak_data import WeakData
+from attentad.detection import Detector
+
+
+def segment_data(
+    recipe: DetectionRecipe,
+    detector: Detector,
+    sets: AnnotatedSets,
+    store: FeatureStore,
+    clock: Clock | None,
+) -> DetectionData:
+    """The views of the training videos with the detector's targets.
+
+    Raises:
+        AttentadError: as `DetectionData`.
+    """
+    view = recipe.view
+    return DetectionData(
+        store,
+        sets.train,
+        views=build_views(recipe),
+        targets=partial(detector.targets, **_target_options(recipe)),
+        clock=clock,
+        min_coverage=view.min_coverage if view.name == "windows" else None,
+        drop_cut=view.drop_cut,
+        gtad_half_shift=view.gtad_half_shift,
+        by_length=recipe.data.by_length,
+    )
+
+
+def weak_data(
+    recipe: DetectionRecipe, detector: Detector, sets: AnnotatedSets, store: FeatureStore
+) -> WeakData:
+    """Snippets of the training videos with the classes of the whole video.
+
+    Raises:
+        AttentadError: as `WeakData`.
+    """
+    return WeakData(
+        store,
+        {video: sets.video_classes(video) for video in sets.train.videos},
+        classes=len(sets.classes),
+        length=recipe.view.length,
+        sampling=recipe.view.sampling,
+        targets=partial(detector.targets, **recipe.detector.targets),
+        seed=recipe.training.seed,
+    )
+
+
+def multi_hot(sets: AnnotatedSets, videos: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """(V, K): true where the video has the class, by its video-level labels."""
+    rows = np.zeros((len(videos), len(sets.classes)), dtype=bool)
+    for row, video in zip(rows, videos, strict=True):
+        row[sets.video_classes(video)] = True
+    return rows
+
+
+def _target_options(recipe: DetectionRecipe) -> dict[str, Any]:
+    """A target's shape follows the network's: arguments of the same name are passed on."""
+    shared = ("max_duration", "layout")
+    network = recipe.detector.network
+    return {key: network[key] for key in shared if key in network} | recipe.detector.targets

@@ -1,0 +1,198 @@
+"""From video-level labels to detections: the whole way on features, as one word in the recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.bench import CLASSES, Bench
+
+from attentad.app.detect import detect, write_run
+from attentad.app.inference import detect_features
+from attentad.app.model import load_detector
+from attentad.app.recipe import DetectionRecipe, load_recipe
+from attentad.app.train import train
+from attentad.core import AttentadError, read_annotations, read_detections
+from attentad.data.clocks import video_timeline
+
+HAMNET = [
+    "view={name: snippets, length: 32}",
+    "detector={name: hamnet, network: {hidden_dim: 16, attention_dim: 8, dropout: 0.1}}",
+    "attention={}",
+    "labels={}",
+    "suppression={method: gauss, sigma: 0.3, plus_one: true, negative: keep}",
+    "evaluation.tiou=0.1:0.7:0.1",
+    "training.epochs=60",
+    "training.optimizer={name: adamw, lr: 0.01, weight_decay: 0.0001}",
+]
+
+
+@pytest.fixture(scope="module")
+def weak(trained: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A HAM-Net of the bench's videos."""
+    folder = tmp_path_factory.mktemp("weak")
+    run = train(load_recipe(trained.recipe, HAMNET), folder / "run")
+    assert run is not None
+    return folder / "run"
+
+
+def listed(bench: Bench, folder: Path, **changes: list[str]) -> Path:
+    """The label list of the bench's videos."""
+    videos = read_annotations(bench.annotations).videos
+    labels = {video: sorted(set(item.labels)) for video, item in videos.items()} | changes
+    path = folder / "labels.json"
+    path.write_text(json.dumps(labels))
+    return path
+
+
+def test_it_learns_and_says_how_well_it_knows_whole_videos(weak: Path) -> None:
+    evaluation = json.loads((weak / "evaluation.json").read_text())
+    assert list(evaluation["mAP"]) == ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]
+    assert evaluation["mAP"]["0.1"] > 0.4
+    whole = evaluation["video_classification"]
+    assert 0.5 <= whole["mAP"] <= 1
+    assert whole["threshold"] == 0.2
+    assert whole["videos"] == evaluation["ground_truth"]["videos"]
+
+
+def test_it_never_sees_a_segment(trained: Bench, weak: Path, tmp_path: Path) -> None:
+    """Other segments with the same classes: the same weights."""
+    content = json.loads(trained.annotations.read_text())
+    for item in content["database"].values():
+        for instance in item["annotations"]:
+            instance["segment"] = [0.0, 0.5]
+    (tmp_path / "moved.json").write_text(json.dumps(content))
+    changes = [*HAMNET, f"data.annotations={tmp_path / 'moved.json'}"]
+    train(load_recipe(trained.recipe, changes), tmp_path / "run")
+    moved, same = load_detector(tmp_path / "run" / "model.safetensors"), weak / "model.safetensors"
+    for name, tensor in load_detector(same).network.state_dict().items():
+        np.testing.assert_array_equal(tensor, moved.network.state_dict()[name], err_msg=name)
+
+
+def test_detect_equals_the_test_run_and_shows_the_attentions(
+    trained: Bench, weak: Path, tmp_path: Path
+) -> None:
+    found = detect(weak / "model.safetensors", [trained.features])
+    write_run(found, tmp_path / "d.json", tmp_path / "page.html")
+    saved = read_detections(weak / "detections.json", CLASSES)
+    for video, items in saved.videos.items():
+        np.testing.assert_allclose(items.segments, found.detections.videos[video].segments)
+        np.testing.assert_allclose(items.scores, found.detections.videos[video].scores)
+    names = [curve.name for curve in found.results["v00"].curves]
+    assert names == ["soft attention", "semi-soft attention", "hard attention"]
+
+
+def test_a_video_of_one_snippet(weak: Path) -> None:
+    model = load_detector(weak / "model.safetensors")
+    features = np.ones((1, model.feature_dim), np.float32)
+    timeline = video_timeline("v", 1, None, model.clock, 0.5)
+    result = detect_features(model, features, timeline, video="v")
+    assert result.class_probabilities is not None
+    assert result.class_probabilities.shape == (len(CLASSES),)
+
+
+def test_negative_scores_are_kept_or_dropped(trained: Bench, weak: Path) -> None:
+    """ψ is a difference of logits: the recipe says what becomes of those below 0."""
+    changes = [*HAMNET, "training.epochs=1", "detector.decode={class_threshold: 0}"]
+    folder = weak.parent
+    counts = {}
+    for negative in ("keep", "drop"):
+        for method in ("gauss", "hard"):
+            more = [f"suppression={{method: {method}, negative: {negative}, keep_total: null}}"]
+            name = f"{negative}-{method}"
+            train(load_recipe(trained.recipe, changes + more), folder / name)
+            found = read_detections(folder / name / "detections.json", CLASSES)
+            scores = np.concatenate([items.scores for items in found.videos.values()])
+            counts[name] = int((scores < 0).sum())
+    assert counts["keep-gauss"] > 0
+    assert counts["keep-hard"] > 0
+    assert counts["drop-gauss"] == counts["drop-hard"] == 0
+
+
+def test_a_label_list_is_what_it_learns_from(trained: Bench, weak: Path, tmp_path: Path) -> None:
+    """The list of the annotated classes gives the same model, another list another."""
+    weights = load_detector(weak / "model.safetensors").network.state_dict()["classifier.weight"]
+    for changes, same in (({}, True), ({"v01": []}, False)):
+        path = listed(trained, tmp_path, **changes)
+        run = train(
+            load_recipe(trained.recipe, [*HAMNET, f"data.video_labels={path}"]),
+            tmp_path / "run",
+            overwrite=True,
+        )
+        assert run is not None
+        again = load_detector(run.model).network.state_dict()["classifier.weight"]
+        assert bool((weights == again).all()) == same
+
+
+def test_labels_alone_suffice(trained: Bench, tmp_path: Path) -> None:
+    path = listed(trained, tmp_path)
+    changes = [
+        *HAMNET,
+        f"data.video_labels={path}",
+        "data.annotations=null",
+        "data.train=['']",
+        "data.test=[]",
+        "training.epochs=1",
+    ]
+    run = train(load_recipe(trained.recipe, changes), tmp_path / "run")
+    assert run is not None
+    assert run.score is None
+    assert load_detector(run.model).classes == CLASSES
+    assert detect(run.model, [trained.features]).detections.classes == CLASSES
+
+
+def test_attention_at_the_input(trained: Bench, tmp_path: Path) -> None:
+    changes = [*HAMNET, "attention={input: {name: hybrid, hidden_dim: 8}}", "training.epochs=1"]
+    run = train(load_recipe(trained.recipe, changes), tmp_path / "run")
+    assert run is not None
+    found = detect(run.model, [trained.features])
+    names = [curve.name for curve in found.results["v00"].curves]
+    assert "input gate over time" in names
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("view={name: rescaled, length: 32}", "hamnet learns from video-level labels; set view"),
+        ("detector={name: bmn}", "bmn learns from segments; set view.name to rescaled or windows"),
+        ("detector.network={classes: 3}", "detector.network has no option 'classes'"),
+        ("detector.decode={tau: 3}", "detector.decode has no option 'tau'; it takes: class_thr"),
+        (
+            "data.annotations=null",
+            "annotations are missing; without them set video_labels and test to \\[\\]\\.$",
+        ),
+        ("view={name: snippets, sampling: some}", "view.sampling"),
+        ("attention={encoder: {name: se}}", "hamnet has no such site; choose from input"),
+    ],
+)
+def test_settings_that_do_not_fit(
+    trained: Bench, tmp_path: Path, change: str, message: str
+) -> None:
+    with pytest.raises(AttentadError, match=message):
+        train(load_recipe(trained.recipe, [*HAMNET, change]), tmp_path / "run")
+
+
+def test_a_training_video_without_known_labels(trained: Bench, tmp_path: Path) -> None:
+    path = listed(trained, tmp_path)
+    labels = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in labels.items() if key != "v01"}))
+    changes = [*HAMNET, f"data.video_labels={path}"]
+    with pytest.raises(AttentadError, match="has no entry for video v01, which is to train"):
+        train(load_recipe(trained.recipe, changes), tmp_path / "run")
+    path.write_text(json.dumps(labels | {"v01": ["somersault"]}))
+    with pytest.raises(AttentadError, match="video v01 has the label 'somersault'"):
+        train(load_recipe(trained.recipe, changes), tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["thumos14/hamnet", "thumos14/hamnet_paper"])
+def test_presets_of_code_and_paper(name: str) -> None:
+    recipe = load_recipe(name)
+    assert isinstance(recipe, DetectionRecipe)
+    paper = name.endswith("paper")
+    assert recipe.detector.loss.get("threshold", "relative") == (
+        "absolute" if paper else "relative"
+    )
+    assert recipe.suppression.method == ("hard" if paper else "gauss")
+    assert recipe.evaluation.ground_truth_set == "full"
