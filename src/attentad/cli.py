@@ -71,9 +71,10 @@ def demo(
 ) -> None:
     """Make toy videos, train on them, detect in unseen ones, and write a page to look at."""
     from attentad.app.demo import run_demo
+    from attentad.app.eval_tables import comparison_table, print_tables
 
     result = run_demo(out, seed=seed, say=_say)
-    _print_map(result.evaluation)
+    print_tables([comparison_table(result.evaluations)])
     _say(f"page: {result.page}")
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from attentad.app.detect import detect, write_run
-from attentad.app.evaluate import evaluate_files, parse_tiou
+from attentad.app.detect import detect, write_comparison, write_run
+from attentad.app.evaluate import evaluate_files
 from attentad.app.extract import extract
 from attentad.app.progress import progress_bar
 from attentad.app.recipe import DetectionRecipe, RecognitionRecipe, load_recipe
@@ -20,20 +20,25 @@ from attentad.data.toy import make_toy
 from attentad.metrics import DetectionResult
 
 VIDEOS = 60  # a third of them for testing
+# Videos differ in the classes that they hold, so that these alone say something.
+CLASSES_PER_VIDEO = (1, 3)
 CLIPS_PER_CLASS = 150
 SUBSET = "test"
+TIOU = (0.3, 0.4, 0.5, 0.6, 0.7)
+# Name on the page → recipe: what learns from segments, and what from the classes of whole videos.
+DETECTORS = {"BMN-CSA, full labels": "demo/detector", "HAM-Net, weak labels": "demo/weak"}
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The page, and mAP on the toy videos that training never saw."""
+    """The page, and by detector mAP on the toy videos that training never saw."""
 
     page: Path
-    evaluation: DetectionResult
+    evaluations: dict[str, DetectionResult]
 
 
 def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> DemoResult:
-    """Draw toy videos, train recogniser and detector, detect in the test videos, write a page.
+    """Draw toy videos, train recogniser and detectors, detect in the test videos, write a page.
 
     Finished steps of an earlier, interrupted run in `out` are kept.
 
@@ -54,7 +59,14 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
     data = out / "toy"
     step(f"drawing {VIDEOS} toy videos and trimmed clips in {data}")
     with progress_bar("toy videos") as progress:
-        make_toy(data, videos=VIDEOS, clips_per_class=CLIPS_PER_CLASS, seed=seed, progress=progress)
+        make_toy(
+            data,
+            videos=VIDEOS,
+            clips_per_class=CLIPS_PER_CLASS,
+            classes_per_video=CLASSES_PER_VIDEO,
+            seed=seed,
+            progress=progress,
+        )
 
     recogniser = out / "recogniser" / MODEL_NAME
     if not recogniser.exists():
@@ -71,44 +83,53 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
     with progress_bar("features") as progress:
         extract(recogniser, _files(data, names), out / "features", progress)
 
-    detector = out / "detector" / MODEL_NAME
-    if not detector.exists():
-        step("training the detector (BMN with CSA) on the features")
-        overrides = [
-            f"data.features={(out / 'features').resolve()}",
-            f"data.annotations={(data / 'annotations.json').resolve()}",
-            f"data.encoder={recogniser.resolve()}",
-            f"training.seed={seed}",
-        ]
-        detection_recipe = load_recipe("demo/detector", overrides)
-        assert isinstance(detection_recipe, DetectionRecipe)
-        train(detection_recipe, detector.parent, resume=True)
-
     test = annotations.subset(SUBSET)
-    step(f"detecting in {len(test.videos)} test videos that no training saw")
-    with progress_bar("detecting") as progress:
-        run = detect(detector, _files(data, list(test.videos)), progress)
-    page, found = out / "report.html", out / "detections.json"
-    write_run(run, found)
-    tiou = load_recipe("demo/detector").evaluation.tiou  # type: ignore[union-attr]
-    evaluation = evaluate_files(
-        found,
-        data / "annotations.json",
-        tiou=parse_tiou(tiou),
-        subset=SUBSET,
-        out_json=out / "evaluation.json",
-    )
-    write_run(
-        run,
-        found,
+    runs, evaluations, losses = {}, {}, {}
+    for name, recipe_name in DETECTORS.items():
+        detector = out / recipe_name.rpartition("/")[2] / MODEL_NAME
+        if not detector.exists():
+            step(f"training on the features: {name}")
+            train(
+                _detection_recipe(recipe_name, out, recogniser, seed), detector.parent, resume=True
+            )
+        step(f"detecting in {len(test.videos)} test videos that no training saw: {name}")
+        with progress_bar("detecting") as progress:
+            runs[name] = detect(detector, _files(data, list(test.videos)), progress)
+        found = detector.parent / "detections.json"
+        write_run(runs[name], found)
+        evaluations[name] = evaluate_files(
+            found,
+            data / "annotations.json",
+            tiou=TIOU,
+            subset=SUBSET,
+            out_json=detector.parent / "evaluation.json",
+        )
+        losses[name] = loss_curves(detector.parent / "log.jsonl")
+    page = out / "report.html"
+    write_comparison(
+        runs,
         page,
         annotations=test,
-        evaluation=evaluation.to_dict(),
-        losses=loss_curves(detector.parent / "log.jsonl"),
+        evaluations={name: result.to_dict() for name, result in evaluations.items()},
+        losses=losses,
         title="attentad demo: toy videos",
     )
     step("done")
-    return DemoResult(page, evaluation)
+    return DemoResult(page, evaluations)
+
+
+def _detection_recipe(name: str, out: Path, recogniser: Path, seed: int) -> DetectionRecipe:
+    recipe = load_recipe(
+        name,
+        [
+            f"data.features={(out / 'features').resolve()}",
+            f"data.annotations={(out / 'toy' / 'annotations.json').resolve()}",
+            f"data.encoder={recogniser.resolve()}",
+            f"training.seed={seed}",
+        ],
+    )
+    assert isinstance(recipe, DetectionRecipe)
+    return recipe
 
 
 def _files(data: Path, names: list[str]) -> list[Path]:
@@ -118,8 +139,10 @@ def _files(data: Path, names: list[str]) -> list[Path]:
 def _check_folder(out: Path, seed: int) -> None:
     """Keep steps of another seed from being taken for this one's."""
     marker = out / "demo.json"
-    if marker.exists() and read_json(marker) != {"seed": seed}:
+    settings = {"seed": seed, "classes_per_video": list(CLASSES_PER_VIDEO)}
+    if marker.exists() and read_json(marker) != settings:
         raise AttentadError(
-            f"{out} holds a demo of another seed; choose another folder with --out or delete it."
+            f"{out} holds a demo of another seed or version; choose another folder with --out or "
+            "delete it."
         )
-    write_json(marker, {"seed": seed})
+    write_json(marker, settings)
