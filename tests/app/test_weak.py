@@ -14,6 +14,7 @@ from attentad.app.inference import detect_features
 from attentad.app.model import load_detector
 from attentad.app.recipe import DetectionRecipe, load_recipe
 from attentad.app.train import train
+from attentad.attention import ATTENTION
 from attentad.core import AttentadError, read_annotations, read_detections
 from attentad.data.clocks import video_timeline
 
@@ -143,13 +144,15 @@ def test_labels_alone_suffice(trained: Bench, tmp_path: Path) -> None:
     assert detect(run.model, [trained.features]).detections.classes == CLASSES
 
 
-def test_attention_at_the_input(trained: Bench, tmp_path: Path) -> None:
-    changes = [*HAMNET, "attention={input: {name: hybrid, hidden_dim: 8}}", "training.epochs=1"]
+@pytest.mark.parametrize("name", ATTENTION)
+def test_any_attention_at_the_input(trained: Bench, tmp_path: Path, name: str) -> None:
+    options = ", heads: 2" if name == "transformer" else ""
+    changes = [*HAMNET, f"attention={{input: {{name: {name}{options}}}}}", "training.epochs=1"]
     run = train(load_recipe(trained.recipe, changes), tmp_path / "run")
     assert run is not None
     found = detect(run.model, [trained.features])
     names = [curve.name for curve in found.results["v00"].curves]
-    assert "input gate over time" in names
+    assert ("input gate over time" in names) == (name == "hybrid")
 
 
 @pytest.mark.parametrize(

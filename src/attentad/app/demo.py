@@ -26,7 +26,7 @@ CLIPS_PER_CLASS = 150
 SUBSET = "test"
 TIOU = (0.3, 0.4, 0.5, 0.6, 0.7)
 # Name on the page → recipe: what learns from segments, and what from the classes of whole videos.
-DETECTORS = {"BMN-CSA, full labels": "demo/detector", "HAM-Net, weak labels": "demo/weak"}
+DETECTORS = {"BMN-CSA (full)": "demo/detector", "HAM-Net (weak)": "demo/weak"}
 
 
 @dataclass(frozen=True)

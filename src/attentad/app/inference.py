@@ -100,7 +100,7 @@ def _run(model: DetectorModel, views: list[Any]) -> _Run:
     features = torch.from_numpy(np.stack([view.T for view, _, _ in views])).to(model.device)
     valid = torch.from_numpy(np.stack([mask for _, mask, _ in views])).to(model.device)
     timelines = [timeline for _, _, timeline in views]
-    with _gates_over_time(model.network) as gates:
+    with _gates_over_time(model.network, valid.shape) as gates:
         outputs = model.network(features, valid)
     decode = model.recipe.detector.decode
     detections = detector.decode(outputs, timelines, valid=valid, **decode)
@@ -124,15 +124,16 @@ def _run(model: DetectorModel, views: list[Any]) -> _Run:
 
 
 @contextmanager
-def _gates_over_time(network: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Site → gate (B, T) of the attention modules that have one, filled as the network runs."""
+def _gates_over_time(network: nn.Module, steps: torch.Size) -> Iterator[dict[str, Tensor]]:
+    """Site → gate of shape `steps` (B, T) of the attention modules, filled as the network runs."""
     gates: dict[str, Tensor] = {}
 
     def watch(site: str, module: Any, arguments: tuple[Any, ...]) -> None:
         # A module gates by F or by R; its `gates` names the one that it reads.
         given = dict(zip(("feature", "context", "valid"), arguments, strict=False))
         _, temporal = module.gates(**shared_options(module.gates, given))
-        if temporal is not None:
+        # Where a module of fixed length gates parts of a long video, there is no one curve.
+        if temporal is not None and temporal.shape == steps:
             gates[site] = temporal
 
     handles = [

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from attentad.attention.hybrid import ForegroundAttention, initialise, leaky_relu
 from attentad.core import AttentadError, Timeline, VideoDetections, no_detections
+from attentad.layers.any_length import attend_at_any_length
 from attentad.layers.masking import masked
 from attentad.layers.proposals import one_of
 from attentad.layers.weak_losses import (
@@ -57,7 +58,7 @@ class HAMNet(nn.Module):
 
     Args:
         feature_dim: C_in.
-        length: T in training. The network takes any other as well; an attention module may not.
+        length: T in training. The network takes any other as well, see `layers.any_length`.
         classes: C.
         hidden_dim: channels of the classification branch; C_in by default.
         attention_dim: channels of the attention branch.
@@ -124,7 +125,8 @@ class HAMNet(nn.Module):
             )
         feature = masked(features, valid)
         if "input" in self.attention:
-            feature = masked(self.attention["input"](feature, feature, valid), valid)
+            module = self.attention["input"]
+            feature = masked(attend_at_any_length(module, feature, feature, valid), valid)
         hidden = masked(leaky_relu(self.conv_1(feature)), valid)
         hidden = masked(leaky_relu(self.conv_2(hidden)), valid)
         logits = self.classifier(self.dropout(hidden)).to(self.classifier.weight.dtype)
