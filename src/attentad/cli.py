@@ -15,6 +15,7 @@ from attentad.cli_numbers import COMMANDS
 from attentad.core.errors import AttentadError
 
 if TYPE_CHECKING:
+    from attentad.app.train import TrainRun
     from attentad.metrics import DetectionResult
 
 
@@ -155,7 +156,7 @@ def train(
         trained = run(part, folder, resume=resume, overwrite=overwrite, on_epoch=_print_epoch)
         if trained is None:  # one of several processes, and not the one that reports
             continue
-        _print_trained(trained.model, trained.score, trained.result)
+        _print_trained(trained)
         if trained.score is not None:
             scores.append(trained.score)
     if len(scores) > 1:
@@ -256,12 +257,18 @@ def _print_epoch(row: dict[str, Any]) -> None:
         _say(f"epoch {row['epoch']}: " + ", ".join(parts))
 
 
-def _print_trained(model: Path, score: float | None, result: DetectionResult | None) -> None:
-    if result is not None:
-        _print_map(result)
-    elif score is not None:
-        _say(f"top-1 accuracy on the test clips: {100 * score:.1f} %")
-    _say(f"model: {model}")
+def _print_trained(run: TrainRun) -> None:
+    whole = run.video_classification
+    if run.result is not None:
+        _print_map(run.result)
+    elif run.score is not None:
+        _say(f"top-1 accuracy on the test clips: {100 * run.score:.1f} %")
+    if whole is not None:
+        _say(
+            f"classes of whole videos: mAP {100 * whole.mean_ap:.2f}, all of a video right in "
+            f"{100 * whole.exact_set_accuracy:.1f} %"
+        )
+    _say(f"model: {run.model}")
 
 
 def _print_map(result: DetectionResult) -> None:

@@ -133,7 +133,7 @@ def test_labels_alone_suffice(trained: Bench, tmp_path: Path) -> None:
         *HAMNET,
         f"data.video_labels={path}",
         "data.annotations=null",
-        "data.train=['']",
+        "data.train=null",
         "data.test=[]",
         "training.epochs=1",
     ]

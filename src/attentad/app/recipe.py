@@ -78,7 +78,7 @@ class DetectionData(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not self.test and self.train is None:
+        if not self.test and self.train is None and self.annotations is not None:
             raise ValueError("with an empty test, train must name the subsets to train on")
         if self.annotations is None and (self.video_labels is None or self.test):
             raise ValueError(
