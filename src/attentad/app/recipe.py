@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_type_hints
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -24,6 +24,7 @@ from attentad.app.recipe_sections import (
     View,
 )
 from attentad.core import AttentadError
+from attentad.core.option_types import describe, fits
 from attentad.training.settings import TrainingSettings
 
 
@@ -214,18 +215,19 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> DetectionRecipe | Re
 
 
 def check_arguments(
-    function: Callable[..., Any], options: Iterable[str], given: Iterable[str], where: str
+    function: Callable[..., Any], options: Mapping[str, Any], given: Iterable[str], where: str
 ) -> None:
-    """Check option names against a signature before any work starts.
+    """Check options against a signature and its annotations before any work starts.
 
     Args:
         function: what will be called.
-        options: the keyword names that the recipe gives.
+        options: the keyword arguments that the recipe gives.
         given: parameters that the caller itself fills; a recipe may not set them.
         where: key of the recipe, for the error.
 
     Raises:
-        AttentadError: names the first option that `function` does not take, and those it takes.
+        AttentadError: names the first option that `function` does not take, and those it takes;
+            or the first whose value has another type than annotated.
     """
     allowed = [
         name
@@ -233,10 +235,15 @@ def check_arguments(
         if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
         and name not in set(given)
     ]
-    for option in options:
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    for option, value in options.items():
         if option not in allowed:
             raise AttentadError(
                 f"{where} has no option {option!r}; it takes: {', '.join(allowed) or 'none'}."
+            )
+        if option in hints and not fits(value, hints[option]):
+            raise AttentadError(
+                f"{where}.{option} cannot be {value!r}; use {describe(hints[option])}."
             )
 
 

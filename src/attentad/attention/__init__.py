@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from torch import nn
 
@@ -21,6 +20,7 @@ from attentad.attention.se import SE
 from attentad.attention.sta import STA
 from attentad.attention.transformer import Transformer
 from attentad.core import AttentadError
+from attentad.core.option_types import describe, fits
 
 ATTENTION: dict[str, type[nn.Module]] = {
     "none": NoAttention,
@@ -74,9 +74,9 @@ def build_attention(
         if key not in allowed:
             known = ", ".join(allowed) or "none"
             raise AttentadError(f"attention {name} has no option {key!r}: it has {known}.")
-        if not _fits(value, hints[key]):
+        if not fits(value, hints[key]):
             raise AttentadError(
-                f"attention {name}: {key} cannot be {value!r}, use {_describe(hints[key])}."
+                f"attention {name}: {key} cannot be {value!r}, use {describe(hints[key])}."
             )
     if "context_dim" in parameters and context_dim is None:
         raise AttentadError(
@@ -85,23 +85,3 @@ def build_attention(
         )
     passed = {key: value for key, value in shape.items() if key in parameters}
     return ATTENTION[name](**passed, **options)
-
-
-def _fits(value: object, hint: Any) -> bool:
-    """Whether an option from a recipe has the annotated type; true is not the number 1."""
-    if get_origin(hint) in (Union, UnionType):
-        return any(_fits(value, part) for part in get_args(hint))
-    if get_origin(hint) is Literal:
-        return any(type(value) is type(part) and value == part for part in get_args(hint))
-    if hint is float:
-        return type(value) in (int, float)
-    return type(value) is hint
-
-
-def _describe(hint: Any) -> str:
-    if get_origin(hint) in (Union, UnionType):
-        return " or ".join(_describe(part) for part in get_args(hint))
-    if get_origin(hint) is Literal:
-        return " or ".join(str(part) for part in get_args(hint))
-    words = {int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
-    return words.get(hint, hint.__name__)
