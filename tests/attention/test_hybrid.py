@@ -107,6 +107,14 @@ def test_batch_of_n_is_n_single_calls_and_padding_changes_nothing(mode):
         torch.testing.assert_close(module.gates(one)[1][0], gate[i, :n])
 
 
+def test_attention_is_zero_beyond_the_video():
+    torch.manual_seed(0)
+    module, valid = ForegroundAttention(C, 5), torch.arange(T)[None] < 4
+    found = module(torch.randn(1, C, T), valid)
+    assert (found[~valid] == 0).all()
+    assert (found[valid] > 0).all()
+
+
 def test_clips_are_weighed_by_their_frames():
     module, clip = hybrid(), torch.randn(2, C, T, 3, 4)
     weights = module.foreground(clip.mean((3, 4)))

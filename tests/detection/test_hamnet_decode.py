@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
@@ -10,9 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attentad.attention.hybrid import Hybrid
 from attentad.core import AttentadError, Timeline
 from attentad.detection import DETECTORS
 from attentad.detection.hamnet import THRESHOLDS, HAMOutput, curves, decode, loss, video_scores
+from attentad.layers import weak_losses as module
 from attentad.layers.weak_losses import weak_losses
 from attentad.suppression import SOFT_VARIANTS, soft_nms
 
@@ -258,6 +261,10 @@ def test_drop_negative():
     assert found.scores.min() < 0
     kept = golden(class_threshold=0.0, drop_negative=True)
     assert kept.scores.tolist() == found.scores[found.scores >= 0].tolist()
+    # 0 is not negative.
+    flat = HAMOutput(torch.zeros(1, 3, 2), torch.ones(1, 3))
+    (found,) = decode(flat, [timeline(3)], video_weight=0.0, drop_negative=True)
+    assert found.scores.tolist() == [0.0] * 10
 
 
 def test_scale_keeps_the_times():
@@ -412,6 +419,52 @@ def test_loss_passes_every_option_on():
     ]
     assert draws[0] == draws[1]
     assert len({draw.item() for draw in draws}) == 3
+
+
+def test_defaults_are_the_codes_everywhere():
+    """Spec §1.3 to §1.5, §8: what several functions take has one default."""
+    expected = {
+        "gamma": 0.2,
+        "threshold": "relative",
+        "dropped_value": "class_min",
+        "drop": "most_discriminative",
+        "drop_probability": 0.2,
+        "normalize_labels": True,
+        "reduction": "mean",
+        "top_k_ratio": 10.0,
+        "ratio": 10.0,
+        "top_k": None,
+        "k": None,
+        "proposals": "attention",
+        "class_threshold": 0.2,
+        "attention_thresholds": "code",
+        "flank": 0.25,
+        "video_weight": 0.2,
+        "scale": 1,
+        "force_top1": False,
+        "drop_negative": False,
+        "hidden_dim": 512,
+        "mode": "soft",
+        "base_weight": 0.8,
+        "soft_weight": 0.8,
+        "semi_soft_weight": 0.2,
+        "hard_weight": 0.2,
+        "sparsity_weight": 0.8,
+        "guide_weight": 0.8,
+    }
+    shared = {"valid": None, "generator": None}
+    functions = (
+        *(module.top_k_mean, module.hybrid_attentions, module.hybrid_scores, weak_losses),
+        *(module.multiple_instance_loss, module.sparsity_loss, module.guide_loss),
+        *(loss, video_scores, curves, decode, Hybrid),
+    )
+    seen = set()
+    for function in functions:
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.default is not parameter.empty:
+                assert parameter.default == (expected | shared)[name], (function, name)
+                seen.add(name)
+    assert seen == {*expected, *shared}
 
 
 def test_curves_are_the_three_attentions():

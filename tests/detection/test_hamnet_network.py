@@ -165,6 +165,17 @@ def test_attention_reads_r():
     torch.testing.assert_close(output.scores, small()(2 * features, valid).scores)
 
 
+def test_what_attention_writes_beyond_the_video_goes_nowhere():
+    class Writes(nn.Module):
+        def forward(self, feature, context, valid=None):
+            return feature + 1
+
+    features, network = torch.randn(1, C_IN, T), small(attention={"input": Writes()})
+    padded = network(features, torch.arange(T)[None] < 5)
+    for one, many in zip(network(features[..., :5]), padded, strict=True):
+        torch.testing.assert_close(many[:, :5], one)
+
+
 def test_mixed_precision_trains():
     network = small().train()
     features, made = batch_of(network)

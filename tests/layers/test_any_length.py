@@ -47,6 +47,17 @@ def test_by_hand():
     assert attend_at_any_length(Fixed(), two, two)[0, 0].tolist() == [0, 12]
 
 
+def test_context_and_mask_are_dealt_as_the_feature_is():
+    class Sums(Fixed):
+        def forward(self, feature, context, valid=None):
+            return feature + 10 * context + 100 * valid[:, None]
+
+    feature, context = torch.arange(6.0).expand(1, 1, 6), torch.arange(6.0).flip(0).expand(1, 1, 6)
+    valid = torch.arange(6)[None] < 4
+    found = attend_at_any_length(Sums(), feature, context, valid)
+    assert found[0, 0].tolist() == [150, 141, 132, 123, 14, 5]
+
+
 @pytest.mark.parametrize("name", ATTENTION)
 def test_all_modules_take_any_length(name):
     """A batch equals single calls, and at N nothing changes."""

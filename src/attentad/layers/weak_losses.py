@@ -103,7 +103,7 @@ def hybrid_attentions(
         drop: `most_discriminative` keeps the snippets with a < θ, `inverse` those with a ≥ θ,
             `random` each with probability 1 − drop_probability, drawn anew in each call
             (HAM-Net's Figure 4a).
-        drop_probability: of `random`.
+        drop_probability: of `random`; the paper does not say which it took.
         generator: of `random`; torch's global one by default.
 
     Raises:
