@@ -217,7 +217,8 @@ def table(
         str | None, typer.Argument(help="Table, such as csa/4; none lists them all.")
     ] = None,
     data: Annotated[
-        str, typer.Option(help="salads50, ucf15, toy, thumos14 or activitynet13.")
+        str,
+        typer.Option(help="salads50, ucf15, toy, thumos14, activitynet13 or activitynet12."),
     ] = "salads50",
     root: Annotated[Path | None, typer.Option(help="Folder of the data.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for runs and results.")] = Path("tables"),

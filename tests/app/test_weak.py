@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from tests.bench import CLASSES, Bench
 
+from attentad.app.dataset import read_sets
 from attentad.app.detect import detect, write_run
 from attentad.app.inference import detect_features
 from attentad.app.model import load_detector
 from attentad.app.recipe import DetectionRecipe, load_recipe
 from attentad.app.train import train
 from attentad.attention import ATTENTION
-from attentad.core import AttentadError, read_annotations, read_detections
+from attentad.core import AttentadError, read_annotations, read_detections, write_annotations
 from attentad.data.clocks import video_timeline
 
 HAMNET = [
@@ -204,3 +205,79 @@ def test_presets_of_code_and_paper(name: str) -> None:
     )
     assert recipe.suppression.method == ("hard" if paper else "gauss")
     assert recipe.evaluation.ground_truth_set == "full"
+
+
+def test_test_videos_alone_need_annotations(trained: Bench, weak: Path, tmp_path: Path) -> None:
+    """Where the list names the training videos, annotations of the test videos suffice."""
+    listed(trained, tmp_path)
+    labels = json.loads((tmp_path / "labels.json").read_text())
+    known = read_annotations(trained.annotations)
+    write_annotations(tmp_path / "test.json", known.subset("test"))
+    rows = [
+        f"{video},{label},train"
+        for video, names in labels.items()
+        if known.videos[video].subset == "train"
+        for label in names
+    ]
+    (tmp_path / "labels.csv").write_text("\n".join(["video,label,subset", *rows]))
+    changes = [
+        *HAMNET,
+        f"data.video_labels={tmp_path / 'labels.csv'}",
+        f"data.annotations={tmp_path / 'test.json'}",
+    ]
+    for train_on in ("null", "[train]"):
+        recipe = load_recipe(trained.recipe, [*changes, f"data.train={train_on}"])
+        run = train(recipe, tmp_path / "run", overwrite=True)
+        assert run is not None
+        assert run.score == json.loads((weak / "evaluation.json").read_text())["average_mAP"]
+        again = load_detector(run.model).network.state_dict()["classifier.weight"]
+        weights = load_detector(weak / "model.safetensors").network.state_dict()
+        np.testing.assert_array_equal(again, weights["classifier.weight"])
+
+
+def test_listed_videos_never_test(trained: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("video,label,subset\nother,run,test\nv01,run,\n")
+    recipe = load_recipe(trained.recipe, [*HAMNET, f"data.video_labels={path}"])
+    assert isinstance(recipe, DetectionRecipe)
+    sets = read_sets(recipe.data)
+    assert sets.test is not None
+    assert "other" not in sets.test.videos
+    assert "other" not in sets.train.videos
+
+
+def test_labels_without_a_single_class(trained: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "none.json"
+    path.write_text(
+        json.dumps({video: [] for video in read_annotations(trained.annotations).videos})
+    )
+    changes = [*HAMNET, f"data.video_labels={path}"]
+    with pytest.raises(
+        AttentadError, match=r"none\.json: none of the 9 training videos has a label"
+    ):
+        train(load_recipe(trained.recipe, changes), tmp_path / "run")
+
+
+def test_a_label_list_is_not_for_segments(trained: Bench, tmp_path: Path) -> None:
+    changes = [f"data.video_labels={listed(trained, tmp_path)}"]
+    with pytest.raises(AttentadError, match=r"video_labels is for .* but bmn learns from segm"):
+        train(load_recipe(trained.recipe, changes), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("data.clock=null", "nothing says when the features of video v00 were taken"),
+        ("detector.decode={attention_thresholds: [], class_threshold: 2, scale: 0}", "scale must"),
+        ("evaluation.tiou=much", "tIoU thresholds .much. are not understood"),
+        ("evaluation.protocol=mine", "protocol"),
+        ("labels={source: file}", "labels.file is not set"),
+        ("suppression={method: gauss}", "suppression.negative: scores of hamnet may lie below 0"),
+    ],
+)
+def test_what_scoring_cannot_do_stops_before_training(
+    trained: Bench, tmp_path: Path, change: str, message: str
+) -> None:
+    with pytest.raises(AttentadError, match=message):
+        train(load_recipe(trained.recipe, [*HAMNET, change]), tmp_path / "run")
+    assert not (tmp_path / "run" / "log.jsonl").exists()

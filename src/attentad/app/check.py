@@ -7,10 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from attentad.app.dataset import make_clock, read_sets, training_subsets
+from attentad.app.check_labels import (
+    check_list,
+    labelled,
+    learns_from_labels,
+    listed_videos,
+    read_list,
+)
+from attentad.app.dataset import make_clock, read_sets, training_subsets, with_listed
 from attentad.app.recipe import DetectionRecipe, load_recipe
 from attentad.app.video_labels import video_scores
 from attentad.core import Annotations, AttentadError, read_annotations
+from attentad.core.video_labels import VideoLabels
 from attentad.data.check_annotations import (
     check_classes,
     check_instances,
@@ -60,10 +68,12 @@ def check(
         raise AttentadError(f"recipe {recipe} trains on clips; only detection data can be checked.")
     data, view = loaded.data, loaded.view
     if data.annotations is None:
-        raise AttentadError(f"recipe {recipe} has no annotations to check; set data.annotations.")
-    annotations, found = _read(data.root / data.annotations)
+        annotations, found = listed_videos(loaded)
+    else:
+        annotations, found = _read(data.root / data.annotations)
     if annotations is None:
         return found
+    labels, unread = read_list(loaded, annotations)
     streams, unopened = _open(data.streams, data.every, data.name_pattern)
     data_findings, measured = _look(
         streams,
@@ -75,10 +85,12 @@ def check(
         named=(*data.folds, *(data.validate_on or ())),
         view_length=view.length if view.name == "rescaled" else None,
         max_duration=loaded.detector.network.get("max_duration"),
+        labels=labels,
         progress=progress,
     )
-    found = unopened + data_findings + _check_view(loaded, measured)
-    found += _check_scores(loaded, annotations, measured)
+    found = unread + unopened + data_findings + _check_view(loaded, measured)
+    if not learns_from_labels(loaded):
+        found += _check_scores(loaded, annotations, measured)
     if not any(item.severity == "error" for item in found):
         try:
             read_sets(data)
@@ -251,24 +263,40 @@ def _look(
     named: Sequence[str] = (),
     view_length: int | None = None,
     max_duration: int | None = None,
+    labels: VideoLabels | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[Finding], dict[str, Measured]]:
     """All checks that need no recipe, and the features as measured."""
-    found = check_subsets(annotations, train, test, named) + check_labels(annotations, classes)
+    found = check_labels(annotations, classes)
+    told = annotations.videos  # what is not among them has neither times nor a duration
+    if labels is not None:
+        annotations = with_listed(annotations, labels)
+    found += check_subsets(annotations, train, test, named)
     sides = tuple(train or training_subsets(annotations, tuple(test)))
     videos = {
         video: item for video, item in annotations.videos.items() if item.subset in (*sides, *test)
     }
     used = replace(annotations, videos=videos)
-    found += check_classes(annotations, sides, test, classes)
+    counted = annotations
+    if labels is not None:
+        found += check_list(annotations, labels, sides)
+        counted = labelled(annotations, labels, sides)
+    found += check_classes(counted, sides, test, classes)
     measured: dict[str, Measured] = {}
     if streams:
         found += check_presence(streams, list(videos), list(annotations.videos))
         measured, broken = measure(streams, list(videos), progress)
         found += broken + check_arrays(measured)
-    lines, without = timelines(measured, used, clock)
+    known = {video: item for video, item in measured.items() if video in told}
+    lines, without = timelines(known, used, clock)
     found += without + check_durations(lines, measured, used, clock)
-    found += check_instances(used, lines, view_length)
+    # A training video needs no times where its labels are listed.
+    timed = {
+        video: item
+        for video, item in videos.items()
+        if labels is None or item.labels or item.subset in test
+    }
+    found += check_instances(replace(used, videos=timed), lines, view_length)
     if max_duration is not None:
         found += check_reach(used, lines, max_duration, view_length)
     return found, measured

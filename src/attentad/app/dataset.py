@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,8 @@ def make_clock(data: DetectionData) -> Clock | None:
 def read_sets(data: DetectionData) -> AnnotatedSets:
     """Read the annotations of the recipe's subsets.
 
+    Videos that only the label list names train as well, where their subset does.
+
     Raises:
         AttentadError: they are missing or malformed, a subset is not there, or the frame counts
             that the recipe's `duration_ref` needs are.
@@ -94,7 +96,10 @@ def read_sets(data: DetectionData) -> AnnotatedSets:
     if data.keep_ambiguous and data.annotations is not None:
         # Detectors that name classes learn those of `annotations`; proposals need none.
         training = read_annotations(data.root / data.annotations, keep_ambiguous=True)
-    wanted = data.train or training_subsets(annotations, data.test)
+    labels = read_labels(data, annotations.classes)
+    if labels is not None:
+        training = with_listed(training, labels)
+    wanted = data.train or training_subsets(training, data.test)
     detect_ref = data.detect_duration_ref or data.duration_ref
 
     def subset(
@@ -116,7 +121,7 @@ def read_sets(data: DetectionData) -> AnnotatedSets:
         train,
         subset(annotations, data.test, detect_ref),
         subset(annotations, data.validate_on, detect_ref),
-        read_labels(data, annotations.classes),
+        labels,
     )
 
 
@@ -130,12 +135,18 @@ def read_videos(data: DetectionData) -> Annotations:
         return read_annotations(data.root / data.annotations, classes=data.classes)
     labels = read_labels(data, data.classes)
     assert labels is not None  # the recipe has the one or the other
+    return with_listed(Annotations({}, labels.classes), labels)
+
+
+def with_listed(annotations: Annotations, labels: VideoLabels) -> Annotations:
+    """The annotations and, without instances, the videos that only the label list names."""
     nothing = as_segments([])
-    videos = {
+    listed = {
         video: VideoAnnotation(nothing, (), subset=labels.subsets.get(video, ""))
         for video in labels.videos
+        if video not in annotations.videos
     }
-    return Annotations(videos, labels.classes)
+    return replace(annotations, videos={**annotations.videos, **listed})
 
 
 def read_labels(data: DetectionData, classes: tuple[str, ...] | None) -> VideoLabels | None:

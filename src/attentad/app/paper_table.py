@@ -101,8 +101,8 @@ def row_recipe(
     name = f"{data}/{row.detector}"
     if name not in recipe_names():
         raise AttentadError(
-            f"row {row.name!r} needs the recipe {name}, which there is not; leave the row out with "
-            "--rows, or choose other data."
+            f"row {row.name!r} needs the recipe {name}, which there is not; name other rows with "
+            "--row, or choose other data."
         )
     settings = {**table.settings, **row.settings}
     if row.attention:

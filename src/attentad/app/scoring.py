@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,30 @@ def score_detector(
         annotations: the videos to score.
         sets: whose video-level labels classification is scored against.
     """
-    results = run_annotated(model, store, annotations)
+    return _scored(model, run_annotated(model, store, annotations), annotations, sets)
+
+
+def rehearse(
+    model: DetectorModel, store: FeatureStore, annotations: Annotations, sets: AnnotatedSets
+) -> None:
+    """Detect in the first annotated video and evaluate as `score_detector` will do with all.
+
+    What cannot be done stops before training then, not after it.
+
+    Raises:
+        AttentadError: as `score_detector`.
+    """
+    video, item = next(iter(annotations.videos.items()))
+    results = run_annotated(model, store, replace(annotations, videos={video: item}))
+    _scored(model, results, annotations, sets)
+
+
+def _scored(
+    model: DetectorModel,
+    results: dict[str, VideoResult],
+    annotations: Annotations,
+    sets: AnnotatedSets,
+) -> Scored:
     evaluation = model.recipe.evaluation
     detections = as_detections(model, results)
     result = detection_map(

@@ -27,7 +27,7 @@ from attentad.app.model import (
     with_network,
 )
 from attentad.app.recipe import DetectionRecipe, RecognitionRecipe, check_arguments
-from attentad.app.scoring import score_detector
+from attentad.app.scoring import rehearse, score_detector
 from attentad.app.snippet_scores import snippet_scores
 from attentad.app.training_data import segment_data, weak_data
 from attentad.app.video_labels import video_scores
@@ -122,6 +122,10 @@ def train_detector(
         scores=scores,
         encoder=_matching_encoder(recipe, store),
     )
+
+    for part in (sets.validation, sets.test):
+        if part is not None:
+            rehearse(with_network(model, network), store, part, sets)
 
     def batch_loss(module: nn.Module, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         outputs = module(batch["features"], batch["valid"])

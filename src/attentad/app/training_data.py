@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from attentad.app.dataset import AnnotatedSets
 from attentad.app.model import build_views
 from attentad.app.recipe import DetectionRecipe
+from attentad.core import AttentadError
 from attentad.data.clocks import Clock
 from attentad.data.detection_data import DetectionData
 from attentad.data.features import FeatureStore
@@ -29,8 +30,14 @@ def segment_data(
     """The views of the training videos with the detector's targets.
 
     Raises:
-        AttentadError: as `DetectionData`.
+        AttentadError: the recipe has a label list, which no times can be had from; as
+            `DetectionData`.
     """
+    if sets.video_labels is not None:
+        raise AttentadError(
+            f"data.video_labels is for detectors that learn from it, but {recipe.detector.name} "
+            "learns from segments; leave it out or take another detector.name."
+        )
     view = recipe.view
     return DetectionData(
         store,
@@ -51,11 +58,23 @@ def weak_data(
     """Snippets of the training videos with the classes of the whole video.
 
     Raises:
-        AttentadError: as `WeakData`.
+        AttentadError: no training video has a class; detections with negative scores, which the
+            detector may give, would stop suppression; as `WeakData`.
     """
+    labels = {video: sets.video_classes(video) for video in sets.train.videos}
+    if not any(len(classes) for classes in labels.values()):
+        source = sets.video_labels.source if sets.video_labels is not None else "the annotations"
+        raise AttentadError(
+            f"{source}: none of the {len(labels)} training videos has a label; label some."
+        )
+    if recipe.suppression.negative == "error" and not recipe.detector.decode.get("drop_negative"):
+        raise AttentadError(
+            f"suppression.negative: scores of {recipe.detector.name} may lie below 0; set it to "
+            "keep or drop."
+        )
     return WeakData(
         store,
-        {video: sets.video_classes(video) for video in sets.train.videos},
+        labels,
         classes=len(sets.classes),
         length=recipe.view.length,
         sampling=recipe.view.sampling,
