@@ -16,7 +16,7 @@ from attentad.app.check_labels import (
 )
 from attentad.app.dataset import make_clock, read_sets, training_subsets, with_listed
 from attentad.app.recipe import DetectionRecipe, load_recipe
-from attentad.app.video_labels import video_scores
+from attentad.app.video_scores import video_scores
 from attentad.core import Annotations, AttentadError, read_annotations
 from attentad.core.video_labels import VideoLabels
 from attentad.data.check_annotations import (

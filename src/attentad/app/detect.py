@@ -16,7 +16,7 @@ from attentad.app.comparison import align_classes
 from attentad.app.extract import find_videos, video_features
 from attentad.app.inference import VideoResult, detect_features
 from attentad.app.model import DetectorModel, file_sha256, load_detector
-from attentad.app.video_labels import video_scores
+from attentad.app.video_scores import video_scores
 from attentad.core import (
     Annotations,
     AttentadError,

@@ -13,7 +13,7 @@ from attentad.app.evaluate import parse_tiou
 from attentad.app.inference import VideoResult, detect_features
 from attentad.app.model import DetectorModel
 from attentad.app.training_data import multi_hot
-from attentad.app.video_labels import video_scores
+from attentad.app.video_scores import video_scores
 from attentad.core import Annotations, Detections
 from attentad.data.clocks import frame_rate, video_timeline
 from attentad.data.features import FeatureStore

@@ -16,7 +16,7 @@ from attentad.app.inference import detect_features
 from attentad.app.model import load_detector
 from attentad.app.table import RowRun
 from attentad.app.train import MODEL_NAME
-from attentad.app.video_labels import video_scores
+from attentad.app.video_scores import video_scores
 from attentad.core import (
     Annotations,
     AttentadError,

@@ -30,7 +30,7 @@ from attentad.app.recipe import DetectionRecipe, RecognitionRecipe, check_argume
 from attentad.app.scoring import rehearse, score_detector
 from attentad.app.snippet_scores import snippet_scores
 from attentad.app.training_data import segment_data, weak_data
-from attentad.app.video_labels import video_scores
+from attentad.app.video_scores import video_scores
 from attentad.core import AttentadError, Sampling, write_detections
 from attentad.core.files import write_json
 from attentad.data.clips import ClipData

@@ -37,27 +37,6 @@ class VideoLabels:
     subsets: Mapping[str, str] = field(default_factory=dict)
     source: str = "the video labels"
 
-    def subset(self, names: str | Iterable[str]) -> VideoLabels:
-        """Keep the videos of the named subsets (`"a"`, `"a,b"` or a list); classes stay.
-
-        Raises:
-            AttentadError: no video is in any of them.
-        """
-        parts = names.split(",") if isinstance(names, str) else names
-        wanted = [part.strip() for part in parts]
-        kept = {
-            video: labels
-            for video, labels in self.videos.items()
-            if self.subsets.get(video) in wanted
-        }
-        if not kept:
-            known = ", ".join(sorted(set(self.subsets.values()))) or "none"
-            raise AttentadError(
-                f"{self.source}: no video is in subset {','.join(wanted)}; the subsets are: "
-                f"{known}."
-            )
-        return VideoLabels(kept, self.classes, self.subsets, self.source)
-
     def label_ids(self, videos: Iterable[str]) -> dict[str, NDArray[np.int64]]:
         """Class indices of the given videos, each (n,) int64, ascending; n may be 0.
 
