@@ -240,7 +240,7 @@ def table(
 
     if name is None:
         for known in table_names():
-            print(f"{known:10} {load_table(known).title}")
+            print(f"{known:14} {load_table(known).title}")
         return
     run_table(
         name,

@@ -61,7 +61,7 @@ def test_names_are_the_files_own_unless_given() -> None:
 @pytest.mark.parametrize(
     ("paths", "names", "words"),
     [
-        (["a.json", "b.json"], ["x"], "1 names are given for 2 detection files"),
+        (["a.json", "b.json"], ["x"], "1 name for 2 detection files"),
         (["a.json", "b.json"], ["x", "x"], "two detection files are named 'x'; tell them apart"),
         (["a.json", "a.json"], [], "two detection files are named 'a'"),
         (["a.json", "b.json"], ["x", " "], "the name of b.json is empty"),

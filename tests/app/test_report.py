@@ -152,11 +152,11 @@ def test_the_command_takes_several_files(files: Path, weak: Path) -> None:
     assert [detector["name"] for detector in data(page)["detectors"]] == ["x", "y"]
     done = CliRunner().invoke(app, [*command, "--name", "x"])
     assert done.exit_code == 2
-    assert "1 names are given for 2 detection files" in done.stderr
+    assert "1 name for 2 detection files" in done.stderr
 
 
 def test_as_many_logs_as_files(files: Path, weak: Path) -> None:
-    with pytest.raises(AttentadError, match="1 training logs are given for 2 detection files"):
+    with pytest.raises(AttentadError, match="1 training log for 2 detection files"):
         report_files(
             [files / "detections.json", weak], out=files / "p.html", log=files / "log.jsonl"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from attentad.core import AttentadError, Detections, VideoDetections
+from attentad.data.findings import number_of
 
 
 def align_classes(
@@ -48,8 +49,8 @@ def detector_names(paths: Sequence[Path], names: Sequence[str] = ()) -> list[str
     """
     if names and len(names) != len(paths):
         raise AttentadError(
-            f"{len(names)} names are given for {len(paths)} detection files; give --name once "
-            "for each file, or never."
+            f"{number_of(names, 'name')} for {number_of(paths, 'detection file')}; give --name "
+            "once for each file, or never."
         )
     chosen = list(names) or [path.stem for path in paths]
     if not names and len(set(chosen)) < len(chosen):

@@ -16,6 +16,7 @@ from attentad.core import (
     read_annotations,
     read_detections,
 )
+from attentad.data.findings import number_of
 from attentad.metrics import detection_map
 from attentad.report import Report, VideoPage, write_page
 from attentad.training.logs import read_log
@@ -65,8 +66,8 @@ def report_files(
     logs = [] if log is None else _paths(log)
     if logs and len(logs) != len(paths):
         raise AttentadError(
-            f"{len(logs)} training logs are given for {len(paths)} detection files; give --log "
-            "once for each file, in their order, or never."
+            f"{number_of(logs, 'training log')} for {number_of(paths, 'detection file')}; give "
+            "--log once for each file, in their order, or never."
         )
     chosen = detector_names(paths, names)
     known = read_annotations(annotations) if annotations is not None else None
