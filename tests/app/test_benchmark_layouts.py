@@ -258,7 +258,7 @@ def test_activitynet13_other_features(activitynet13: Path, tmp_path: Path) -> No
         (["labels.file=null"], "labels.file is not set"),
         (["labels.file=nothing.npy"], "does not exist"),
         (["labels.source=cuhk"], "not valid JSON"),
-        (["data.test=[training]", "data.train=[validation]"], "no annotated video"),
+        (["data.test=[training]", "data.train=[validation]"], "no video is in subset"),
     ],
 )
 def test_what_scoring_needs_is_asked_for_before_training(

@@ -244,6 +244,13 @@ def test_listed_videos_never_test(trained: Bench, tmp_path: Path) -> None:
     assert sets.test is not None
     assert "other" not in sets.test.videos
     assert "other" not in sets.train.videos
+    path.write_text("video,label,subset\nother,run,\nv01,run,\n")
+    recipe = load_recipe(
+        trained.recipe, [*HAMNET, f"data.video_labels={path}", "data.train=[training]"]
+    )
+    assert isinstance(recipe, DetectionRecipe)
+    with pytest.raises(AttentadError, match=r"is in subset training; the subsets are: test, train"):
+        read_sets(recipe.data)
 
 
 def test_labels_without_a_single_class(trained: Bench, tmp_path: Path) -> None:

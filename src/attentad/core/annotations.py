@@ -68,9 +68,10 @@ class Annotations:
         wanted = [part.strip() for part in parts]
         kept = {video: item for video, item in self.videos.items() if item.subset in wanted}
         if not kept:
-            known = ", ".join(sorted({item.subset for item in self.videos.values()})) or "none"
+            named = {item.subset for item in self.videos.values()} - {""}
+            known = ", ".join(sorted(named)) or "none"
             raise AttentadError(
-                f"no annotated video is in subset {','.join(wanted)}; the subsets are: {known}."
+                f"no video is in subset {','.join(wanted)}; the subsets are: {known}."
             )
         return Annotations(kept, self.classes, self.class_ids)
 
