@@ -247,7 +247,6 @@ def test_thresholds_of_the_code_and_the_paper():
     assert THRESHOLDS["paper"] == pytest.approx([0.1 + 0.05 * i for i in range(17)])
     assert len(golden(attention_thresholds="code")) == 19
     assert len(golden(attention_thresholds="paper")) == 33
-    assert len(golden(attention_thresholds=[])) == 0
     # Strictly above; and a run of snippet 0 alone counts.
     assert len(golden(attention_thresholds=[1.0])) == 0
     assert golden(attention_thresholds=[0.89]).segments.min() == 0
@@ -373,6 +372,8 @@ def test_what_is_not_finite_is_refused(value):
         ({"scale": 0}, "scale"),
         ({"top_k": 0}, "top_k"),
         ({"flank": -1.0}, "flank"),
+        ({"attention_thresholds": []}, "attention_thresholds must be numbers in 0..1"),
+        ({"attention_thresholds": [0.5, 1.5]}, "attention_thresholds must be numbers in 0..1"),
     ],
 )
 def test_wrong_options(options, message):

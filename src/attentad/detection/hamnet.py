@@ -372,6 +372,8 @@ def _thresholds(choice: str | list[float]) -> NDArray[np.float64]:
     if isinstance(choice, str):
         one_of("HAM-Net", "attention_thresholds", choice, Literal["code", "paper"])
         return THRESHOLDS[choice]
+    if not choice or not all(0 <= threshold <= 1 for threshold in choice):
+        raise AttentadError(f"attention_thresholds must be numbers in 0..1, not {choice}.")
     return np.asarray(choice, dtype=np.float64)
 
 
