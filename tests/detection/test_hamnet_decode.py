@@ -184,7 +184,7 @@ def by_segment(row):
 DECODING = st.fixed_dictionaries(
     {
         "tau": st.sampled_from([0.0, 0.2, 0.6, 1.1]),
-        "thresholds": st.sampled_from(["code", "paper", [0.3], []]),
+        "thresholds": st.sampled_from(["code", "paper", [0.3], [0.2, 0.9]]),
         "flank": st.sampled_from([0.25, 0.0, 1.0]),
         "weight": st.sampled_from([0.2, 0.0]),
         "ratio": st.sampled_from([1.0, 3.0, 10.0]),
