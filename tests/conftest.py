@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 # The tests share two cores among workers: threads that wait in a spin would slow all of them.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# A shell starts what it runs in the background deaf to Ctrl-C, which some tests press.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 import torch
