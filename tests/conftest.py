@@ -17,9 +17,9 @@ import pytest
 import torch
 from tests.bench import Bench, make_data
 
-from attentad.app.model import RecogniserModel, build_recogniser, save_recogniser
-from attentad.app.recipe import RecognitionRecipe, load_recipe
 from attentad.app.train import train
+from attentad.models.model import RecogniserModel, build_recogniser, save_recogniser
+from attentad.recipes.load import RecognitionRecipe, load_recipe
 
 
 @pytest.fixture(scope="session")

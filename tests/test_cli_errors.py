@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from tests.bench import Bench
 
 from attentad.cli import main
-from attentad.data.toy import make_toy
+from attentad.data.toy.files import make_toy
 
 
 def run(

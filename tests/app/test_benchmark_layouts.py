@@ -9,14 +9,14 @@ import h5py
 import numpy as np
 import pytest
 
-from attentad.app.check import check
-from attentad.app.dataset import open_store, read_sets
+from attentad.app.check.data_set import check
 from attentad.app.detect import detect
-from attentad.app.model import load_detector
-from attentad.app.recipe import DetectionRecipe, load_recipe
 from attentad.app.train import train
 from attentad.core import AttentadError, read_annotations
 from attentad.data.thumos14 import THUMOS14_CLASSES
+from attentad.models.model import load_detector
+from attentad.models.sets import open_store, read_sets
+from attentad.recipes.load import DetectionRecipe, load_recipe
 
 TRAINING = ["training.epochs=1", "training.batch_size=4", "training.accelerator=cpu"]
 WIDTHS = {
@@ -175,7 +175,7 @@ def test_thumos14_window_options_reach_the_data(
     def record(*_: object, **options: object) -> None:
         raise Seen(options[option])
 
-    monkeypatch.setattr("attentad.app.training_data.DetectionData", record)
+    monkeypatch.setattr("attentad.models.training_data.DetectionData", record)
     for value in ("true", "false"):
         recipe = recipe_of("thumos14/bmn", thumos14, [*THUMOS14_SMALL, f"view.{option}={value}"])
         with pytest.raises(Seen, match=value.title()):

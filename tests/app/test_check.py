@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import yaml
 
-from attentad.app.check import check, check_data, check_files, print_findings, run_check
-from attentad.app.recipe import load_recipe
+from attentad.app.check.data_set import check, check_data, check_files, print_findings, run_check
+from attentad.app.check.findings import Finding
 from attentad.core import AttentadError, read_annotations
 from attentad.data.clocks import FrameClock, RescaledClock
 from attentad.data.features import FeatureStore, Sidecar, write_features
-from attentad.data.findings import Finding
+from attentad.recipes.load import load_recipe
 
 SHARED = Path(__file__).parents[3] / "shared/data"
 SIDECAR = {"fps": 10.0, "stride_frames": 5, "window_frames": 8, "encoder": {"name": "x"}}
@@ -395,7 +395,7 @@ def test_checking_never_loads_torch(tmp_path: Path) -> None:
     recipe = DataSet(tmp_path).save()
     code = f"""
 import sys
-from attentad.app.check import run_check
+from attentad.app.check.data_set import run_check
 assert run_check({str(recipe)!r}) == 0
 assert "torch" not in sys.modules
 """

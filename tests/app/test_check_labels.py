@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.app.test_check import DataSet, serious
 
-from attentad.app.check import check
+from attentad.app.check.data_set import check
 
 
 class WeakSet(DataSet):

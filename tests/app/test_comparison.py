@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from attentad.app.comparison import align_classes, detector_names
 from attentad.app.detect import DetectRun, write_comparison
-from attentad.app.inference import VideoResult
 from attentad.core import (
     Annotations,
     AttentadError,
@@ -23,6 +22,7 @@ from attentad.core import (
     VideoDetections,
     as_segments,
 )
+from attentad.models.detect import VideoResult
 from attentad.report import Curve
 
 CLASSES = st.lists(st.sampled_from("abcdef"), unique=True, max_size=6)

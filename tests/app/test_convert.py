@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from attentad.app.convert import convert, convert_wtalc
 from attentad.cli import app
 from attentad.core import AttentadError, read_annotations
-from attentad.core.video_labels import read_video_labels
+from attentad.core.formats.video_labels import read_video_labels
 from attentad.data.features import open_features
 
 VIDEOS = ("video_val_1", "video_val_2", "video_test_3", "video_test_4")

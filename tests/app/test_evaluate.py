@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attentad.app.eval_tables import class_table, notes, print_result, result_table
-from attentad.app.evaluate import evaluate_files, parse_tiou
+from attentad.app.evaluate import evaluate_files
 from attentad.core import AttentadError
+from attentad.metrics.thresholds import parse_tiou
+from attentad.report.result_tables import class_table, notes, print_result, result_table
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 
@@ -164,7 +165,7 @@ def test_the_official_text_folder_evaluated_against_itself(tmp_path: Path) -> No
 def test_evaluation_never_loads_torch(files: tuple[Path, Path]) -> None:
     code = (
         "import sys; from attentad.app.evaluate import evaluate_files\n"
-        "from attentad.app.eval_tables import print_result\n"
+        "from attentad.report.result_tables import print_result\n"
         "print_result(evaluate_files(sys.argv[1], sys.argv[2], subset='test'))\n"
         "import attentad.suppression, attentad.metrics\n"
         "heavy = {'torch', 'lightning_fabric', 'av', 'pydantic'} & set(sys.modules)\n"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from attentad.app.paper_table import load_table
-from attentad.app.recipe import DetectionRecipe, load_recipe
 from attentad.detection.hamnet import HAMNet, decode, loss
+from attentad.recipes.load import DetectionRecipe, load_recipe
+from attentad.recipes.paper_tables import load_table
 from attentad.suppression import SOFT_VARIANTS
 
 WEIGHTS = ("base", "soft", "semi_soft", "hard", "sparsity", "guide")

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from attentad.app.model import build_detector, build_recogniser
-from attentad.app.recipe import (
+from attentad.core import AttentadError
+from attentad.detection import DETECTORS
+from attentad.models.model import build_detector, build_recogniser
+from attentad.recipes.load import (
     DetectionRecipe,
     load_recipe,
     parse_recipe,
     recipe_names,
 )
-from attentad.core import AttentadError
-from attentad.detection import DETECTORS
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -10,14 +10,14 @@ import pytest
 import torch
 from tests.bench import Bench
 
-from attentad.app.check import check
+from attentad.app.check.data_set import check
 from attentad.app.detect import detect
-from attentad.app.model import load_detector
-from attentad.app.recipe import DetectionRecipe, load_recipe
 from attentad.app.train import train
 from attentad.core import AttentadError, read_annotations, read_detections, write_annotations
-from attentad.recognition.snippet_classifier import SnippetClassifier
-from attentad.training.model_file import load_model, save_model
+from attentad.models.file import load_model, save_model
+from attentad.models.model import load_detector
+from attentad.models.snippet_classifier import SnippetClassifier
+from attentad.recipes.load import DetectionRecipe, load_recipe
 
 SOURCE = ["data.scores=null", "labels.source=classifier", "labels.classifier.smoothing=3"]
 

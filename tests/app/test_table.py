@@ -13,15 +13,15 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from attentad.app import table as table_module
-from attentad.app import timelines
-from attentad.app.model import build_detector
-from attentad.app.paper_table import load_table, row_recipe, table_names
-from attentad.app.recipe import recipe_names
-from attentad.app.table import is_done, plan_runs, row_scores
-from attentad.app.table_command import run_table
+from attentad.app.table import figures as timelines
+from attentad.app.table import runs as table_module
+from attentad.app.table.command import run_table
+from attentad.app.table.runs import is_done, plan_runs, row_scores
 from attentad.cli import app
 from attentad.core import AttentadError
+from attentad.models.model import build_detector
+from attentad.recipes.load import recipe_names
+from attentad.recipes.paper_tables import load_table, row_recipe, table_names
 
 SMALL = [
     "view.length=16",

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from attentad.app import timelines
 from attentad.app.detect import DetectRun
-from attentad.app.inference import VideoResult
-from attentad.app.timelines import attention_curves, score_curve, write_timelines
+from attentad.app.table import figures as timelines
+from attentad.app.table.figures import attention_curves, score_curve, write_timelines
 from attentad.cli import app
 from attentad.core import (
     Annotations,
@@ -24,6 +23,7 @@ from attentad.core import (
     as_segments,
     no_detections,
 )
+from attentad.models.detect import VideoResult
 from attentad.report import Curve
 
 FOUND = VideoDetections(

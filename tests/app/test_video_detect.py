@@ -10,16 +10,16 @@ import torch
 
 from attentad.app.detect import detect, write_run
 from attentad.app.extract import extract, find_videos
-from attentad.app.model import (
+from attentad.core import AttentadError
+from attentad.data.features import open_features
+from attentad.models.model import (
     DetectorModel,
     SnippetScores,
     build_detector,
     load_recogniser,
     save_detector,
 )
-from attentad.app.recipe import DetectionRecipe, load_recipe
-from attentad.core import AttentadError
-from attentad.data.features import open_features
+from attentad.recipes.load import DetectionRecipe, load_recipe
 from attentad.video import probe
 from attentad.video.encode import write_video
 

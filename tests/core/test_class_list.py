@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attentad.core import AttentadError, read_annotations, read_classes, read_detections
-from attentad.core.class_list import named_labels
+from attentad.core.formats.class_list import named_labels
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 

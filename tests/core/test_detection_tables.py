@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attentad.core import AttentadError, as_segments, read_annotations, read_detections
-from attentad.core.detection_tables import read_csv_table, table_by_video
+from attentad.core.formats.detection_tables import read_csv_table, table_by_video
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=12))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from attentad.core.option_types import describe, fits
+from attentad.core.options import describe, fits
 
 Thresholds = Literal["code", "paper"] | list[float]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from attentad.core import Annotations, AttentadError, Detections, VideoDetections
-from attentad.core.plain import annotations_from, detections_from
+from attentad.core.formats.plain import annotations_from, detections_from
 
 SEGMENTS = [[0.0, 2.0], [3.0, 4.5]]
 SCORES = [0.9, 0.25]

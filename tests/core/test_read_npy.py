@@ -18,8 +18,8 @@ from numpy.lib import format as npy_format
 from tests.core.test_safe_pickle import attacks
 
 from attentad.core import AttentadError
-from attentad.core.safe_pickle import read_npy
-from attentad.core.stored_array import StoredArray
+from attentad.core.formats.safe_pickle import read_npy
+from attentad.core.formats.stored_array import StoredArray
 
 PROTOCOLS = (2, 3, 4, 5)
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 import attentad.core
 from attentad.core import AttentadError
-from attentad.core.safe_pickle import columns_of_pickle
+from attentad.core.formats.safe_pickle import columns_of_pickle
 
 PROTOCOLS = range(6)
 PATH = Path("results.pkl")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attentad.core import Annotations, AttentadError, VideoAnnotation
-from attentad.core.video_labels import (
+from attentad.core.formats.video_labels import (
     from_annotations,
     read_video_labels,
     video_labels,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attentad.core import Annotations, AttentadError, VideoAnnotation
-from attentad.data.activitynet13 import (
+from attentad.data.releases.activitynet13 import (
     FrameCounts,
     read_frame_counts,
     reference_duration_sec,

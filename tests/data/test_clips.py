@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from attentad.core import AttentadError, Sampling
 from attentad.data import clips as clips_module
+from attentad.data.augment import MULTI_SCALES, clip_starts, crop_box, looped_indices
 from attentad.data.clips import ClipData, read_clip_files
-from attentad.recognition.augment import MULTI_SCALES, clip_starts, crop_box, looped_indices
 from attentad.video import VideoInfo, write_video
 
 SAMPLING = Sampling(fps=5.0, window_frames=4, stride_frames=2, size_px=8)

@@ -14,10 +14,10 @@ import pytest
 
 from attentad.core import AttentadError, read_annotations
 from attentad.core.files import write_bytes
-from attentad.data import toy
-from attentad.data.toy import CLIP_CLASSES, make_toy, scene
-from attentad.data.toy_render import render
-from attentad.data.toy_scene import CLASSES, FPS, SIZE_PX
+from attentad.data.toy import files as toy
+from attentad.data.toy.files import CLIP_CLASSES, make_toy, scene
+from attentad.data.toy.render import render
+from attentad.data.toy.scene import CLASSES, FPS, SIZE_PX
 from attentad.video import frames, probe
 
 SMALL: dict[str, Any] = {"videos": 2, "seed": 7, "clips_per_class": 2, "processes": 1}

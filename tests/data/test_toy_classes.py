@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attentad.core import AttentadError
-from attentad.data.toy_classes import checked_range, present_classes, read_classes_per_video
-from attentad.data.toy_scene import CLASSES
+from attentad.data.toy.classes import checked_range, present_classes, read_classes_per_video
+from attentad.data.toy.scene import CLASSES
 
 RANGES = st.tuples(st.integers(1, 8), st.integers(1, 8)).map(lambda pair: (min(pair), max(pair)))
 VIDEOS = st.lists(

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attentad.core import AttentadError
-from attentad.data.toy import CLIP_CLASSES, scene
-from attentad.data.toy_motions import MOTIONS, Offsets, triangle_wave
-from attentad.data.toy_render import _sprite, render
-from attentad.data.toy_scene import (
+from attentad.data.toy.files import CLIP_CLASSES, scene
+from attentad.data.toy.motions import MOTIONS, Offsets, triangle_wave
+from attentad.data.toy.render import _sprite, render
+from attentad.data.toy.scene import (
     BACKGROUND,
     CLASSES,
     FPS,
@@ -236,8 +236,8 @@ def paint(picture: np.ndarray, track: Track, i: int) -> None:
 
 
 def test_drawing_against_the_slow_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attentad.data.toy_render._NOISE_STD", 0.0)
-    monkeypatch.setattr("attentad.data.toy_render._CHUNK", 3)
+    monkeypatch.setattr("attentad.data.toy.render._NOISE_STD", 0.0)
+    monkeypatch.setattr("attentad.data.toy.render._CHUNK", 3)
     rng = np.random.default_rng(0)
     frames = 5
     tracks = []
@@ -265,7 +265,7 @@ def test_drawing_against_the_slow_reference(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_background_drifts_with_the_camera_and_has_no_seam(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("attentad.data.toy_render._NOISE_STD", 0.0)
+    monkeypatch.setattr("attentad.data.toy.render._NOISE_STD", 0.0)
     camera = np.array([[0, 0], [3, 0], [0, -5], [64, 128], [-70, 0]], dtype=float)
     a, right, up, around, left = render(tiny_plan([], camera))
     np.testing.assert_array_equal(right[:, :-3], a[:, 3:])

@@ -11,7 +11,7 @@ import pytest
 from tests.data.wtalc_files import Release, objects, save
 
 from attentad.core import AttentadError
-from attentad.data.wtalc import read_wtalc
+from attentad.data.releases.wtalc import read_wtalc
 from attentad.metrics.ground_truth import GROUND_TRUTH_SETS, collect_ground_truth
 
 VIDEOS = ("video_val_1", "video_val_2", "video_test_3", "video_test_4")

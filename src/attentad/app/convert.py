@@ -11,9 +11,9 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 
 from attentad.core import AttentadError, write_annotations
-from attentad.core.video_labels import write_video_labels
+from attentad.core.formats.video_labels import write_video_labels
 from attentad.data.features import Sidecar, read_sidecar, write_features
-from attentad.data.wtalc import FPS, SNIPPET_FRAMES, WtalcRelease, read_wtalc
+from attentad.data.releases.wtalc import FPS, SNIPPET_FRAMES, WtalcRelease, read_wtalc
 
 LabelSource = Literal["labels_all", "from_segments"]
 _NAMED = 5

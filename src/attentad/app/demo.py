@@ -11,13 +11,13 @@ from attentad.app.detect import detect, write_comparison, write_run
 from attentad.app.evaluate import evaluate_files
 from attentad.app.extract import extract
 from attentad.app.progress import progress_bar
-from attentad.app.recipe import DetectionRecipe, RecognitionRecipe, load_recipe
 from attentad.app.report import loss_curves
 from attentad.app.train import MODEL_NAME, train
 from attentad.core import AttentadError, read_annotations
 from attentad.core.files import read_json, write_json
-from attentad.data.toy import make_toy
+from attentad.data.toy.files import make_toy
 from attentad.metrics import DetectionResult
+from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe
 
 VIDEOS = 60  # a third of them for testing
 # Videos differ in the classes that they hold, so that these alone say something.

@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 import attentad
 from attentad.app.comparison import align_classes
 from attentad.app.extract import find_videos, video_features
-from attentad.app.inference import VideoResult, detect_features
-from attentad.app.model import DetectorModel, file_sha256, load_detector
-from attentad.app.video_scores import video_scores
 from attentad.core import (
     Annotations,
     AttentadError,
@@ -29,6 +26,9 @@ from attentad.core import (
 )
 from attentad.data.clocks import frame_rate, video_timeline
 from attentad.data.features import is_feature_file, join_features, open_features
+from attentad.models.detect import VideoResult, detect_features
+from attentad.models.model import DetectorModel, file_sha256, load_detector
+from attentad.models.video_scores import video_scores
 from attentad.report import Report, VideoPage, write_page
 
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attentad.app.eval_tables import detection_notes, truth_notes
-from attentad.app.evaluate import load_detections, parse_tiou
+from attentad.app.evaluate import load_detections
 from attentad.core import (
     AttentadError,
     Detections,
@@ -18,6 +17,8 @@ from attentad.core import (
 )
 from attentad.core.files import write_json
 from attentad.metrics import VERDICTS, Diagnosis, diagnose, tiou_key
+from attentad.metrics.thresholds import parse_tiou
+from attentad.report.result_tables import detection_notes, truth_notes
 
 if TYPE_CHECKING:
     from rich.table import Table

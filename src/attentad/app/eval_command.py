@@ -7,16 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attentad.app.eval_tables import (
-    class_table,
-    comparison_table,
-    detection_notes,
-    print_tables,
-    recall_table,
-    recognition_table,
-    result_table,
-    truth_notes,
-)
 from attentad.app.evaluate import (
     MapOptions,
     compare_files,
@@ -45,6 +35,16 @@ from attentad.report import (
     transposed,
     write_page,
     write_table,
+)
+from attentad.report.result_tables import (
+    class_table,
+    comparison_table,
+    detection_notes,
+    print_tables,
+    recall_table,
+    recognition_table,
+    result_table,
+    truth_notes,
 )
 
 TASKS = ("detection", "proposals", "recognition")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.app.model import RecogniserModel, file_sha256, load_recogniser
 from attentad.core import AttentadError, Timeline
 from attentad.data.features import Sidecar, read_sidecar, write_features
-from attentad.recognition.snippets import snippet_features
+from attentad.models.encode import snippet_features
+from attentad.models.model import RecogniserModel, file_sha256, load_recogniser
 from attentad.video import VIDEO_SUFFIXES, frames, probe
 
 

@@ -12,8 +12,17 @@ import orjson
 import torch
 from torch import nn
 
-from attentad.app.dataset import AnnotatedSets, make_clock, open_store, read_sets
-from attentad.app.model import (
+from attentad.backbones import RECOGNISERS
+from attentad.core import AttentadError, Sampling, write_detections
+from attentad.core.files import write_json
+from attentad.data.clips import ClipData
+from attentad.data.detection_data import DetectionData, collate
+from attentad.data.features import FeatureStore
+from attentad.data.weak_data import WeakData, weak_collate
+from attentad.metrics import DetectionResult, VideoMapResult
+from attentad.models.clip_scores import clip_accuracy
+from attentad.models.labels import snippet_scores
+from attentad.models.model import (
     DetectorModel,
     RecogniserModel,
     best_device,
@@ -26,22 +35,14 @@ from attentad.app.model import (
     save_recogniser,
     with_network,
 )
-from attentad.app.recipe import DetectionRecipe, RecognitionRecipe, check_arguments
-from attentad.app.scoring import rehearse, score_detector
-from attentad.app.snippet_scores import snippet_scores
-from attentad.app.training_data import segment_data, weak_data
-from attentad.app.video_scores import video_scores
-from attentad.core import AttentadError, Sampling, write_detections
-from attentad.core.files import write_json
-from attentad.data.clips import ClipData
-from attentad.data.detection_data import DetectionData, collate
-from attentad.data.features import FeatureStore
-from attentad.data.weak_data import WeakData, weak_collate
-from attentad.metrics import DetectionResult, VideoMapResult
-from attentad.recognition import RECOGNISERS, clip_accuracy
+from attentad.models.score import rehearse, score_detector
+from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
+from attentad.models.training_data import segment_data, weak_data
+from attentad.models.video_scores import video_scores
+from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, check_arguments
 from attentad.training.loop import fit
-from attentad.training.model_file import load_into
 from attentad.training.seeding import seed_initial
+from attentad.training.weights import load_into
 
 MODEL_NAME = "model.safetensors"
 

@@ -20,7 +20,7 @@ from attentad.attention.se import SE
 from attentad.attention.sta import STA
 from attentad.attention.transformer import Transformer
 from attentad.core import AttentadError
-from attentad.core.option_types import describe, fits
+from attentad.core.options import describe, fits
 
 ATTENTION: dict[str, type[nn.Module]] = {
     "none": NoAttention,

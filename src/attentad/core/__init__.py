@@ -6,7 +6,6 @@ from attentad.core.annotations import (
     read_annotations,
     write_annotations,
 )
-from attentad.core.class_list import read_classes
 from attentad.core.detections import (
     Detections,
     VideoDetections,
@@ -15,6 +14,7 @@ from attentad.core.detections import (
     write_detections,
 )
 from attentad.core.errors import AttentadError
+from attentad.core.formats.class_list import read_classes
 from attentad.core.names import align_videos, suggest
 from attentad.core.segments import Segments, as_segments, tiou
 from attentad.core.timeline import Sampling, Timeline

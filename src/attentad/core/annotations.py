@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from attentad.core.class_list import read_classes
 from attentad.core.errors import AttentadError
 from attentad.core.files import check_keys_once, parse_json, read_bytes, write_bytes, write_json
+from attentad.core.formats.class_list import read_classes
 from attentad.core.segments import Segments, as_segments
 
 CSV_COLUMNS = ("video", "start", "end", "label")

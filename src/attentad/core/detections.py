@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core.annotations import checked_segment
-from attentad.core.class_list import named_labels
-from attentad.core.detection_tables import (
+from attentad.core.errors import AttentadError
+from attentad.core.files import collector_paused, write_bytes, write_json
+from attentad.core.formats.actionformer import read_actionformer_table
+from attentad.core.formats.class_list import named_labels
+from attentad.core.formats.detection_tables import (
     CSV_COLUMNS,
     NO_LABEL,
     DetectionTable,
@@ -22,9 +25,6 @@ from attentad.core.detection_tables import (
     read_json_table,
     read_thumos_table,
 )
-from attentad.core.errors import AttentadError
-from attentad.core.files import collector_paused, write_bytes, write_json
-from attentad.core.peer_files import read_actionformer_table
 from attentad.core.segments import Segments
 
 

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from attentad.core import AttentadError, Sampling
 from attentad.core.annotations import read_csv_rows
-from attentad.recognition.augment import (
+from attentad.data.augment import (
     KINETICS_MEAN,
     KINETICS_STD,
     clip_starts,

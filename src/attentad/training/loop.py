@@ -34,12 +34,12 @@ from attentad.training.epoch import BatchLoss, Validate, loss_row, train_epoch, 
 from attentad.training.interrupt import stop_requests
 from attentad.training.items import Collate, EpochBatches, make_loader
 from attentad.training.logs import Row, read_rows, write_log
-from attentad.training.model_file import load_into
 from attentad.training.optimizer import make_optimizer
 from attentad.training.progress import training_bar
 from attentad.training.ranks import leave_group, on_first, rank
 from attentad.training.settings import TrainingSettings
 from attentad.training.state import State, save
+from attentad.training.weights import load_into
 
 # Fabric announces devices and precision at level INFO on stderr.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

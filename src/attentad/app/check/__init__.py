@@ -1,0 +1,1 @@
+"""`attentad check`: a data set looked over before training."""

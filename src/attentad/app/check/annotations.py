@@ -1,0 +1,255 @@
+"""What may be wrong with annotations: times, labels, subsets. numpy only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attentad.app.check.findings import Finding, Severity, and_more, first_few, number_of
+from attentad.core import Annotations, Segments, Timeline, VideoAnnotation, suggest
+
+TYPO_RATIO: Final = 10  # a label so many times rarer than one that it resembles may be a slip
+SAME_SEC: Final = 1e-3
+NO_STEP_SEC: Final = 0.1  # leeway where the length of a step is unknown
+FEW_OUTSIDE: Final = 0.01  # a larger share of instances outside of their video is an error
+UNREACHABLE: Final = 0.05  # a larger share of instances beyond the longest proposal is a warning
+
+
+# kind → severity, what is said of the instances ({:.3g}: of the first one's video), what to do
+_FAULTS: Final[Mapping[str, tuple[Severity, str, str]]] = {
+    "outside": (
+        "error",
+        "lie wholly outside of their video (the first one's lasts {:.3g} s)",
+        "Correct the times (frames taken for seconds?) or remove them.",
+    ),
+    "beyond_end": (
+        "warning",
+        "reach beyond their video (the first one's lasts {:.3g} s)",
+        "Correct the times or the duration; otherwise they are cut.",
+    ),
+    "empty_instances": (
+        "warning",
+        "end where they start",
+        "Correct or remove them; nothing can be learnt from them.",
+    ),
+    "short_instances": (
+        "warning",
+        "are shorter than a step (the first one's is {:.3g} s)",
+        "Extract features at a smaller stride or lengthen the view, or expect to miss them.",
+    ),
+    "duplicates": ("warning", "are there twice", "Remove one of each two."),
+}
+
+
+def check_instances(
+    annotations: Annotations, lines: Mapping[str, Timeline], view_length: int | None = None
+) -> list[Finding]:
+    """Segments beyond the end, shorter than a step, or annotated twice; videos without any.
+
+    Args:
+        annotations: of the videos in use.
+        lines: of the videos whose features could be read.
+        view_length: T where videos are rescaled to T steps, which are then what counts.
+    """
+    rows: dict[str, list[tuple[str, int, float]]] = {kind: [] for kind in _FAULTS}
+    for video, item in annotations.videos.items():
+        faults = _faults(item, lines.get(video), view_length)
+        for kind, (mask, value) in faults.items():
+            rows[kind] += [(video, int(i), value) for i in np.flatnonzero(mask)]
+    total = sum(len(item.labels) for item in annotations.videos.values())
+    found = []
+    for kind, (severity, told, do) in _FAULTS.items():
+        if rows[kind]:
+            video, i, value = rows[kind][0]
+            item = annotations.videos[video]
+            start, end = item.segments[i]
+            example = f"{item.labels[i]} {start:g} to {end:g} s in {video}{and_more(rows[kind])}"
+            what = f"{len(rows[kind])} of {total} instances {told.format(value)}: {example}."
+            if kind == "outside" and len(rows[kind]) <= FEW_OUTSIDE * total:
+                severity = "warning"  # public data sets have some, too
+            found.append(Finding(severity, kind, what, do))
+    empty = [video for video, item in annotations.videos.items() if not item.labels]
+    if empty:
+        what = f"{number_of(empty, 'video')} without any instance: {first_few(empty)}."
+        do = "Annotate or remove them, unless nothing happens there."
+        found.append(Finding("warning", "empty_videos", what, do))
+    return found
+
+
+def _faults(
+    item: VideoAnnotation, timeline: Timeline | None, view_length: int | None
+) -> dict[str, tuple[NDArray[np.bool_], float]]:
+    """kind of `_FAULTS` → which instances of one video have it, and the number to tell."""
+    start, end = item.segments.T
+    step = NO_STEP_SEC if timeline is None else timeline.step_sec
+    covered = None if timeline is None else timeline.end_sec
+    last = item.duration_sec or covered or np.inf
+    seen = step
+    if timeline is None:
+        seen = 0.0
+    elif view_length is not None:
+        seen = step * timeline.length / view_length
+    empty = end <= start
+    outside = ((start >= last) | (end <= 0)) & ~empty
+    return {
+        "outside": (outside, last),
+        "beyond_end": (((end > last + step) | (start < -step)) & ~outside, last),
+        "empty_instances": (empty, 0.0),
+        "short_instances": ((end - start < seen) & ~empty, seen),
+        "duplicates": (_repeated(item.segments, item.labels), 0.0),
+    }
+
+
+def check_labels(annotations: Annotations, classes: Sequence[str] | None) -> list[Finding]:
+    """Labels outside the class list, or without one, labels that look like a slip of another."""
+    counts = Counter(label for item in annotations.videos.values() for label in item.labels)
+    found = []
+    for label, count in sorted(counts.items()):
+        if classes is not None:
+            if label not in classes:
+                meant = suggest(label, classes)
+                hint = f"Write {meant!r}" if meant else "Correct it"
+                what = f"the label {label!r} ({count} times) is not in the class list."
+                do = f"{hint}, or add it to data.classes."
+                found.append(Finding("error", "unknown_label", what, do))
+            continue
+        others = [name for name, n in counts.items() if n >= count * TYPO_RATIO]
+        alike = [name for name in counts if name != label and _letters(name) == _letters(label)]
+        meant = next((n for n in alike if counts[n] >= count), None) or suggest(label, others)
+        if meant is not None:
+            what = f"the label {label!r} ({count} times) is much like {meant!r} ({counts[meant]})."
+            do = f"Write {meant!r} if that is meant; name data.classes to be sure."
+            found.append(Finding("warning", "label_typo", what, do))
+    return found
+
+
+def check_subsets(
+    annotations: Annotations,
+    train: Sequence[str] | None,
+    test: Sequence[str],
+    others: Sequence[str] = (),
+) -> list[Finding]:
+    """Subsets that do not exist or overlap, and videos in none.
+
+    Args:
+        annotations: all of them.
+        train: subsets to train on; None for all that do not test.
+        test: subsets to test on.
+        others: subsets that are named elsewhere, such as folds.
+    """
+    sizes = Counter(item.subset for item in annotations.videos.values())
+    found = []
+    for name in dict.fromkeys((*(train or ()), *test, *others)):
+        if name not in sizes:
+            meant = suggest(name, sizes)
+            known = ", ".join(sorted(sizes)) or "none"
+            what = f"no video is in subset {name!r}; there are: {known}."
+            do = f"Write {meant!r}." if meant else "Name subsets that the annotations have."
+            found.append(Finding("error", "unknown_subset", what, do))
+    both = sorted(set(train or ()) & set(test))
+    if both:
+        what = f"subset {both[0]!r} both trains and tests."
+        found.append(Finding("error", "overlap", what, "Name it on one side only."))
+    if sizes[""] and len(sizes) > 1:
+        none = [video for video, item in annotations.videos.items() if not item.subset]
+        what = f"{number_of(none, 'video')} in no subset: {first_few(none)}."
+        found.append(Finding("warning", "no_subset", what, "Give each video a subset."))
+    if train is not None and test:
+        idle = [
+            video
+            for video, item in annotations.videos.items()
+            if item.subset and item.subset not in (*train, *test)
+        ]
+        if idle:
+            names = sorted({annotations.videos[video].subset for video in idle})
+            what = f"{number_of(idle, 'video')} in subsets not used: {', '.join(names)}."
+            do = "Name them in data.train or data.test, if they are meant to take part."
+            found.append(Finding("info", "idle_subsets", what, do))
+    return found
+
+
+def check_classes(
+    annotations: Annotations,
+    train: Sequence[str],
+    test: Sequence[str],
+    classes: Sequence[str] | None,
+) -> list[Finding]:
+    """How often each class occurs, and classes that training or test lacks."""
+    counts = {
+        side: Counter(
+            label
+            for item in annotations.videos.values()
+            if item.subset in names
+            for label in item.labels
+        )
+        for side, names in (("training", train), ("test", test))
+    }
+    found = []
+    # A label outside the class list is told by `check_labels`.
+    names = sorted(classes or {*counts["training"], *counts["test"]})
+    for side, other in (("training", "test"), ("test", "training")):
+        absent = [name for name in names if not counts[side][name]]
+        if absent and counts[side]:
+            what = f"{side} has no instance of {first_few(absent)}."
+            do = (
+                f"Annotate some in {side}, move videos, or leave the class out."
+                if any(counts[other][name] for name in absent)
+                else "Remove the class from data.classes or annotate it."
+            )
+            found.append(Finding("warning", f"absent_{side}", what, do))
+    told = []
+    for side, of_side in counts.items():
+        if of_side:
+            (most, n_most), *_, (least, n_least) = 2 * of_side.most_common()
+            told.append(
+                f"{of_side.total()} instances in {side}, from {n_least} of {least} to {n_most} of "
+                f"{most}"
+            )
+    if told:
+        what = f"{number_of(names, 'class', 'classes')}; {'; '.join(told)}."
+        found.append(Finding("info", "class_counts", what, "Nothing, if that is as expected."))
+    return found
+
+
+def check_reach(
+    annotations: Annotations,
+    lines: Mapping[str, Timeline],
+    max_duration: int,
+    view_length: int | None,
+) -> list[Finding]:
+    """Instances longer than the detector's longest proposal of `max_duration` steps of its view."""
+    longer, total = [], 0
+    for video, timeline in lines.items():
+        segments = annotations.videos[video].segments
+        step = timeline.step_sec
+        if view_length is not None:
+            step *= timeline.length / view_length
+        lengths = np.clip(segments, 0, timeline.duration_sec) @ np.array([-1.0, 1.0])
+        longer += [video] * int((lengths > max_duration * step * (1 + 1e-6)).sum())
+        total += len(segments)
+    if not longer:
+        return []
+    share = len(longer) / total
+    what = (
+        f"{len(longer)} of {total} instances ({100 * share:.1f} %) are longer than the longest "
+        f"proposal of {max_duration} steps, as in {first_few(dict.fromkeys(longer))}."
+    )
+    do = "Raise detector.network.max_duration, or take longer steps (data.every, the view)."
+    return [Finding("warning" if share > UNREACHABLE else "info", "unreachable", what, do)]
+
+
+def _repeated(segments: Segments, labels: Sequence[str]) -> NDArray[np.bool_]:
+    """Rows that an earlier one of the same label equals to a millisecond."""
+    same = (np.abs(segments[:, None] - segments[None]) <= SAME_SEC).all(axis=2)
+    names = np.array(labels)
+    same &= names[:, None] == names[None]
+    repeated: NDArray[np.bool_] = np.tril(same, -1).any(axis=1)
+    return repeated
+
+
+def _letters(label: str) -> str:
+    return "".join(filter(str.isalnum, label.casefold()))

@@ -1,0 +1,291 @@
+"""What may be wrong with features: presence, shape, and when they were taken. numpy only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from attentad.app.check.findings import Finding, Severity, and_more, first_few, number_of
+from attentad.core import Annotations, AttentadError, Timeline, suggest
+from attentad.data.clocks import Clock, RescaledClock, frame_rate, video_timeline
+from attentad.data.features import FeatureStore, Sidecar
+
+STEPS_OFF: Final = 2.0  # so many steps may be lost at a video's end
+RATIO_OFF: Final = 0.05  # a larger share of the duration is an error, a smaller one a warning
+SIDECAR_RATIO: Final = 0.01
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The features of one video, looked at.
+
+    Args:
+        rows: n of each stream.
+        width: C of all streams together.
+        zero: whether all numbers are 0.
+        sidecar: of the first stream, or None.
+    """
+
+    rows: tuple[int, ...]
+    width: int
+    zero: bool
+    sidecar: Sidecar | None
+
+    @property
+    def length(self) -> int:
+        """Rows that all streams have."""
+        return min(self.rows)
+
+
+def measure(
+    streams: Sequence[FeatureStore],
+    videos: Sequence[str],
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Measured], list[Finding]]:
+    """Read the features of all videos that have any; broken ones are findings."""
+    measured, broken = {}, []
+    for done, video in enumerate(videos):
+        if progress is not None:
+            progress(done, len(videos))
+        if all(video in store.readers for store in streams):
+            try:
+                arrays = [store.load(video) for store in streams]
+                measured[video] = Measured(
+                    rows=tuple(len(array) for array in arrays),
+                    width=sum(array.shape[1] for array in arrays),
+                    zero=not any(array.any() for array in arrays),
+                    sidecar=streams[0].sidecar(video),
+                )
+            except AttentadError as error:
+                broken.append((video, str(error)))
+    if progress is not None:
+        progress(len(videos), len(videos))
+    if not broken:
+        return measured, []
+    what = broken[0][1]
+    if len(broken) > 1:
+        what += f" Others too: {first_few(video for video, _ in broken[1:])}."
+    do = "Extract or copy the features of these videos again."
+    return measured, [Finding("error", "broken_features", what, do)]
+
+
+def check_presence(
+    streams: Sequence[FeatureStore], used: Sequence[str], annotated: Sequence[str]
+) -> list[Finding]:
+    """Videos in use without features, and features without an annotated video."""
+    found = []
+    for store in streams:
+        missing = [video for video in used if video not in store.readers]
+        if missing:
+            what = (
+                f"{store.source} lacks {len(missing)} of {number_of(used, 'video')}: "
+                f"{first_few(missing)}."
+            )
+            found.append(Finding("error", "missing_features", what, _name_hint(missing[0], store)))
+        extra = sorted(store.readers.keys() - set(annotated))
+        if extra:
+            what = (
+                f"{store.source} has {number_of(extra, 'video')} that no annotation names: "
+                f"{first_few(extra)}."
+            )
+            do = "Annotate them, or let them be: they are not read."
+            found.append(Finding("info", "extra_features", what, do))
+    return found
+
+
+def check_arrays(measured: Mapping[str, Measured]) -> list[Finding]:
+    """Widths that differ, streams of different lengths, features that say nothing."""
+    found = []
+    widths = Counter(item.width for item in measured.values())
+    if len(widths) > 1:
+        usual = widths.most_common(1)[0][0]
+        others = {video: item.width for video, item in measured.items() if item.width != usual}
+        what = (
+            f"features are {usual} wide, but not those of {first_few(others)} "
+            f"({', '.join(map(str, sorted(set(others.values()))[:5]))})."
+        )
+        found.append(Finding("error", "widths", what, "Extract all videos with one encoder."))
+    uneven = [
+        video
+        for video, item in measured.items()
+        if max(item.rows) - min(item.rows) > max(STEPS_OFF, 0.01 * max(item.rows))
+    ]
+    if uneven:
+        rows = " and ".join(map(str, measured[uneven[0]].rows))
+        what = f"streams differ in length in {first_few(uneven)} ({rows} rows in the first)."
+        do = "Extract the shorter stream again; rows beyond it are not used."
+        found.append(Finding("warning", "stream_lengths", what, do))
+    for kind, told, names in (
+        ("zero_features", "are all 0", [v for v, item in measured.items() if item.zero]),
+        ("single_row", "have one row", [v for v, item in measured.items() if item.length == 1]),
+    ):
+        if names:
+            what = f"the features of {first_few(names)} {told}."
+            do = "Look at these videos and extract them again."
+            found.append(Finding("warning", kind, what, do))
+    return found
+
+
+def timelines(
+    measured: Mapping[str, Measured], annotations: Annotations, clock: Clock | None
+) -> tuple[dict[str, Timeline], list[Finding]]:
+    """Where each video's features lie; those of which nothing says it are a finding."""
+    found, without = {}, []
+    for video, item in measured.items():
+        told = annotations.videos[video]
+        try:
+            found[video] = video_timeline(
+                video, item.length, item.sidecar, clock, told.duration_sec, frame_rate(told)
+            )
+        except AttentadError as error:
+            without.append((video, str(error)))
+    if not without:
+        return found, []
+    what = f"{number_of(without, 'video')} without a clock: {without[0][1]}"
+    do = "Set data.clock, or put sidecars beside the features."
+    steps = [
+        duration / measured[video].length
+        for video, _ in without
+        if (duration := annotations.videos[video].duration_sec) is not None
+    ]
+    if steps:
+        do += f" Rows are {float(np.median(steps)):.4g} s apart if they span the durations."
+    return found, [Finding("error", "no_clock", what, do)]
+
+
+def check_durations(
+    lines: Mapping[str, Timeline],
+    measured: Mapping[str, Measured],
+    annotations: Annotations,
+    clock: Clock | None,
+) -> list[Finding]:
+    """Lengths of features × step against durations; sidecars against annotations and each other."""
+    found, off, compared, unknown, disagree = [], {}, 0, [], []
+    for video, timeline in lines.items():
+        duration = annotations.videos[video].duration_sec
+        sidecar = measured[video].sidecar
+        if duration is None:
+            unknown.append(video)
+            continue
+        if sidecar is not None and sidecar.duration_sec is not None:
+            away = abs(sidecar.duration_sec - duration)
+            if away > max(STEPS_OFF * timeline.step_sec, SIDECAR_RATIO * duration):
+                disagree.append((video, sidecar.duration_sec, duration))
+                continue
+        if sidecar is None and isinstance(clock, RescaledClock):
+            continue
+        compared += 1
+        away = _uncovered_sec(timeline, duration)
+        if away > STEPS_OFF * timeline.step_sec:
+            off[video] = (duration, away)
+    if disagree:
+        video, said, duration = disagree[0]
+        what = (
+            f"the sidecar of {video} says {said:g} s, its annotation {duration:g} s"
+            f"{and_more(disagree)}."
+        )
+        do = "Find out which is the video's; extract it again or correct the annotation."
+        found.append(Finding("error", "sidecar_duration", what, do))
+    if off:
+        found.append(_off_clock(off, lines, compared))
+    if unknown:
+        what = f"{number_of(unknown, 'video')} without duration: {first_few(unknown)}."
+        do = "Add durations, so that a wrong clock would be seen."
+        found.append(Finding("info", "no_duration", what, do))
+    return found + _sidecars_among_each_other(measured, clock)
+
+
+def _uncovered_sec(timeline: Timeline, duration_sec: float) -> float:
+    """How far the duration is from where the features end.
+
+    Whole windows from frame 0 on may end with the video while their cells, narrower, do not; of
+    windows that begin before frame 0 it is the cells that cover the video.
+    """
+    low = high = timeline.end_sec
+    if timeline.offset_frames >= 0:
+        last_frame = (timeline.length - 1) * timeline.stride_frames + timeline.window_frames
+        window_end = (timeline.offset_frames + last_frame) / timeline.fps
+        low, high = min(low, window_end), max(high, window_end)
+    return max(low - duration_sec, duration_sec - high, 0.0)
+
+
+def _off_clock(
+    off: Mapping[str, tuple[float, float]], lines: Mapping[str, Timeline], compared: int
+) -> Finding:
+    """One finding on all videos whose features do not fit their duration."""
+    ratios = np.array(
+        [
+            duration / (lines[video].length * lines[video].step_sec)
+            for video, (duration, _) in off.items()
+        ]
+    )
+    middle = float(np.median(ratios))
+    video = next(iter(off))
+    timeline, duration = lines[video], off[video][0]
+    example = (
+        f"{video} has {timeline.length} rows of {timeline.step_sec:.4g} s and lasts {duration:g} s"
+    )
+    worst = max(away / duration for duration, away in off.values())
+    severity: Severity = "error" if worst > RATIO_OFF else "warning"
+    if 2 * len(off) > compared and np.abs(ratios / middle - 1).max() < RATIO_OFF:
+        what = (
+            f"the clock does not fit {len(off)} of {compared} videos, which are {middle:.3g} times "
+            f"as long as their features: {example}."
+        )
+        do = (
+            f"Correct fps or stride of the clock: {middle * timeline.step_sec:.4g} s from one row "
+            "to the next would fit."
+        )
+        return Finding(severity, "clock", what, do)
+    what = f"the features of {first_few(off)} do not fit their durations: {example}."
+    do = "Extract these videos again (cut short?) or correct their durations."
+    return Finding(severity, "feature_length", what, do)
+
+
+def _sidecars_among_each_other(
+    measured: Mapping[str, Measured], clock: Clock | None
+) -> list[Finding]:
+    sidecars = {v: item.sidecar for v, item in measured.items() if item.sidecar is not None}
+    found = []
+    for kind, values, do in (
+        (
+            "encoders",
+            {v: str(sorted(told.encoder.items())) for v, told in sidecars.items()},
+            "Extract all videos with one encoder.",
+        ),
+        (
+            "sidecar_steps",
+            {v: f"{told.stride_frames / told.fps:.6g}" for v, told in sidecars.items()},
+            "Extract all videos at one rate, or make sure that this is meant.",
+        ),
+    ):
+        counts = Counter(values.values())
+        if len(counts) > 1:
+            usual = counts.most_common(1)[0][0]
+            others = [video for video, value in values.items() if value != usual]
+            what = f"the sidecars of {first_few(others)} tell of another "
+            what += "encoder than the rest." if kind == "encoders" else "step than the rest."
+            severity: Severity = "error" if kind == "encoders" else "warning"
+            found.append(Finding(severity, kind, what, do))
+    if isinstance(clock, Sidecar):
+        other = [v for v, told in sidecars.items() if told.to_clock() != clock.to_clock()]
+        if other:
+            what = f"data.clock differs from the sidecars of {first_few(other)}, which are used."
+            do = "Remove data.clock, or the sidecars if they are wrong."
+            found.append(Finding("warning", "clock_and_sidecar", what, do))
+    return found
+
+
+def _name_hint(video: str, store: FeatureStore) -> str:
+    for name in store.readers:
+        if video in name:
+            pattern = name.replace(video, "{video}", 1)
+            return f"Set name_pattern to {pattern!r} if {name} is {video}."
+    meant = suggest(video, store.readers)
+    if meant is not None:
+        return f"Rename {meant} if it is {video}; else extract them or remove the annotations."
+    return "Extract them, or remove these videos from the annotations."

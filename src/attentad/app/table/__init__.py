@@ -1,0 +1,1 @@
+"""`attentad table`: a paper's table, run again."""

@@ -1,0 +1,325 @@
+"""`attentad table`: train every row of a paper's table on one's data, and print both beside."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attentad.app.evaluate import evaluate_proposals
+from attentad.app.train import MODEL_NAME, fold_recipe, train
+from attentad.core import AttentadError
+from attentad.core.files import read_json, write_json
+from attentad.models.model import load_detector
+from attentad.models.score import detect_annotated
+from attentad.models.sets import open_store, read_sets
+from attentad.recipes.load import DetectionRecipe
+from attentad.recipes.paper_tables import PaperRow, PaperTable, row_recipe
+from attentad.training.logs import read_log
+
+DONE = "done.json"
+_PROBE_EPOCHS = 2
+
+
+@dataclass(frozen=True)
+class RowRun:
+    """One training of one row.
+
+    Args:
+        row: its name in the table.
+        recipe: what is trained, fold and seed included.
+        fold: the fold held out, "" where the data have one test set.
+        seed: of all randomness.
+        folder: where model, log and scores go.
+    """
+
+    row: PaperRow
+    recipe: DetectionRecipe
+    fold: str
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class RunScore:
+    """What a finished run gave.
+
+    Args:
+        values: one per column of the table, 0..1.
+        parameters: trainable ones of the network.
+        ms_per_video: from the features of a test video to its detections, on average.
+        seconds: that training and scoring took.
+    """
+
+    values: tuple[float, ...]
+    parameters: int
+    ms_per_video: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RowScore:
+    """A row of the table with our own values.
+
+    Args:
+        row: as the paper has it.
+        values: (S, M) mean over the folds by seed and column, 0..1; None for a quoted row.
+        parameters: trainable ones of the network.
+        ms_per_video: mean over all runs.
+        runs: folders of all of them.
+    """
+
+    row: PaperRow
+    values: NDArray[np.float64] | None = None
+    parameters: int = 0
+    ms_per_video: float = 0.0
+    runs: tuple[Path, ...] = ()
+
+    @property
+    def mean(self) -> NDArray[np.float64] | None:
+        """(M,) mean over the seeds."""
+        return None if self.values is None else self.values.mean(axis=0)
+
+    @property
+    def deviation(self) -> NDArray[np.float64] | None:
+        """(M,) sample deviation over the seeds; None for one seed."""
+        if self.values is None or len(self.values) < 2:
+            return None
+        return self.values.std(axis=0, ddof=1)
+
+
+def plan_runs(
+    table: PaperTable,
+    *,
+    data: str,
+    root: Path | None,
+    out: Path,
+    seeds: int = 1,
+    folds: Sequence[str] | None = None,
+    rows: Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> list[RowRun]:
+    """All trainings that a table needs.
+
+    Rows that are the same model share their runs, also between tables: a run's folder is named
+    after a digest of its recipe.
+
+    Args:
+        table: see `load_table`.
+        data: one of `paper_table.DATA_SETS`.
+        root: folder of the data.
+        out: folder for all runs.
+        seeds: how many, from 0 on.
+        folds: names of the folds to hold out in turn; None for all that the data have.
+        rows: names of the rows to run; None for all models.
+        settings: key → value, changes of every recipe, such as `training.epochs`.
+
+    Raises:
+        AttentadError: a row or fold is unknown, or as `row_recipe`.
+    """
+    models = {row.name: row for row in table.models}
+    for name in rows or ():
+        if name not in models:
+            raise AttentadError(f"the table has no row {name!r}; its models: {', '.join(models)}.")
+    planned = []
+    for row in models.values():
+        if rows is not None and row.name not in rows:
+            continue
+        base = row_recipe(table, row, data, root, settings or {})
+        for fold in _folds(base, folds):
+            for seed in range(seeds):
+                recipe = fold_recipe(base, fold) if fold else base
+                training = recipe.training.model_copy(update={"seed": seed})
+                recipe = recipe.model_copy(update={"training": training})
+                name = f"{fold or 'test'}-seed{seed}"
+                folder = out / "runs" / f"{data}-{row.detector}-{_digest(base)}" / name
+                planned.append(RowRun(row, recipe, fold, seed, folder))
+    return planned
+
+
+def is_done(run: RowRun) -> bool:
+    """Whether this very training has been finished."""
+    marker = run.folder / DONE
+    return marker.exists() and read_json(marker).get("recipe") == _plain(run.recipe)
+
+
+def estimate_seconds(runs: Sequence[RowRun]) -> float:
+    """How long the runs that are not done will take, from two epochs of each kind of them."""
+    waiting: dict[Path, list[RowRun]] = {}
+    for folder, run in {run.folder: run for run in runs if not is_done(run)}.items():
+        waiting.setdefault(folder.parent, []).append(run)
+    total = 0.0
+    for same in waiting.values():
+        recipe = same[0].recipe
+        epochs = recipe.training.epochs
+        training = recipe.training.model_copy(update={"epochs": min(epochs, _PROBE_EPOCHS)})
+        with tempfile.TemporaryDirectory() as temporary:
+            probe = Path(temporary) / "probe"
+            start = time.perf_counter()
+            train(recipe.model_copy(update={"training": training}), probe)
+            took = time.perf_counter() - start
+            epoch_sec = read_log(probe)["seconds"][-1]
+        total += len(same) * (took + (epochs - training.epochs) * epoch_sec)
+    return total
+
+
+def run_rows(
+    runs: Sequence[RowRun],
+    table: PaperTable,
+    *,
+    on_run: Callable[[int, RowRun, RunScore, bool], None] | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[Path, RunScore]:
+    """Train and score what is not done yet; folder → score.
+
+    An interrupted call goes on where it stopped: finished runs are kept, an unfinished one goes
+    on from its last checkpoint.
+
+    Args:
+        runs: see `plan_runs`.
+        table: says what is measured.
+        on_run: called after each run with its number, the run, its score, and whether it had been
+            done before.
+        on_epoch: see `app.train.train`.
+    """
+    scores: dict[Path, RunScore] = {}
+    for number, run in enumerate(runs, start=1):
+        done = run.folder in scores or is_done(run)
+        if run.folder not in scores:
+            if not done:
+                _train_run(run, on_epoch)
+            scores[run.folder] = _read_score(run, table)
+        if on_run is not None:
+            on_run(number, run, scores[run.folder], done)
+    return scores
+
+
+def row_scores(
+    table: PaperTable, runs: Sequence[RowRun], scores: Mapping[Path, RunScore]
+) -> list[RowScore]:
+    """The table's rows in order, those that were run with our values."""
+    found = []
+    for row in table.rows:
+        own = [run for run in runs if run.row.name == row.name]
+        if not own:
+            found.append(RowScore(row))
+            continue
+        seeds = sorted({run.seed for run in own})
+        values = [
+            np.mean([scores[run.folder].values for run in own if run.seed == seed], axis=0)
+            for seed in seeds
+        ]
+        first = scores[own[0].folder]
+        ms = float(np.mean([scores[run.folder].ms_per_video for run in own]))
+        folders = tuple(run.folder for run in own)
+        found.append(RowScore(row, np.array(values), first.parameters, ms, folders))
+    return found
+
+
+def _train_run(run: RowRun, on_epoch: Callable[[dict[str, Any]], None] | None) -> None:
+    """Train, time the detection, and leave the marker that says so as the last file."""
+    start = time.perf_counter()
+    train(run.recipe, run.folder, resume=True, on_epoch=on_epoch)
+    seconds = time.perf_counter() - start
+    model = load_detector(run.folder / MODEL_NAME)
+    content = {
+        "recipe": _plain(run.recipe),
+        "parameters": sum(p.numel() for p in model.network.parameters() if p.requires_grad),
+        "ms_per_video": _detection_ms(run),
+        "seconds": seconds,
+    }
+    write_json(run.folder / DONE, content)
+
+
+def _detection_ms(run: RowRun) -> float:
+    """Milliseconds from features to detections, the mean over the test videos."""
+    model = load_detector(run.folder / MODEL_NAME)
+    store, sets = open_store(run.recipe.data), read_sets(run.recipe.data)
+    if sets.test is None:
+        return 0.0
+    detect_annotated(model, store, sets.test)  # files and weights are in memory then
+    start = time.perf_counter()
+    detect_annotated(model, store, sets.test)
+    return 1000 * (time.perf_counter() - start) / len(sets.test.videos)
+
+
+def _read_score(run: RowRun, table: PaperTable) -> RunScore:
+    done = read_json(run.folder / DONE)
+    if table.measure == "AR":
+        values = _recalls(run)
+    else:
+        evaluation = read_json(run.folder / "evaluation.json")
+        by_tiou = {float(tiou): value for tiou, value in evaluation["mAP"].items()}
+        # The average is over all thresholds, of which a table may show some only.
+        shown = (by_tiou[float(tiou)] for tiou in table.columns[:-1])
+        values = (*shown, evaluation["average_mAP"])
+    return RunScore(values, done["parameters"], done["ms_per_video"], done["seconds"])
+
+
+def _recalls(run: RowRun) -> tuple[float, ...]:
+    """AR@1, 5, 10, 100 and AUC of the run's detections, all 0..1."""
+    data = run.recipe.data
+    found = run.folder / "detections.json"
+    assert data.annotations is not None
+    results = evaluate_proposals(
+        [found], data.root / data.annotations, subset=data.test, merge_classes=True
+    )
+    (result,) = results.values()
+    return (*result.at.values(), result.auc_percent / 100)
+
+
+def _folds(recipe: DetectionRecipe, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    if not recipe.data.folds:
+        if wanted:
+            raise AttentadError("these data have one test set and no folds; leave --folds out.")
+        return ("",)
+    for fold in wanted or ():
+        if fold not in recipe.data.folds:
+            raise AttentadError(
+                f"the data have no fold {fold!r}; their folds are: {', '.join(recipe.data.folds)}."
+            )
+    return tuple(wanted or recipe.data.folds)
+
+
+def _plain(recipe: DetectionRecipe) -> dict[str, Any]:
+    """What the recipe says beyond the defaults, so that a key added later changes nothing."""
+    return recipe.model_dump(mode="json", exclude_defaults=True)
+
+
+def _digest(recipe: DetectionRecipe) -> str:
+    """Of what is trained, whatever the folder that the data lie in and the recipe's title."""
+    content = _plain(recipe)
+    content.pop("about", None)
+    content["data"].pop("root", None)
+    for key in ("seed", "workers"):
+        content["training"].pop(key, None)
+    text = repr(sorted(_flat(content)))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [pair for key, item in value.items() for pair in _flat(item, f"{prefix}{key}.")]
+    return [(prefix, repr(value))]
+
+
+def plain_scores(rows: Sequence[RowScore]) -> list[dict[str, Any]]:
+    """The rows for JSON."""
+    return [
+        {
+            "name": item.row.name,
+            "paper": item.row.paper,
+            "values_by_seed": None if item.values is None else item.values.tolist(),
+            "parameters": item.parameters or None,
+            "ms_per_video": item.ms_per_video or None,
+            "runs": [str(folder) for folder in item.runs],
+        }
+        for item in rows
+    ]

@@ -1,0 +1,1 @@
+"""What papers released, as our files."""

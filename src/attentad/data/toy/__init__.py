@@ -1,0 +1,1 @@
+"""Toy videos: small scenes whose actions are known exactly."""

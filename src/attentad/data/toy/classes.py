@@ -1,0 +1,107 @@
+"""Which classes are present in which toy video, for data whose videos differ in their classes.
+
+Classes are dealt from shuffled decks of all of them, one row of decks for the training videos and
+one for the test videos: a class comes again only after every other one came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from attentad.core import AttentadError
+from attentad.data.toy.scene import CLASSES
+
+_DECK = 2  # beside the random streams of videos (0) and clips (1), see `toy`
+
+
+def read_classes_per_video(text: str) -> tuple[int, int]:
+    """`1:3` → (1, 3), and `2` → (2, 2): fewest and most classes of a video.
+
+    Raises:
+        AttentadError: it is neither, or out of range.
+    """
+    match = re.fullmatch(r"\s*([+-]?\d+)\s*(?::\s*([+-]?\d+)\s*)?", text, re.ASCII)
+    if match is None:
+        raise AttentadError(
+            f"toy videos: classes per video {text!r} is no range; write LOW:HIGH, such as 1:3."
+        )
+    low = int(match[1])
+    return checked_range((low, low if match[2] is None else int(match[2])))
+
+
+def checked_range(classes_per_video: tuple[int, int]) -> tuple[int, int]:
+    """The range itself.
+
+    Raises:
+        AttentadError: not 1 <= low <= high <= number of classes.
+    """
+    low, high = classes_per_video
+    if not 1 <= low <= high <= len(CLASSES):
+        raise AttentadError(
+            f"toy videos: classes per video are {low}:{high}; give LOW:HIGH with "
+            f"1 <= LOW <= HIGH <= {len(CLASSES)}."
+        )
+    return low, high
+
+
+def present_classes(
+    actions: Sequence[int], subsets: Sequence[str], classes_per_video: tuple[int, int], seed: int
+) -> list[tuple[str, ...]]:
+    """The classes of each video; those of a video do not depend on the videos after it.
+
+    Within a subset, the numbers of videos that hold two classes differ by little: each class is
+    dealt once before any is dealt again. So every class is there as soon as a subset's videos
+    hold as many classes together as there are.
+
+    Args:
+        actions: number of actions of each video: it holds no more classes than that.
+        subsets: the subset of each video.
+        classes_per_video: fewest and most classes of a video.
+        seed: of all randomness; 0 or more.
+
+    Returns:
+        Class names, each video's without repetition, in the order in which they were dealt.
+    """
+    low, high = classes_per_video
+    names = sorted(set(subsets))
+    dealers = {}
+    for name in names:
+        rng = np.random.default_rng([seed, _DECK, *name.encode()])
+        dealers[name] = (rng, _Deck(rng))
+    chosen = []
+    for count, subset in zip(actions, subsets, strict=True):
+        rng, deck = dealers[subset]
+        chosen.append(deck.deal(min(count, int(rng.integers(low, high + 1)))))
+    return chosen
+
+
+class _Deck:
+    """All classes in random order, again and again."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._cards = _shuffled_for_ever(rng)
+        self._kept: list[str] = []
+
+    def deal(self, count: int) -> tuple[str, ...]:
+        """`count` different classes; one that came twice is kept for the next video."""
+        hand: list[str] = []
+        for kept in list(self._kept):
+            if len(hand) < count and kept not in hand:
+                self._kept.remove(kept)
+                hand.append(kept)
+        while len(hand) < count:
+            card = next(self._cards)
+            if card in hand:
+                self._kept.append(card)
+            else:
+                hand.append(card)
+        return tuple(hand)
+
+
+def _shuffled_for_ever(rng: np.random.Generator) -> Iterator[str]:
+    while True:
+        for i in rng.permutation(len(CLASSES)):
+            yield CLASSES[i]

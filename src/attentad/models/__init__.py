@@ -1,0 +1,1 @@
+"""A trained model as a whole: build, file, detect, encode, label, score."""

@@ -1,0 +1,165 @@
+"""What a recipe's `data` section names, opened: features, their clock, annotations by use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attentad.core import Annotations, VideoAnnotation, as_segments, read_annotations
+from attentad.core.formats.video_labels import VideoLabels, read_video_labels
+from attentad.data.clocks import Clock, FrameClock, RescaledClock
+from attentad.data.features import FeatureStore, Sidecar, join_features, open_features
+from attentad.data.releases.activitynet13 import (
+    FrameCounts,
+    read_frame_counts,
+    with_reference_durations,
+)
+from attentad.recipes.load import DetectionData
+from attentad.recipes.schema import DurationRef
+
+
+@dataclass(frozen=True)
+class AnnotatedSets:
+    """The annotated videos of a recipe, by use; a video's duration is what its features cover.
+
+    Args:
+        classes: the class names in their order.
+        train: videos to train on.
+        test: videos to score the trained model on, or None.
+        validation: videos scored during training, or None.
+        video_labels: classes of whole videos by a label list, or None.
+    """
+
+    classes: tuple[str, ...]
+    train: Annotations
+    test: Annotations | None
+    validation: Annotations | None
+    video_labels: VideoLabels | None = None
+
+    def video_classes(self, video: str) -> NDArray[np.int64]:
+        """Class indices of a whole video, ascending: by the label list, else of its instances.
+
+        Raises:
+            AttentadError: a label list is given and lacks this training video.
+        """
+        listed = self.video_labels
+        if listed is not None and (video in listed.videos or video in self.train.videos):
+            return listed.label_ids([video])[video]
+        for part in (self.train, self.test, self.validation):
+            if part is not None and video in part.videos:
+                return np.unique(part.label_ids(video))
+        raise KeyError(video)
+
+
+def open_store(data: DetectionData) -> FeatureStore:
+    """The recipe's features, joined if they are several streams.
+
+    Raises:
+        AttentadError: as `open_features`.
+    """
+    return join_features(
+        [
+            open_features(path, every=data.every, name_pattern=data.name_pattern)
+            for path in data.streams
+        ]
+    )
+
+
+def make_clock(data: DetectionData) -> Clock | None:
+    """The recipe's clock for features without a sidecar, or None where they must have one.
+
+    The clock counts the rows that are kept: with `every` 5, `stride_frames` is that of every fifth.
+    """
+    clock = data.clock
+    if clock is None:
+        return None
+    if clock == "rescaled":
+        return RescaledClock()
+    if clock.fps is None:
+        return FrameClock(clock.stride_frames, clock.window_frames, clock.offset_frames)
+    return Sidecar(**clock.model_dump())
+
+
+def read_sets(data: DetectionData) -> AnnotatedSets:
+    """Read the annotations of the recipe's subsets.
+
+    Videos that only the label list names train as well, where their subset does.
+
+    Raises:
+        AttentadError: they are missing or malformed, a subset is not there, or the frame counts
+            that the recipe's `duration_ref` needs are.
+    """
+    annotations = read_videos(data)
+    training = annotations
+    if data.keep_ambiguous and data.annotations is not None:
+        # Detectors that name classes learn those of `annotations`; proposals need none.
+        training = read_annotations(data.root / data.annotations, keep_ambiguous=True)
+    labels = read_labels(data, annotations.classes)
+    if labels is not None:
+        training = with_listed(training, labels)
+    wanted = data.train or training_subsets(training, data.test)
+    detect_ref = data.detect_duration_ref or data.duration_ref
+
+    def subset(
+        whole: Annotations, names: tuple[str, ...] | None, rule: DurationRef
+    ) -> Annotations | None:
+        if not names:
+            return None
+        part = whole.subset(names)
+        counts: dict[str, FrameCounts] = {}
+        if rule != "annotated" and counts_file is not None:
+            counts = read_frame_counts(data.root / counts_file)
+        return with_reference_durations(part, counts, rule)
+
+    counts_file = data.frame_counts or data.annotations
+    train = subset(training, wanted, data.duration_ref)
+    assert train is not None
+    return AnnotatedSets(
+        annotations.classes,
+        train,
+        subset(annotations, data.test, detect_ref),
+        subset(annotations, data.validate_on, detect_ref),
+        labels,
+    )
+
+
+def read_videos(data: DetectionData) -> Annotations:
+    """The recipe's annotations, or the videos of its label list where it has none.
+
+    Raises:
+        AttentadError: the file is missing or malformed.
+    """
+    if data.annotations is not None:
+        return read_annotations(data.root / data.annotations, classes=data.classes)
+    labels = read_labels(data, data.classes)
+    assert labels is not None  # the recipe has the one or the other
+    return with_listed(Annotations({}, labels.classes), labels)
+
+
+def with_listed(annotations: Annotations, labels: VideoLabels) -> Annotations:
+    """The annotations and, without instances, the videos that only the label list names."""
+    nothing = as_segments([])
+    listed = {
+        video: VideoAnnotation(nothing, (), subset=labels.subsets.get(video, ""))
+        for video in labels.videos
+        if video not in annotations.videos
+    }
+    return replace(annotations, videos={**annotations.videos, **listed})
+
+
+def read_labels(data: DetectionData, classes: tuple[str, ...] | None) -> VideoLabels | None:
+    """The recipe's label list, if it has one.
+
+    Raises:
+        AttentadError: the file is missing or malformed, or has a class that is not of `classes`.
+    """
+    if data.video_labels is None:
+        return None
+    return read_video_labels(data.root / data.video_labels, classes=classes)
+
+
+def training_subsets(annotations: Annotations, test: tuple[str, ...]) -> tuple[str, ...]:
+    """All subsets that do not test."""
+    return tuple(sorted({item.subset for item in annotations.videos.values()} - set(test)))

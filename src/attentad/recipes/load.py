@@ -1,0 +1,271 @@
+"""Recipes: one YAML file says everything about a run; checked before any work starts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_type_hints
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from attentad.core import AttentadError
+from attentad.core.options import describe, fits
+from attentad.recipes.schema import (
+    Component,
+    DetectorChoice,
+    DurationRef,
+    Evaluation,
+    FeatureClock,
+    Labels,
+    ScoreColumns,
+    Section,
+    Suppression,
+    View,
+)
+from attentad.training.settings import TrainingSettings
+
+
+class DetectionData(Section):
+    """Where features and annotations are, and which videos train and test."""
+
+    root: Path = Field(Path(), description="folder that the other paths start from")
+    features: Path | Annotated[tuple[Path, ...], Field(min_length=1)] = Field(
+        description="feature folder or archive, `*` for several; a list is joined column by column"
+    )
+    every: int = Field(1, ge=1, description="keep every so many rows of the features")
+    name_pattern: str = Field(
+        "{video}", description="how files or keys are named for a video, such as v_{video}"
+    )
+    annotations: Path | None = Field(
+        None, description="ActivityNet JSON, THUMOS14 text folder or CSV; None = video_labels only"
+    )
+    video_labels: Path | None = Field(
+        None,
+        description="label list, see `core.read_video_labels`: the classes of whole videos, for "
+        "detectors that learn from them; None = those of the annotated instances",
+    )
+    classes: tuple[str, ...] | None = Field(None, description="class names in their order")
+    train: tuple[str, ...] | None = Field(None, description="subsets; None = all that do not test")
+    test: tuple[str, ...] = Field(
+        description="subsets to score the trained model on; empty = no scoring, and set `train`"
+    )
+    validate_on: tuple[str, ...] | None = Field(
+        None, description="subsets scored during training to choose the best epoch"
+    )
+    folds: tuple[str, ...] = Field((), description="subsets that take turns as `test`")
+    keep_ambiguous: bool = Field(
+        False, description="train on THUMOS14's Ambiguous segments too, as G-TAD does"
+    )
+    by_length: bool = Field(
+        False, description="without videos that are all action, short actions twice, as DBG does"
+    )
+    clock: FeatureClock | Literal["rescaled"] | None = Field(
+        None, description="None = sidecars say; rescaled = the rows divide the duration evenly"
+    )
+    duration_ref: DurationRef = Field(
+        "annotated", description="what features cover in training: `reference_duration_sec`"
+    )
+    detect_duration_ref: DurationRef | None = Field(
+        None, description="the same when scoring; None = as in training"
+    )
+    frame_counts: Path | None = Field(
+        None, description="frames per video for duration_ref; None = in the annotations"
+    )
+    scores: ScoreColumns | None = Field(None, description="None = the features' sidecars say")
+    encoder: Path | None = Field(None, description="recogniser that made the features, to embed")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.test and self.train is None and self.annotations is not None:
+            raise ValueError("with an empty test, train must name the subsets to train on")
+        if self.annotations is None and (self.video_labels is None or self.test):
+            raise ValueError(
+                "annotations are missing; without them set video_labels and test to []"
+            )
+        return self
+
+    @property
+    def streams(self) -> tuple[Path, ...]:
+        """The feature folders or archives below `root`, in the order of their columns."""
+        paths = self.features if isinstance(self.features, tuple) else (self.features,)
+        return tuple(self.root / path for path in paths)
+
+
+class DetectionRecipe(Section):
+    """A temporal action detector trained on features."""
+
+    task: Literal["detection"]
+    about: str = ""
+    data: DetectionData
+    view: View = View()
+    detector: DetectorChoice
+    attention: dict[str, Component] = Field({})
+    labels: Labels = Labels()
+    suppression: Suppression = Suppression()
+    evaluation: Evaluation = Evaluation()
+    training: TrainingSettings
+
+
+class ClipData(Section):
+    """Trimmed clips for a recogniser."""
+
+    root: Path = Path()
+    clips: Path = Field(Path("clips.csv"), description="CSV of path,label,subset, or class folders")
+    classes: tuple[str, ...] | None = None
+    train: str = "training"
+    test: str = "test"
+    augment: dict[str, Any] = Field({}, description="arguments of the clip data set")
+
+
+class SamplingSettings(Section):
+    """How video becomes snippets; travels in the model."""
+
+    fps: float = Field(gt=0)
+    window_frames: int = Field(ge=1)
+    stride_frames: int = Field(ge=1)
+    size_px: int = Field(ge=8)
+
+
+class RecognitionRecipe(Section):
+    """A 3D CNN trained on trimmed clips; its features and scores become R."""
+
+    task: Literal["recognition"]
+    about: str = ""
+    data: ClipData
+    sampling: SamplingSettings
+    mean: tuple[float, float, float] = Field(
+        (0.4345, 0.4051, 0.3775), description="of RGB in 0..1, subtracted"
+    )
+    std: tuple[float, float, float] = Field((0.2768, 0.2713, 0.2737), description="divides")
+    recogniser: Component
+    attention: dict[str, Component] = Field({})
+    loss: dict[str, Any] = Field({})
+    training: TrainingSettings
+
+
+Recipe = Annotated[DetectionRecipe | RecognitionRecipe, Field(discriminator="task")]
+_ADAPTER: TypeAdapter[DetectionRecipe | RecognitionRecipe] = TypeAdapter(Recipe)
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package, such as `salads50/bmn_csa`."""
+    root = Path(str(resources.files("attentad.recipes")))
+    return sorted(
+        file.relative_to(root).with_suffix("").as_posix()
+        for file in root.rglob("*.yaml")
+        if file.parent.name != "tables"  # of papers, see `paper_table`
+    )
+
+
+def load_recipe(
+    name: str | Path, overrides: Sequence[str] = ()
+) -> DetectionRecipe | RecognitionRecipe:
+    """Load a recipe by package name or file, apply `key=value` overrides, and check it.
+
+    Raises:
+        AttentadError: no such recipe, not YAML, or a key or value that does not fit, named.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        path = Path(str(resources.files("attentad.recipes"))) / f"{name}.yaml"
+        if str(name) not in recipe_names():
+            raise AttentadError(
+                f"there is no recipe {name}; give a .yaml file or one of: "
+                f"{', '.join(recipe_names())}."
+            )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AttentadError(f"recipe {path} could not be read ({error.strerror}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise AttentadError(f"recipe {path} is not valid YAML ({reason}).") from error
+    if not isinstance(content, dict):
+        raise AttentadError(f"recipe {path} must be a mapping of keys to values.")
+    for override in overrides:
+        _apply_override(content, override)
+    return parse_recipe(content, f"recipe {name}")
+
+
+def parse_recipe(content: Mapping[str, Any], where: str) -> DetectionRecipe | RecognitionRecipe:
+    """Check plain values against the recipe's schema; `where` opens the error sentence.
+
+    Raises:
+        AttentadError: names the first key that does not fit.
+    """
+    try:
+        return _ADAPTER.validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        # The discriminator's tag is an artefact of the union, not part of the user's key.
+        path = [str(part) for part in first["loc"] if part not in ("detection", "recognition")]
+        key = ".".join(path) or "task"
+        if first["type"] == "extra_forbidden":
+            reason = f"unknown key {key}; remove it or correct its spelling"
+        elif first["type"] == "missing":
+            reason = f"the key {key} is missing; add it"
+        elif first["type"] == "value_error":  # a sentence of our own
+            reason = f"{key}: {first['ctx']['error']}"
+        else:
+            reason = f"{key}: {first['msg']} (got {first.get('input')!r})"
+        raise AttentadError(f"{where}: {reason}.") from None
+
+
+def check_arguments(
+    function: Callable[..., Any], options: Mapping[str, Any], given: Iterable[str], where: str
+) -> None:
+    """Check options against a signature and its annotations before any work starts.
+
+    Args:
+        function: what will be called.
+        options: the keyword arguments that the recipe gives.
+        given: parameters that the caller itself fills; a recipe may not set them.
+        where: key of the recipe, for the error.
+
+    Raises:
+        AttentadError: names the first option that `function` does not take, and those it takes;
+            or the first whose value has another type than annotated.
+    """
+    allowed = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and name not in set(given)
+    ]
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    for option, value in options.items():
+        if option not in allowed:
+            raise AttentadError(
+                f"{where} has no option {option!r}; it takes: {', '.join(allowed) or 'none'}."
+            )
+        if option in hints and not fits(value, hints[option]):
+            raise AttentadError(
+                f"{where}.{option} cannot be {value!r}; use {describe(hints[option])}."
+            )
+
+
+def shared_options(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that `function` takes too: one setting for two functions."""
+    taken = inspect.signature(function).parameters
+    return {key: value for key, value in options.items() if key in taken}
+
+
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    key, sign, value = override.partition("=")
+    if not sign or not key:
+        raise AttentadError(f"override {override!r} must read key=value, such as training.seed=1.")
+    *parents, last = key.split(".")
+    node = content
+    for parent in parents:
+        if node.get(parent) is None:
+            node[parent] = {}
+        node = node[parent]
+        if not isinstance(node, dict):
+            raise AttentadError(f"override {override!r}: {parent} is a value, not a section.")
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise AttentadError(f"override {override!r}: the value is not valid YAML.") from None

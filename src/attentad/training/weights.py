@@ -1,0 +1,41 @@
+"""Weights from files into networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from attentad.core import AttentadError
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str | Path) -> None:
+    """Copy tensors into a module's parameters and buffers; names and shapes must agree.
+
+    Args:
+        where: the file that the tensors come from, for the error.
+
+    Raises:
+        AttentadError: a name is missing or unknown, or a shape differs; the module is unchanged.
+    """
+    own = module.state_dict()
+    kind = type(module).__name__
+    missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    advice = "it was trained with another architecture or other options."
+    if missing:
+        raise AttentadError(f"{where} lacks {_some(missing)} of {kind}: {advice}")
+    if unknown:
+        raise AttentadError(f"{where} has {_some(unknown)}, which {kind} does not have: {advice}")
+    for name, value in own.items():
+        if value.shape != tensors[name].shape:
+            theirs, ours = tuple(tensors[name].shape), tuple(value.shape)
+            raise AttentadError(
+                f"{where} has {name} of shape {theirs} where {kind} needs {ours}: {advice}"
+            )
+    module.load_state_dict(dict(tensors))
+
+
+def _some(names: list[str]) -> str:
+    rest = f" and {len(names) - 3} more tensors" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + rest
