@@ -245,6 +245,12 @@ def test_a_loss_that_is_not_finite_names_its_phase(runs, tmp_path):
         runs.turns(tmp_path, task)
 
 
+def test_a_wrong_setting_names_its_phase(runs, tmp_path):
+    task = runs.Turns((Phase("guide", ("guide",), {"name": "sgd", "lr": -1}),))
+    with pytest.raises(AttentadError, match=r"optimizer.lr of phase guide: .* greater than 0"):
+        runs.turns(tmp_path, task)
+
+
 def test_passes_steps_and_phases():
     a, b, c = Phase("a"), Phase("b"), Phase("c", each="epoch")
     d = Phase("d", shares_step=True)
