@@ -33,7 +33,7 @@ def loss(
 
 
 def values(terms: dict[str, torch.Tensor]) -> dict[str, float]:
-    return {name: float(value) for name, value in terms.items()}
+    return {name: float(value.detach()) for name, value in terms.items()}
 
 
 def test_detection() -> None:
