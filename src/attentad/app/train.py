@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
 import orjson
-import torch
 from torch import nn
 
 from attentad.backbones import RECOGNISERS
+from attentad.backbones.task import RecognitionTask
 from attentad.core import AttentadError, Sampling, write_detections
 from attentad.core.files import write_json
 from attentad.data.clips import ClipData
 from attentad.data.detection_data import DetectionData, collate
 from attentad.data.features import FeatureStore
 from attentad.data.weak_data import WeakData, weak_collate
+from attentad.detection.task import DetectionTask
 from attentad.metrics import DetectionResult, VideoMapResult
 from attentad.models.clip_scores import clip_accuracy
 from attentad.models.labels import snippet_scores
@@ -128,18 +129,13 @@ def train_detector(
         if part is not None:
             rehearse(with_network(model, network), store, part, sets)
 
-    def batch_loss(module: nn.Module, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        outputs = module(batch["features"], batch["valid"])
-        return detector.loss(outputs, batch["targets"], batch["valid"], **options.loss)
-
     def validate(module: nn.Module) -> dict[str, float]:
         assert sets.validation is not None
         scored = score_detector(with_network(model, module), store, sets.validation, sets)
         return scored.validation()
 
     fitted = fit(
-        network,
-        batch_loss,
+        DetectionTask(network, detector.loss, **options.loss),
         train_data,
         recipe.training,
         out,
@@ -195,13 +191,8 @@ def train_recogniser(
     seed_initial(recipe.training.seed)
     network = build_recogniser(recipe, classes)
     loss = RECOGNISERS[recipe.recogniser.name].loss
-
-    def batch_loss(module: nn.Module, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        return loss(module(batch["clip"]), batch["label"], **recipe.loss)
-
     fitted = fit(
-        network,
-        batch_loss,
+        RecognitionTask(network, loss, **recipe.loss),
         train_data,
         recipe.training,
         out,
