@@ -7,7 +7,7 @@ action starts or ends there; the proposal evaluation module (PEM) says for every
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.core import AttentadError, Segments, Timeline, VideoDetections
+from attentad.core import AttentadError, Timeline
+from attentad.core.found import Truth
 from attentad.layers.balanced_loss import balanced_bce, balanced_regression
 from attentad.layers.boundary_matching import Border, BoundaryMatching, SampleRule, valid_cells
 from attentad.layers.masking import masked
@@ -23,9 +24,6 @@ from attentad.layers.proposal_map import Layout, ProposalMapConvs
 from attentad.layers.proposals import (
     BoundaryRegion,
     BoundaryRule,
-    Candidates,
-    Confidence,
-    Pairing,
     ProposalOutput,
     countable_cells,
     decode_proposals,
@@ -211,7 +209,7 @@ def _boundary_head(in_dim: int, hidden_dim: int, out_dim: int, groups: int) -> n
 
 
 def targets(
-    segments: Segments,
+    truth: Truth,
     timeline: Timeline,
     *,
     max_duration: int | None = None,
@@ -223,10 +221,8 @@ def targets(
     `boundary_region` is 1.5 `steps` on both sides of a boundary, as in the public codes, or a
     tenth of the action's `duration`, as in the paper. See `layers.proposals.proposal_targets`.
     """
-    one_of("BMN", "boundary_rule", boundary_rule, BoundaryRule)
-    one_of("BMN", "boundary_region", boundary_region, BoundaryRegion)
     return proposal_targets(
-        segments,
+        truth,
         timeline,
         max_duration=max_duration,
         boundary_rule=boundary_rule,
@@ -278,35 +274,4 @@ def loss(
     return {"total": total + regression_weight * terms["regression"], **terms}
 
 
-def decode(
-    outputs: BMNOutput,
-    timelines: Sequence[Timeline],
-    *,
-    valid: Tensor | None = None,
-    candidates: Candidates = "peaks",
-    pairing: Pairing = "inclusive",
-    confidence: Confidence = "product",
-    boundary_scores: bool = True,
-    max_proposals: int = 1000,
-) -> list[VideoDetections]:
-    """Proposals of each view in seconds, best first, labels −1, by p_s · p_e · p_c · p_r.
-
-    `confidence` sqrt takes √(p_c · p_r) instead, as the paper does. See
-    `layers.proposals.decode_proposals`.
-
-    Raises:
-        AttentadError: the outputs are not finite.
-    """
-    one_of("BMN", "candidates", candidates, Candidates)
-    one_of("BMN", "pairing", pairing, Pairing)
-    one_of("BMN", "confidence", confidence, Confidence)
-    return decode_proposals(
-        outputs,
-        timelines,
-        valid=valid,
-        candidates=candidates,
-        pairing=pairing,
-        confidence=confidence,
-        boundary_scores=boundary_scores,
-        max_proposals=max_proposals,
-    )
+decode = decode_proposals

@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.core import AttentadError, Segments, Timeline, VideoDetections, as_segments, tiou
+from attentad.core import AttentadError, Timeline, tiou
+from attentad.core.found import Found, Truth
 from attentad.layers.balanced_loss import balanced_bce
 from attentad.layers.masking import masked
 from attentad.layers.proposal_features import POINTS, ProposalFeatures, proposal_cells, repeat_last
-from attentad.layers.proposals import one_of
+from attentad.layers.proposals import best_proposals, boundary_curves, finite_arrays, one_of
 from attentad.layers.relu_dropout import relu_dropout
 
 Streams = Literal["halves", "full"]
@@ -241,11 +242,11 @@ def _boundary_means(
     return start, end
 
 
-def targets(segments: Segments, timeline: Timeline) -> dict[str, NDArray[np.float32]]:
+def targets(truth: Truth, timeline: Timeline) -> dict[str, NDArray[np.float32]]:
     """What the network should say of one view (§4.2).
 
     Args:
-        segments: (N, 2) actions of the video in seconds; those outside the timeline are ignored.
+        truth: the video's actions; those outside the timeline are ignored, as are all classes.
         timeline: of the view, T steps.
 
     Returns:
@@ -255,7 +256,7 @@ def targets(segments: Segments, timeline: Timeline) -> dict[str, NDArray[np.floa
         view), 0 where j < i.
     """
     length = timeline.length
-    actions = timeline.grid(timeline.clip(as_segments(segments)))
+    actions = timeline.grid(timeline.clip(truth.segments))
     clipped = np.clip(actions, 0, length)
     inside = clipped[:, 1] > clipped[:, 0]
     actions, clipped = actions[inside], clipped[inside]
@@ -356,12 +357,12 @@ def completeness_loss(
 def decode(
     outputs: DBGOutput,
     timelines: Sequence[Timeline],
-    *,
     valid: Tensor | None = None,
+    *,
     boundary_scores: bool = True,
     max_proposals: int = 1000,
-) -> list[VideoDetections]:
-    """Proposals of each view in seconds, best first, labels −1 (§4.4).
+) -> list[Found]:
+    """Proposals of each view in seconds, best first, labels −1, and its boundaries (§4.4).
 
     Args:
         outputs: of the network, B views.
@@ -374,10 +375,8 @@ def decode(
     Raises:
         AttentadError: the outputs are not finite.
     """
-    arrays = [part.detach().double().cpu().numpy() for part in outputs]
-    if not all(np.isfinite(part).all() for part in arrays):
-        raise AttentadError("the detector's outputs are not finite: check features and weights.")
-    _, completeness, _, _, start, end = arrays
+    _, completeness, _, _, start, end = finite_arrays(outputs)
+    curves = boundary_curves(outputs, timelines, valid)
     cells = _countable_cells(outputs.completeness, valid).cpu().numpy()
     results = []
     for item, timeline in enumerate(timelines):
@@ -385,10 +384,7 @@ def decode(
         scores = completeness[item, i, j]
         if boundary_scores:
             scores = scores * start[item, i] * end[item, j]
-        boxes = timeline.clip(timeline.seconds(np.stack([i, j + 1], axis=1)))
-        # A cell beyond the video has no length left.
-        kept = np.flatnonzero(boxes[:, 1] > boxes[:, 0])
-        order = kept[np.argsort(-scores[kept], kind="stable")][:max_proposals]
-        labels = np.full(len(order), -1, dtype=np.int64)
-        results.append(VideoDetections(boxes[order], scores[order], labels))
+        boxes = timeline.seconds(np.stack([i, j + 1], axis=1))
+        proposals = best_proposals(boxes, scores, timeline, max_proposals)
+        results.append(Found(proposals, curves=curves[item]))
     return results

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.core import AttentadError, Segments, Timeline, VideoDetections
+from attentad.core import AttentadError, Timeline
+from attentad.core.found import Found, Truth
 from attentad.layers.align import RoiRule, SGAlign
 from attentad.layers.balanced_loss import balanced_bce, balanced_regression
 from attentad.layers.boundary_matching import valid_cells
@@ -221,7 +222,7 @@ def _boundary_head(hidden_dim: int, graph_groups: int) -> tuple[GCNeXt, nn.Conv1
 
 
 def targets(
-    segments: Segments,
+    truth: Truth,
     timeline: Timeline,
     *,
     max_duration: int | None = None,
@@ -238,9 +239,8 @@ def targets(
             snippet when it makes the map (0.4 or 0.6 of a step, as it truncates to frames), but
             not for the boundaries, nor at inference. True moves the map's actions by half a step.
     """
-    one_of("G-TAD", "boundary_rule", boundary_rule, BoundaryRule)
     return proposal_targets(
-        segments,
+        truth,
         timeline,
         max_duration=max_duration,
         boundary_rule=boundary_rule,
@@ -304,14 +304,14 @@ def loss(
 def decode(
     outputs: GTADOutput,
     timelines: Sequence[Timeline],
-    *,
     valid: Tensor | None = None,
+    *,
     candidates: Candidates = "peaks",
     pairing: Pairing = "inclusive",
     confidence: Confidence = "product",
     boundary_scores: bool = False,
     max_proposals: int = 1000,
-) -> list[VideoDetections]:
+) -> list[Found]:
     """Proposals of each view in seconds, best first, labels −1, by p_c · p_r.
 
     Both releases pair `exclusive`; the one for ActivityNet takes `peaks` as candidates, the one
@@ -322,13 +322,10 @@ def decode(
     Raises:
         AttentadError: the outputs are not finite.
     """
-    one_of("G-TAD", "candidates", candidates, Candidates)
-    one_of("G-TAD", "pairing", pairing, Pairing)
-    one_of("G-TAD", "confidence", confidence, Confidence)
     return decode_proposals(
         outputs,
         timelines,
-        valid=valid,
+        valid,
         candidates=candidates,
         pairing=pairing,
         confidence=confidence,

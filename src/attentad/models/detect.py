@@ -1,12 +1,12 @@
-"""From the features of one video to its detections: views, network, decoding, labels, NMS."""
+"""From the features of one video to what a model finds: views, network, decoding, labels, NMS."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,29 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.core import AttentadError, Timeline, VideoDetections
+from attentad.core.found import Curve, Found
+from attentad.core.options import shared_options
+from attentad.data.tracks import Track
+from attentad.data.views import View
+from attentad.layers.step_curves import step_curves
+from attentad.models.build import detector_options
 from attentad.models.model import DetectorModel
-from attentad.recipes.load import shared_options
-from attentad.report import Curve
-from attentad.suppression import (
-    label_by_snippets,
-    label_by_video,
-    merge_windows,
-)
+from attentad.suppression import label_by_snippets, label_by_video, merge_windows
 
 BATCH = 16  # views at a time through the network
 CLASS_CURVES = 10
-
-
-@dataclass(frozen=True)
-class VideoResult:
-    """Detections of one video in seconds, sorted by score, and curves to look at.
-
-    `class_probabilities` (K,) are the network's own for the whole video, where it has any.
-    """
-
-    detections: VideoDetections
-    curves: list[Curve] = field(default_factory=list)
-    class_probabilities: NDArray[np.float64] | None = None
 
 
 def detect_features(
@@ -45,8 +33,8 @@ def detect_features(
     timeline: Timeline,
     *,
     video: str,
-    class_scores: NDArray[np.float32] | None = None,
-) -> VideoResult:
+    class_scores: NDArray[np.floating] | None = None,
+) -> Found:
     """Detect actions in the features of one video.
 
     Args:
@@ -56,71 +44,57 @@ def detect_features(
         video: name for error sentences.
         class_scores: (K,) scores of the whole video, needed where the recipe labels by file.
 
+    Returns:
+        Detections by score; how surely the video holds each class, of a detector that says so
+        (of several views, the surest); curves of the network and of the snippets' class scores.
+
     Raises:
-        AttentadError: the features have another width than the model was trained on.
+        AttentadError: the features have another width than the model was trained on, or nothing
+            says which classes its proposals have.
     """
     if features.shape[1] != model.feature_dim:
         raise AttentadError(
             f"the features of {video} are {features.shape[1]} wide, but the model takes "
             f"{model.feature_dim}; extract them with the encoder that the model was trained on."
         )
-    views = model.views(features, timeline)
-    runs = [_run(model, views[first : first + BATCH]) for first in range(0, len(views), BATCH)]
-    decoded = [found for run in runs for found in run.detections]
-    scores = None if model.scores is None else model.scores.read(features)
-    if model.detector.supervision == "segments":  # class-agnostic proposals
-        decoded = [
-            _label(model, proposals, scores, timeline, video, class_scores) for proposals in decoded
+    views = model.views.take(Track(features, timeline, timeline.duration_sec), None)
+    batches = [views[first : first + BATCH] for first in range(0, len(views), BATCH)]
+    by_view = [found for batch in batches for found in _detect_in_views(model, batch)]
+    scores = None if model.labeller is None else model.labeller.read(features)
+    detections = [found.detections for found in by_view]
+    if any((proposals.labels < 0).any() for proposals in detections):
+        detections = [
+            _label(model, proposals, scores, timeline, video, class_scores)
+            for proposals in detections
         ]
     options = model.recipe.suppression.model_dump()
     max_frames = options.pop("max_length_frames")
     if max_frames is not None:
         options["max_length_sec"] = max_frames / timeline.fps
-    kept = merge_windows(decoded, duration_sec=timeline.duration_sec, **options)
-    probabilities = [named for run in runs for named in run.curves]
-    curves = _join_curves([view_timeline for _, _, view_timeline in views], probabilities)
-    return VideoResult(
+    kept = merge_windows(detections, duration_sec=timeline.duration_sec, **options)
+    said = [found.class_probabilities for found in by_view if found.class_probabilities is not None]
+    return Found(
         kept,
-        curves + _class_curves(model, scores, timeline, kept),
-        None if runs[0].classified is None else runs[0].classified[0],
+        np.max(said, axis=0) if said else None,
+        _joined_curves(by_view) + _class_curves(model, scores, timeline, kept),
     )
 
 
-class _Run(NamedTuple):
-    """Of a batch of views: detections and curves of each, and class probabilities (B, K)."""
-
-    detections: list[VideoDetections]
-    curves: list[dict[str, NDArray[np.float32]]]
-    classified: NDArray[np.float64] | None
-
-
 @torch.inference_mode()
-def _run(model: DetectorModel, views: list[Any]) -> _Run:
-    detector = model.detector
-    features = torch.from_numpy(np.stack([view.T for view, _, _ in views])).to(model.device)
-    valid = torch.from_numpy(np.stack([mask for _, mask, _ in views])).to(model.device)
-    timelines = [timeline for _, _, timeline in views]
+def _detect_in_views(model: DetectorModel, views: Sequence[View]) -> list[Found]:
+    features = torch.from_numpy(np.stack([view.features.T for view in views])).to(model.device)
+    valid = torch.from_numpy(np.stack([view.valid for view in views])).to(model.device)
+    timelines = [view.timeline for view in views]
     with _gates_over_time(model.network, valid.shape) as gates:
         outputs = model.network(features, valid)
-    decode = model.recipe.detector.decode
-    detections = detector.decode(outputs, timelines, valid=valid, **decode)
-    classified = None
-    if detector.classify is not None:
-        classify_options = shared_options(detector.classify, decode)
-        classified = detector.classify(outputs, valid, **classify_options)
-    named = {
-        name: getattr(outputs, name).float().cpu().numpy()
-        for name in ("start", "end")
-        if hasattr(outputs, name)
-    }
-    if detector.curves is not None:
-        loss_options = shared_options(detector.curves, model.recipe.detector.loss)
-        named |= detector.curves(outputs, valid, **loss_options)
-    named |= {f"{site} gate over time": gate.float().cpu().numpy() for site, gate in gates.items()}
-    per_view = [
-        {name: values[i][views[i][1]] for name, values in named.items()} for i in range(len(views))
+    options = detector_options(model.recipe, "decode")
+    by_view = model.detector.decode(outputs, timelines, valid, **options)
+    named = {f"{site} gate over time": gate for site, gate in gates.items()}
+    gate_curves = step_curves(named, timelines, valid, "attention")
+    return [
+        replace(found, curves=(*found.curves, *curves))
+        for found, curves in zip(by_view, gate_curves, strict=True)
     ]
-    return _Run(detections, per_view, classified)
 
 
 @contextmanager
@@ -148,22 +122,22 @@ def _gates_over_time(network: nn.Module, steps: torch.Size) -> Iterator[dict[str
             handle.remove()
 
 
-def _join_curves(
-    timelines: list[Timeline], probabilities: list[dict[str, NDArray[np.float32]]]
-) -> list[Curve]:
-    """One curve per name over the video; where windows overlap, the earlier one speaks."""
-    curves = []
-    for name in probabilities[0]:
-        times, values = [], []
-        last = -np.inf
-        for timeline, named in zip(timelines, probabilities, strict=True):
-            centres = timeline.centres_sec()[: len(named[name])]
-            new = centres > last
-            times.append(centres[new])
-            values.append(named[name][new])
-            last = max(last, centres[-1])
-        curves.append(Curve(name, np.concatenate(times), np.concatenate(values)))
-    return curves
+def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:
+    """One curve per name over the video; where views overlap, the earlier one speaks."""
+    parts: dict[str, list[Curve]] = {}
+    for curve in (curve for found in by_view for curve in found.curves):
+        before = parts.setdefault(curve.name, [])
+        last_sec = max((float(part.time_sec[-1]) for part in before if len(part.time_sec)), default=-np.inf)
+        new = curve.time_sec > last_sec
+        before.append(replace(curve, time_sec=curve.time_sec[new], value=curve.value[new]))
+    return [
+        replace(
+            same[0],
+            time_sec=np.concatenate([curve.time_sec for curve in same]),
+            value=np.concatenate([curve.value for curve in same]),
+        )
+        for same in parts.values()
+    ]
 
 
 def _class_curves(
@@ -186,7 +160,7 @@ def _label(
     scores: NDArray[np.float32] | None,
     timeline: Timeline,
     video: str,
-    class_scores: NDArray[np.float32] | None,
+    class_scores: NDArray[np.floating] | None,
 ) -> VideoDetections:
     labels = model.recipe.labels
     topk = min(labels.topk, len(model.classes))
