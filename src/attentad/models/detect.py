@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.core import AttentadError, Timeline, VideoDetections
+from attentad.data.tracks import Track
 from attentad.models.model import DetectorModel
 from attentad.recipes.load import shared_options
 from attentad.report import Curve
@@ -64,7 +65,8 @@ def detect_features(
             f"the features of {video} are {features.shape[1]} wide, but the model takes "
             f"{model.feature_dim}; extract them with the encoder that the model was trained on."
         )
-    views = model.views(features, timeline)
+    track = Track(features, timeline, timeline.duration_sec)
+    views = model.views.take(track, None)
     runs = [_run(model, views[first : first + BATCH]) for first in range(0, len(views), BATCH)]
     decoded = [found for run in runs for found in run.detections]
     scores = None if model.scores is None else model.scores.read(features)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import AttentadError
-from attentad.data.detection_data import DetectionData
 from attentad.data.features import FeatureStore
+from attentad.data.training_items import TrainingItems
 from attentad.models.model import SnippetScores
 from attentad.models.snippet_classifier import (
     SnippetClassifier,
@@ -20,13 +20,14 @@ from attentad.recipes.load import DetectionRecipe
 
 
 def snippet_scores(
-    recipe: DetectionRecipe, data: DetectionData, classes: tuple[str, ...]
+    recipe: DetectionRecipe, store: FeatureStore, data: TrainingItems, classes: tuple[str, ...]
 ) -> SnippetScores | SnippetClassifier | None:
     """What reads class scores out of R, as the recipe's `labels` say; None if a file has them.
 
     Args:
         recipe: of the detector.
-        data: its training data, which a classifier is fitted to.
+        store: its features.
+        data: its training items, to whose tracks a classifier is fitted.
         classes: K class names in the order of the model.
 
     Raises:
@@ -35,23 +36,22 @@ def snippet_scores(
     """
     if recipe.labels.source == "classifier":
         settings = recipe.labels.classifier.model_dump()
-        labelled = _labelled_snippets(data, classes)
-        return fit_snippet_classifier(labelled, seed=recipe.training.seed, **settings)
+        return fit_snippet_classifier(
+            _labelled_snippets(data), seed=recipe.training.seed, **settings
+        )
     if recipe.labels.source != "snippets":
         return None
-    return _score_columns(recipe, data.store, classes, data.feature_dim)
+    return _score_columns(recipe, store, classes, data.feature_dim)
 
 
 def _labelled_snippets(
-    data: DetectionData, classes: tuple[str, ...]
+    data: TrainingItems,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Features and targets of each training video."""
-    numbers = {name: i for i, name in enumerate(classes)}
-    for video, annotation in data.annotations.videos.items():
-        features, timeline = data.load(video)
-        labels = [numbers.get(label, -1) for label in annotation.labels]
+    for video, truth in data.truths.items():
+        features, timeline, _ = data.read(video)
         centres = timeline.centres_sec()
-        yield features, snippet_targets(centres, annotation.segments, labels, len(classes))
+        yield features, snippet_targets(centres, truth.segments, truth.labels, truth.classes)
 
 
 def _score_columns(

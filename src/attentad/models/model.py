@@ -20,7 +20,7 @@ from attentad.attention import build_attention
 from attentad.backbones import RECOGNISERS
 from attentad.core import AttentadError, Sampling
 from attentad.data.clocks import Clock, read_clock
-from attentad.data.detection_data import Views, rescaled_view, whole_view, windows_view
+from attentad.data.views import VIEWS, Views
 from attentad.detection import DETECTORS, Detector
 from attentad.models.file import load_model, save_model
 from attentad.models.snippet_classifier import SnippetClassifier
@@ -29,6 +29,7 @@ from attentad.recipes.load import (
     RecognitionRecipe,
     check_arguments,
     parse_recipe,
+    shared_options,
 )
 from attentad.training.weights import load_into
 
@@ -102,7 +103,7 @@ class DetectorModel:
 
     @property
     def views(self) -> Views:
-        """Makes the views of a video that the network reads."""
+        """Takes the views of a track that the network reads."""
         return build_views(self.recipe)
 
     @property
@@ -112,13 +113,9 @@ class DetectorModel:
 
 
 def build_views(recipe: DetectionRecipe) -> Views:
-    """The recipe's view of a video as a function; in detection, where training has another."""
-    view = recipe.view
-    if view.name == "windows":
-        return windows_view(view.length, view.stride_steps, view.cover_tail)
-    if view.name == "snippets":
-        return whole_view
-    return rescaled_view(view.length, view.mode)
+    """The recipe's way to take views of a track."""
+    view = VIEWS[recipe.view.name]
+    return view(**shared_options(view, recipe.view.model_dump()))
 
 
 def build_detector(recipe: DetectionRecipe, feature_dim: int, classes: int) -> nn.Module:
@@ -184,6 +181,11 @@ def check_detector(recipe: DetectionRecipe) -> Detector:
                 if weak
                 else "segments; set view.name to rescaled or windows."
             )
+        )
+    if recipe.view.name == "whole" and "length" in inspect.signature(detector.network).parameters:
+        raise AttentadError(
+            f"detector.name: {choice.name} takes views of one length; set view.name to rescaled "
+            "or windows."
         )
     return detector
 

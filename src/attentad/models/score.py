@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from attentad.core import Annotations, Detections
-from attentad.data.clocks import frame_rate, video_timeline
 from attentad.data.features import FeatureStore
+from attentad.data.tracks import FeatureSource
 from attentad.metrics import DetectionResult, VideoMapResult, detection_map, video_map
 from attentad.metrics.thresholds import parse_tiou
 from attentad.models.detect import VideoResult, detect_features
@@ -108,17 +108,10 @@ def run_annotated(
 ) -> dict[str, VideoResult]:
     """What the model says of the features of every annotated video."""
     class_scores = video_scores(model.recipe, model.classes)
+    source = FeatureSource(store, annotations.videos, model.clock)
     results = {}
-    for video, annotation in annotations.videos.items():
-        features = store.load(video)
-        timeline = video_timeline(
-            video,
-            len(features),
-            store.sidecar(video),
-            model.clock,
-            annotation.duration_sec,
-            frame_rate(annotation),
-        )
+    for video in annotations.videos:
+        features, timeline, _ = source.read(video)
         results[video] = detect_features(
             model, features, timeline, video=video, class_scores=class_scores(video)
         )
