@@ -172,10 +172,10 @@ def test_thumos14_window_options_reach_the_data(
     class Seen(Exception):
         pass
 
-    def record(*_: object, **options: object) -> None:
+    def record(**options: object) -> None:
         raise Seen(options[option])
 
-    monkeypatch.setattr("attentad.models.training_data.DetectionData", record)
+    monkeypatch.setattr("attentad.models.training_data.selection", record)
     for value in ("true", "false"):
         recipe = recipe_of("thumos14/bmn", thumos14, [*THUMOS14_SMALL, f"view.{option}={value}"])
         with pytest.raises(Seen, match=value.title()):

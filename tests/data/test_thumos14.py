@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attentad.core import Annotations, Timeline, VideoAnnotation, read_annotations
+from attentad.core import Timeline, VideoAnnotation, read_annotations
+from attentad.core.found import Truth
 from attentad.data.clocks import FrameClock
-from attentad.data.detection_data import DetectionData, windows_view
 from attentad.data.features import FeatureStore
 from attentad.data.thumos14 import THUMOS14_CLASSES
-from attentad.data.views import instances_in_window
+from attentad.data.tracks import FeatureSource
+from attentad.data.training_items import TrainingItems, selection
+from attentad.data.views import Windows
 from attentad.layers.proposals import proposal_targets
 from attentad.suppression import THUMOS14_CLASS_IDS
 
@@ -45,19 +47,18 @@ def windows(
     """(first snippet, timeline, segments as the detector gets them) of each window trained on."""
     given_targets: list[tuple[Timeline, np.ndarray]] = []
 
-    def targets(segments: np.ndarray, timeline: Timeline) -> dict[str, np.ndarray]:
-        given_targets.append((timeline, segments))
+    def targets(truth: Truth, timeline: Timeline) -> dict[str, np.ndarray]:
+        given_targets.append((timeline, truth.segments))
         return {}
 
     item = VideoAnnotation(segments, ("a",) * len(segments), "train", n * 5 / fps, fps)
-    DetectionData(
-        FeatureStore("memory", {"v": lambda: np.ones((n, 1), np.float32)}, {}),
-        Annotations({"v": item}, ("a",)),
-        views=windows_view(length, cover_tail=False),
-        targets=targets,
-        clock=CLOCK,
-        min_coverage=0.9,
-        **options,
+    store = FeatureStore("memory", {"v": lambda: np.ones((n, 1), np.float32)}, {})
+    TrainingItems(
+        FeatureSource(store, {"v": item}, CLOCK),
+        {"v": Truth(segments, np.zeros(len(segments), np.int64), 1)},
+        Windows(length, cover_tail=False),
+        targets,
+        select=selection(min_coverage=0.9, **options),
     )
     return [(round(timeline.offset_frames / 5), timeline, kept) for timeline, kept in given_targets]
 
@@ -98,10 +99,6 @@ def test_the_half_shift_decides_at_the_edge() -> None:
 
 
 def test_cut_instances_are_kept_or_dropped() -> None:
-    segments = np.array([[0.0, 1.0], [3.0, 5.0], [-0.05, 2.0], [6.0, 7.0]])
-    np.testing.assert_array_equal(
-        instances_in_window(segments, 0.0, 4.0, 0.9), [[0.0, 1.0], [0.0, 2.0]]
-    )
     fps, n, length = 25.0, 30, 20
     two = np.array([[0.4, 1.2], [3.6, 5.2]])  # windows cover 0..4 s and 2..6 s
     whole = windows(n, two, fps, length)

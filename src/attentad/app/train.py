@@ -16,9 +16,8 @@ from attentad.backbones import RECOGNISERS
 from attentad.core import AttentadError, Sampling, write_detections
 from attentad.core.files import write_json
 from attentad.data.clips import ClipData
-from attentad.data.detection_data import DetectionData, collate
 from attentad.data.features import FeatureStore
-from attentad.data.weak_data import WeakData, weak_collate
+from attentad.data.training_items import collate
 from attentad.metrics import DetectionResult, VideoMapResult
 from attentad.models.clip_scores import clip_accuracy
 from attentad.models.labels import snippet_scores
@@ -37,7 +36,7 @@ from attentad.models.model import (
 )
 from attentad.models.score import rehearse, score_detector
 from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
-from attentad.models.training_data import segment_data, weak_data
+from attentad.models.training_data import training_items
 from attentad.models.video_scores import video_scores
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, check_arguments
 from attentad.training.loop import fit
@@ -105,13 +104,10 @@ def train_detector(
     options = recipe.detector
     detector = check_detector(recipe)
     _check_test(recipe, sets, store)
-    train_data: WeakData | DetectionData
+    train_data = training_items(recipe, detector, sets, store, clock)
     scores = None
-    if detector.supervision == "video":
-        train_data = weak_data(recipe, detector, sets, store)
-    else:
-        train_data = segment_data(recipe, detector, sets, store, clock)
-        scores = snippet_scores(recipe, train_data, sets.classes)
+    if detector.supervision == "segments":
+        scores = snippet_scores(recipe, store, train_data, sets.classes)
     seed_initial(recipe.training.seed)
     network = build_detector(recipe, train_data.feature_dim, len(sets.classes))
     model = DetectorModel(
@@ -143,7 +139,7 @@ def train_detector(
         train_data,
         recipe.training,
         out,
-        collate=weak_collate if detector.supervision == "video" else collate,
+        collate=collate,
         validate=None if sets.validation is None else validate,
         resume=resume,
         overwrite=overwrite,
