@@ -22,8 +22,7 @@ from attentad.core import (
     VideoDetections,
     as_segments,
 )
-from attentad.models.detect import VideoResult
-from attentad.report import Curve
+from attentad.core.found import Curve, Found
 
 CLASSES = st.lists(st.sampled_from("abcdef"), unique=True, max_size=6)
 
@@ -77,7 +76,7 @@ def run_of(detections: Detections, curve: str, source: Path | None = None) -> De
     return DetectRun(
         detections,
         {
-            video: VideoResult(items, [Curve(curve, time, np.ones(5))])
+            video: Found(items, curves=[Curve(curve, time, np.ones(5))])
             for video, items in detections.videos.items()
         },
         dict.fromkeys(detections.videos, source),

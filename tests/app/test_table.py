@@ -19,7 +19,7 @@ from attentad.app.table.command import run_table
 from attentad.app.table.runs import is_done, plan_runs, row_scores
 from attentad.cli import app
 from attentad.core import AttentadError
-from attentad.models.model import build_detector
+from attentad.models.build import build_detector
 from attentad.recipes.load import recipe_names
 from attentad.recipes.paper_tables import load_table, row_recipe, table_names
 

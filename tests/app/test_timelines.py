@@ -23,22 +23,31 @@ from attentad.core import (
     as_segments,
     no_detections,
 )
-from attentad.models.detect import VideoResult
-from attentad.report import Curve
+from attentad.core.found import Curve, Found
 
 FOUND = VideoDetections(
     as_segments([[0, 4], [2, 6], [7, 8]]), np.array([0.9, 0.4, -0.2]), np.array([0, 1, 1])
 )
 TIME = np.linspace(0, 10, 5)
-CURVES = [Curve("soft attention", TIME, TIME / 10), Curve("start", TIME, TIME)]
+CURVES = [
+    Curve("soft attention", TIME, TIME / 10, "attention"),
+    Curve("start", TIME, TIME, "boundaries"),
+]
 
 
 def run_of(*videos: str, found: VideoDetections = FOUND) -> DetectRun:
     return DetectRun(
         Detections(dict.fromkeys(videos, found), ("jump", "run")),
-        {video: VideoResult(found, CURVES) for video in videos},
+        {video: Found(found, curves=CURVES) for video in videos},
         dict.fromkeys(videos),
         {video: Timeline(10, 1.0, 1.0, 1.0, 10.0) for video in videos},
+    )
+
+
+def draw(run: DetectRun, folder: Path, annotations: Annotations | None = None) -> list[Path]:
+    durations = {video: timeline.duration_sec for video, timeline in run.timelines.items()}
+    return write_timelines(
+        run.results, durations, run.detections.classes, folder, annotations=annotations
     )
 
 
@@ -62,8 +71,8 @@ def test_the_score_over_time_is_the_surest_detection_there() -> None:
         np.testing.assert_array_equal(score, [slow_score(found, at) for at in times])
 
 
-def test_attention_is_chosen_by_name() -> None:
-    curves = [*CURVES, Curve("encoder gate over time", TIME, TIME)]
+def test_attention_is_chosen_by_its_kind() -> None:
+    curves = [*CURVES, Curve("encoder gate over time", TIME, TIME, "attention")]
     assert list(attention_curves(curves)) == ["soft attention", "encoder gate over time"]
 
 
@@ -78,9 +87,7 @@ def test_a_figure_for_each_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(timelines, "timeline_figure", spy)
     truth = VideoAnnotation(as_segments([[0, 4], [8, 9]]), ("jump", "walk"))
-    files = write_timelines(
-        run_of("a/b.mp4", "c"), tmp_path / "f", annotations=Annotations({"c": truth}, ("jump",))
-    )
+    files = draw(run_of("a/b.mp4", "c"), tmp_path / "f", Annotations({"c": truth}, ("jump",)))
     assert [file.name for file in files] == ["a_b.mp4.svg", "c.svg"]
     for file in files:
         ElementTree.parse(file)
@@ -100,11 +107,11 @@ def test_detect_draws_figures_where_asked(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_video_without_detections_is_drawn(tmp_path: Path) -> None:
-    (file,) = write_timelines(run_of("v", found=no_detections()), tmp_path)
+    (file,) = draw(run_of("v", found=no_detections()), tmp_path)
     ElementTree.parse(file)
 
 
 def test_two_videos_of_one_file_name_are_told(tmp_path: Path) -> None:
     with pytest.raises(AttentadError, match="videos a b and a/b would both be"):
-        write_timelines(run_of("a b", "a/b"), tmp_path / "f")
+        draw(run_of("a b", "a/b"), tmp_path / "f")
     assert not (tmp_path / "f").exists()

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.detection.plain import truth_of
 
 from attentad.core import Timeline, VideoAnnotation, read_annotations
 from attentad.core.found import Truth
 from attentad.data.clocks import FrameClock
 from attentad.data.features import FeatureStore
-from attentad.data.thumos14 import THUMOS14_CLASSES
 from attentad.data.tracks import FeatureSource
 from attentad.data.training_items import TrainingItems, selection
 from attentad.data.views import Windows
 from attentad.layers.proposals import proposal_targets
-from attentad.suppression import THUMOS14_CLASS_IDS
+from attentad.models.video_scores import THUMOS14_NUMBERS
 
 DATA = Path(__file__).parents[3] / "shared/data/thumos14"
 CLOCK = FrameClock(stride_frames=5, window_frames=5)
@@ -116,7 +116,7 @@ def test_boundary_labels_in_frames(s0: int, start: float, length: float) -> None
     fps, steps = 25.0, 32
     frames = np.array([[start, start + length]])
     timeline = Timeline(steps, fps, 5, 5, 1e3, offset_frames=5 * s0)
-    made = proposal_targets(frames / fps, timeline, max_duration=8, boundary_rule="edge")
+    made = proposal_targets(truth_of(frames / fps), timeline, max_duration=8, boundary_rule="edge")
     overlaps = start < 5 * (s0 + steps) and start + length > 5 * s0
     for name, boundary in (("start", start), ("end", start + length)):
         for i in range(steps):
@@ -126,8 +126,8 @@ def test_boundary_labels_in_frames(s0: int, start: float, length: float) -> None
 
 
 def test_the_classes_go_with_their_numbers() -> None:
-    assert list(THUMOS14_CLASSES) == sorted(THUMOS14_CLASSES)
-    assert len(THUMOS14_CLASSES) == len(THUMOS14_CLASS_IDS) == 20
+    assert list(THUMOS14_NUMBERS) == sorted(THUMOS14_NUMBERS)
+    assert len(THUMOS14_NUMBERS) == 20
     if DATA.exists():
         lines = (DATA / "classes.txt").read_text().split("\n")
-        assert [line.split()[1] for line in lines if line] == list(THUMOS14_CLASSES)
+        assert [line.split()[1] for line in lines if line] == list(THUMOS14_NUMBERS)

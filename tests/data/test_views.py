@@ -22,7 +22,7 @@ from attentad.data.views import (
     take_window,
     window_starts,
 )
-from attentad.models.model import build_views
+from attentad.models.build import build_views
 from attentad.recipes.load import DetectionRecipe, parse_recipe
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.detection.plain import truth_of
 from torch import nn
 
 from attentad.attention import build_attention
@@ -167,7 +168,7 @@ def test_mixed_precision_trains():
     network = attended("encoder", "csa")
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = network(torch.randn(2, 4, 10), torch.arange(10) < torch.tensor([[10], [6]]))
-    made = targets(np.array([[2.0, 6.0]]), Timeline(10, 1.0, 1.0, 1.0, 10.0))
+    made = targets(truth_of([[2.0, 6.0]]), Timeline(10, 1.0, 1.0, 1.0, 10.0))
     loss(output, {k: torch.from_numpy(np.stack([v, v])) for k, v in made.items()})[
         "total"
     ].backward()
@@ -228,7 +229,7 @@ def test_learns_one_batch_and_finds_its_actions():
     network = detector.network(
         6, length, hidden_dim=16, sampled_dim=32, map_dim=16, groups=1, bins=8, samples=2
     )
-    made = [detector.targets(a, t) for a, t in zip(actions, timelines, strict=True)]
+    made = [detector.targets(truth_of(a), t) for a, t in zip(actions, timelines, strict=True)]
     batch = {key: torch.from_numpy(np.stack([m[key] for m in made])) for key in made[0]}
     features = torch.randn(2, 6, length)
     optimiser = torch.optim.Adam(network.parameters(), lr=0.005)
@@ -242,16 +243,16 @@ def test_learns_one_batch_and_finds_its_actions():
         first = first or total.item()
     assert total.item() < first / 5
     found = detector.decode(network(features), timelines)
-    assert found[0].segments[0].tolist() == [2.0, 7.0]
-    assert found[1].segments[0].tolist() in actions[1].tolist()
+    assert found[0].detections.segments[0].tolist() == [2.0, 7.0]
+    assert found[1].detections.segments[0].tolist() in actions[1].tolist()
 
 
 def test_one_step_and_nan():
     network = small(1)
     output = network(torch.randn(1, 4, 1))
     timeline = Timeline(1, 1.0, 1.0, 1.0, 1.0)
-    assert decode(output, [timeline])[0].segments.tolist() == [[0.0, 1.0]]
-    made = {k: torch.from_numpy(v)[None] for k, v in targets(np.zeros((0, 2)), timeline).items()}
+    assert decode(output, [timeline])[0].detections.segments.tolist() == [[0.0, 1.0]]
+    made = {k: torch.from_numpy(v)[None] for k, v in targets(truth_of([]), timeline).items()}
     assert loss(output, made)["total"].isfinite()
     broken = network(torch.full((1, 4, 1), torch.nan))
     assert loss(broken, made)["total"].isnan()

@@ -8,13 +8,19 @@ import torch
 from torch import nn
 
 from attentad.attention import ATTENTION, build_attention
-from attentad.core import AttentadError, Timeline, tiou
+from attentad.core import AttentadError, Timeline, as_segments, tiou
+from attentad.core.found import Truth
 from attentad.detection import DETECTORS
 from attentad.detection.hamnet import HAMNet, decode, loss, site_dims, targets
 from attentad.suppression import SOFT_VARIANTS, suppress
 
 C_IN, T = 8, 12
 OPTIONS = {"classes": 3, "hidden_dim": 8, "attention_dim": 5}
+
+
+def hot_labels(labels, classes):
+    truth = Truth(as_segments([]), np.array(labels, dtype=np.int64), classes)
+    return targets(truth, Timeline(T, 1.0, 1.0, 1.0, float(T)))["labels"]
 
 
 def small(**options):
@@ -26,7 +32,7 @@ def batch_of(network):
     """Features and targets of three videos."""
     torch.manual_seed(0)
     labels = [[0], [1, 2], []]
-    hot = torch.stack([torch.from_numpy(targets(one, 3)["labels"]) for one in labels])
+    hot = torch.stack([torch.from_numpy(hot_labels(one, 3)) for one in labels])
     return torch.randn(3, network.feature_dim, T), {"labels": hot}
 
 
@@ -187,12 +193,12 @@ def test_mixed_precision_trains():
 
 
 def test_targets():
-    assert targets([2, 0, 2], 4)["labels"].tolist() == [1, 0, 1, 0]
-    assert targets(np.zeros(0, dtype=np.int64), 2)["labels"].tolist() == [0, 0]
-    assert targets([0], 1)["labels"].dtype == np.float32
+    assert hot_labels([2, 0, 2], 4).tolist() == [1, 0, 1, 0]
+    assert hot_labels([], 2).tolist() == [0, 0]
+    assert hot_labels([0], 1).dtype == np.float32
     for wrong in (4, -1):
         with pytest.raises(AttentadError, match=f"no class {wrong} among 4"):
-            targets([0, wrong], 4)
+            hot_labels([0, wrong], 4)
 
 
 @pytest.mark.parametrize(
@@ -247,11 +253,11 @@ def planted(length=32, dims=8):
 
 def test_learns_one_batch_and_finds_its_actions_from_video_labels():
     detector = DETECTORS["hamnet"]
-    assert detector.supervision == "video"
+    assert detector.weak
     torch.manual_seed(0)
     network = detector.network(8, 32, classes=2, hidden_dim=16, attention_dim=16, dropout=0.2)
     features = planted()
-    made = [detector.targets(np.array([label]), 2) for label, _, _ in ACTIONS.values()]
+    made = [{"labels": hot_labels([label], 2)} for label, _, _ in ACTIONS.values()]
     batch = {"labels": torch.from_numpy(np.stack([one["labels"] for one in made]))}
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     first = None
@@ -264,12 +270,11 @@ def test_learns_one_batch_and_finds_its_actions_from_video_labels():
     assert total.item() < 0.6 * first
     with torch.no_grad():
         outputs = network.eval()(features)
-    present = detector.classify(outputs)
     found = detector.decode(outputs, [Timeline(32, 1.0, 1.0, 1.0, 32.0)] * len(ACTIONS))
     overlaps = []
     for video, (label, start, end) in ACTIONS.items():
-        assert present[video].argmax() == label
-        best = suppress(found[video], **SOFT_VARIANTS["hamnet"])[0]
+        assert found[video].class_probabilities.argmax() == label
+        best = suppress(found[video].detections, **SOFT_VARIANTS["hamnet"])[0]
         assert best.labels == label
         # Nothing told it where an action ends: its surest core will do.
         assert start < best.segments.mean() < end

@@ -12,11 +12,11 @@ from attentad.app.evaluate import evaluate_files
 from attentad.app.extract import extract
 from attentad.app.progress import progress_bar
 from attentad.app.report import loss_curves
-from attentad.app.train import MODEL_NAME, train
 from attentad.core import AttentadError, read_annotations
 from attentad.core.files import read_json, write_json
 from attentad.data.toy.files import make_toy
 from attentad.metrics import DetectionResult
+from attentad.models.train import MODEL_NAME, train
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe
 
 VIDEOS = 60  # a third of them for testing

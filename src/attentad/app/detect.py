@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,14 @@ from attentad.core import (
     no_detections,
     write_detections,
 )
+from attentad.core.found import Curve, Found
 from attentad.data.clocks import frame_rate, video_timeline
 from attentad.data.features import is_feature_file, join_features, open_features
-from attentad.models.detect import VideoResult, detect_features
-from attentad.models.model import DetectorModel, file_sha256, load_detector
+from attentad.models.detect import detect_features
+from attentad.models.file import file_sha256, load_detector
+from attentad.models.model import DetectorModel
 from attentad.models.video_scores import video_scores
+from attentad.report import Curve as PageCurve
 from attentad.report import Report, VideoPage, write_page
 
 
@@ -37,7 +40,7 @@ class DetectRun:
     """What `detect` found, per video, with notes on inputs that were read in part."""
 
     detections: Detections
-    results: dict[str, VideoResult]
+    results: dict[str, Found]
     sources: dict[str, Path | None]
     timelines: dict[str, Timeline]
     notes: list[str] = field(default_factory=list)
@@ -120,7 +123,7 @@ def write_run(
             source=run.sources[video],
             detections=result.detections,
             ground_truth=known.get(video),
-            curves=result.curves,
+            curves=[_drawn(curve) for curve in result.curves],
         )
         for video, result in run.results.items()
     ]
@@ -201,13 +204,17 @@ def _compared_page(
         detections=own,
         ground_truth=truth,
         curves=[
-            replace(curve, detector=name if len(runs) > 1 else "")
+            _drawn(curve, name if len(runs) > 1 else "")
             for name, run in looked.items()
             for curve in run.results[video].curves
         ],
         detector=detector,
         compared=dict(others),
     )
+
+
+def _drawn(curve: Curve, detector: str = "") -> PageCurve:
+    return PageCurve(curve.name, curve.time_sec, curve.value, curve.kind, detector)
 
 
 def _fact(value: Any) -> str:

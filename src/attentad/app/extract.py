@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from attentad.core import AttentadError, Timeline
 from attentad.data.features import Sidecar, read_sidecar, write_features
 from attentad.models.encode import snippet_features
-from attentad.models.model import RecogniserModel, file_sha256, load_recogniser
+from attentad.models.file import file_sha256, load_recogniser
+from attentad.models.model import RecogniserModel
 from attentad.video import VIDEO_SUFFIXES, frames, probe
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -13,10 +13,6 @@ from typer.core import TyperGroup
 import attentad
 from attentad.cli.scores import COMMANDS
 from attentad.core.errors import AttentadError
-
-if TYPE_CHECKING:
-    from attentad.app.train import TrainRun
-    from attentad.metrics import DetectionResult
 
 
 class _Commands(TyperGroup):
@@ -140,28 +136,11 @@ def train(
     ] = False,
 ) -> None:
     """Train a recipe and score it on its test videos."""
-    from attentad.app.train import fold_recipe
-    from attentad.app.train import train as run
-    from attentad.recipes.load import DetectionRecipe, load_recipe
+    from attentad.app.train import run_training
 
-    loaded = load_recipe(recipe, overrides or [])
-    parts = {out: loaded}
-    if fold is not None:
-        if not isinstance(loaded, DetectionRecipe):
-            raise AttentadError("--fold is for detection recipes; this one trains a recogniser.")
-        folds = loaded.data.folds if fold == "all" else (fold,)
-        parts = {out / name: fold_recipe(loaded, name) for name in folds}
-    scores = []
-    for folder, part in parts.items():
-        trained = run(part, folder, resume=resume, overwrite=overwrite, on_epoch=_print_epoch)
-        if trained is None:  # one of several processes, and not the one that reports
-            continue
-        _print_trained(trained)
-        if trained.score is not None:
-            scores.append(trained.score)
-    if len(scores) > 1:
-        mean = 100 * sum(scores) / len(scores)
-        _say(f"mean over {len(scores)} folds: average mAP {mean:.2f}")
+    run_training(
+        recipe, overrides or [], out, fold=fold, resume=resume, overwrite=overwrite, say=_say
+    )
 
 
 @app.command()
@@ -208,7 +187,11 @@ def detect(
     if figures is not None:
         from attentad.app.table.figures import write_timelines
 
-        _say(f"figures: {len(write_timelines(found, figures, annotations=known))} in {figures}")
+        durations = {name: timeline.duration_sec for name, timeline in found.timelines.items()}
+        files = write_timelines(
+            found.results, durations, found.detections.classes, figures, annotations=known
+        )
+        _say(f"figures: {len(files)} in {figures}")
 
 
 @app.command()
@@ -248,33 +231,6 @@ def _say(text: str) -> None:
 def _warn(notes: list[str]) -> None:
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
-
-
-def _print_epoch(row: dict[str, Any]) -> None:
-    """One line an epoch where no progress bar can be shown, as in a log file."""
-    if not sys.stderr.isatty():
-        parts = [f"{key} {value:.4g}" for key, value in row.items() if isinstance(value, float)]
-        _say(f"epoch {row['epoch']}: " + ", ".join(parts))
-
-
-def _print_trained(run: TrainRun) -> None:
-    whole = run.video_classification
-    if run.result is not None:
-        _print_map(run.result)
-    elif run.score is not None:
-        _say(f"top-1 accuracy on the test clips: {100 * run.score:.1f} %")
-    if whole is not None:
-        _say(
-            f"classes of whole videos: mAP {100 * whole.mean_ap:.2f}, all of a video right in "
-            f"{100 * whole.exact_set_accuracy:.1f} %"
-        )
-    _say(f"model: {run.model}")
-
-
-def _print_map(result: DetectionResult) -> None:
-    from attentad.report.result_tables import print_result
-
-    print_result(result)
 
 
 def main() -> None:

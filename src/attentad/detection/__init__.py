@@ -28,7 +28,7 @@ class Detector(NamedTuple):
         loss: (outputs, targets, valid, **options) → terms, and what is minimised as `total`.
         decode: (outputs, timelines, valid, **options) → what each view holds; a decode that names
             `loss_options` is given those of the recipe's loss.
-        task: trains the network by the loss, (network, loss, **options of the loss).
+        task: (network, loss, **options of the loss) → what trains, a `training.task.Task`.
         weak: learns from the classes of whole videos alone.
     """
 
@@ -36,7 +36,7 @@ class Detector(NamedTuple):
     targets: Callable[..., dict[str, NDArray[Any]]]
     loss: Callable[..., dict[str, Tensor]]
     decode: Callable[..., list[Found]]
-    task: type[nn.Module] = DetectionTask
+    task: Callable[..., Any] = DetectionTask
     weak: bool = False
 
     @property
@@ -56,7 +56,5 @@ DETECTORS: dict[str, Detector] = {
     "bmn": Detector(bmn.BMN, bmn.targets, bmn.loss, bmn.decode),
     "gtad": Detector(gtad.GTAD, gtad.targets, gtad.loss, gtad.decode),
     "dbg": Detector(dbg.DBG, dbg.targets, dbg.loss, dbg.decode),
-    "hamnet": Detector(
-        hamnet.HAMNet, hamnet.targets, hamnet.loss, hamnet.decode, weak=True
-    ),
+    "hamnet": Detector(hamnet.HAMNet, hamnet.targets, hamnet.loss, hamnet.decode, weak=True),
 }

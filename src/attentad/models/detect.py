@@ -125,19 +125,20 @@ def _gates_over_time(network: nn.Module, steps: torch.Size) -> Iterator[dict[str
 def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:
     """One curve per name over the video; where views overlap, the earlier one speaks."""
     parts: dict[str, list[Curve]] = {}
-    for curve in (curve for found in by_view for curve in found.curves):
-        before = parts.setdefault(curve.name, [])
-        last_sec = max((float(part.time_sec[-1]) for part in before if len(part.time_sec)), default=-np.inf)
-        new = curve.time_sec > last_sec
-        before.append(replace(curve, time_sec=curve.time_sec[new], value=curve.value[new]))
-    return [
-        replace(
-            same[0],
-            time_sec=np.concatenate([curve.time_sec for curve in same]),
-            value=np.concatenate([curve.value for curve in same]),
-        )
-        for same in parts.values()
-    ]
+    for found in by_view:
+        for curve in found.curves:
+            parts.setdefault(curve.name, []).append(curve)
+    joined = []
+    for curves in parts.values():
+        times, values, last_sec = [], [], -np.inf
+        for curve in curves:
+            new = curve.time_sec > last_sec
+            times.append(curve.time_sec[new])
+            values.append(curve.value[new])
+            last_sec = curve.time_sec.max(initial=last_sec)
+        first = curves[0]
+        joined.append(Curve(first.name, np.concatenate(times), np.concatenate(values), first.kind))
+    return joined
 
 
 def _class_curves(

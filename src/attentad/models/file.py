@@ -175,9 +175,7 @@ def _labeller(parts: Mapping[Kind, Part], path: str | Path) -> Labeller | None:
     return classifier
 
 
-def _save_parts(
-    path: str | Path, parts: Mapping[Kind, Part], contract: Mapping[str, Any]
-) -> None:
+def _save_parts(path: str | Path, parts: Mapping[Kind, Part], contract: Mapping[str, Any]) -> None:
     described = {
         kind: {
             "name": part.name,

@@ -12,6 +12,7 @@ import orjson
 from torch import nn
 
 from attentad.backbones import RECOGNISERS
+from attentad.backbones.task import RecognitionTask
 from attentad.core import AttentadError, Sampling, write_detections
 from attentad.core.files import write_json
 from attentad.core.options import check_options

@@ -72,7 +72,7 @@ def _segment_truths(recipe: DetectionRecipe, sets: AnnotatedSets) -> dict[str, T
 
 
 def _video_truths(recipe: DetectionRecipe, sets: AnnotatedSets) -> dict[str, Truth]:
-    if recipe.view.name != "snippets":
+    if recipe.view.name not in ("snippets", "whole"):
         raise AttentadError(
             f"detector.name: {recipe.detector.name} learns from video-level labels; set view.name "
             "to snippets."
