@@ -15,6 +15,7 @@ from torch import nn
 from attentad.backbones import RECOGNISERS
 from attentad.core import AttentadError, Sampling, write_detections
 from attentad.core.files import write_json
+from attentad.core.options import check_options
 from attentad.data.clips import ClipData
 from attentad.data.detection_data import DetectionData, collate
 from attentad.data.features import FeatureStore
@@ -39,7 +40,7 @@ from attentad.models.score import rehearse, score_detector
 from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
 from attentad.models.training_data import segment_data, weak_data
 from attentad.models.video_scores import video_scores
-from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, check_arguments
+from attentad.recipes.load import DetectionRecipe, RecognitionRecipe
 from attentad.training.loop import fit
 from attentad.training.seeding import seed_initial
 from attentad.training.weights import load_into
@@ -181,7 +182,7 @@ def train_recogniser(
     }
     source = data.root / data.clips
     given = ("source", "subset", "classes", "view", "seed", *common)
-    check_arguments(ClipData, data.augment, given, "data.augment")
+    check_options(ClipData, data.augment, given, "data.augment")
     train_data = ClipData(
         source,
         subset=data.train,

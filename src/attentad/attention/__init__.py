@@ -1,14 +1,20 @@
 """Attention modules: `forward(feature, context, valid=None) -> feature`, shape unchanged.
 
 `feature` is F (B, C, T), in 3D CNNs (B, C, T, H, W); `context` is R (B, C_in, T), what the
-recogniser says; `valid` (B, T) is true where there is video.
+recogniser says; `valid` (B, T) is true where there is video. What else a module may have:
+
+- `length`: the T that it is tied to; `sites.Sites` then deals other lengths to it.
+- `levels = True`: at a pyramid `feature` and `valid` are tuples of all levels, as is what it
+  returns. Any other module runs on each level.
+- `last_gate`: the `gate.Gate` of its last forward, to look at.
+- `terms()`: losses of its last forward by name, which training adds to the detector's.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from inspect import Parameter
+from typing import Any
 
 from torch import nn
 
@@ -20,7 +26,7 @@ from attentad.attention.se import SE
 from attentad.attention.sta import STA
 from attentad.attention.transformer import Transformer
 from attentad.core import AttentadError
-from attentad.core.options import describe, fits
+from attentad.core.options import check_options, part_options, shared_options
 
 ATTENTION: dict[str, type[nn.Module]] = {
     "none": NoAttention,
@@ -38,10 +44,11 @@ def build_attention(
     options: Mapping[str, Any],
     *,
     feature_dim: int,
-    context_dim: int | None,
-    length: int,
+    context_dim: int | None = None,
+    length: int | None = None,
     height: int = 1,
     width: int = 1,
+    where: str = "attention",
 ) -> nn.Module:
     """Build the module `name` for a site of this shape.
 
@@ -49,17 +56,19 @@ def build_attention(
         name: a key of `ATTENTION`.
         options: keyword arguments of the module beyond its shape.
         feature_dim: C of the feature at the site.
-        context_dim: channels of R; None where a network has none (a recogniser).
-        length: T at the site.
+        context_dim: channels of R; None where a network has none (a 3D CNN).
+        length: T at the site; None where it varies.
         height: H at the site, 1 for (B, C, T).
         width: W at the site, 1 for (B, C, T).
+        where: key of the recipe that the module stands under, for errors.
 
     Raises:
-        AttentadError: unknown name or option, a wrong value, or a module that reads R where there
-            is none.
+        AttentadError: unknown name or option, a wrong value, or a module that needs R or a fixed T
+            where there is none.
     """
     if name not in ATTENTION:
-        raise AttentadError(f"attention {name!r} is unknown: use one of {', '.join(ATTENTION)}.")
+        raise AttentadError(f"{where}: {name!r} is unknown; use one of {', '.join(ATTENTION)}.")
+    module = ATTENTION[name]
     shape = {
         "feature_dim": feature_dim,
         "context_dim": context_dim,
@@ -67,21 +76,17 @@ def build_attention(
         "height": height,
         "width": width,
     }
-    parameters = inspect.signature(ATTENTION[name]).parameters
-    hints = get_type_hints(ATTENTION[name].__init__)
-    allowed = [key for key in parameters if key not in shape and key not in ("args", "kwargs")]
-    for key, value in options.items():
-        if key not in allowed:
-            known = ", ".join(allowed) or "none"
-            raise AttentadError(f"attention {name} has no option {key!r}: it has {known}.")
-        if not fits(value, hints[key]):
-            raise AttentadError(
-                f"attention {name}: {key} cannot be {value!r}, use {describe(hints[key])}."
-            )
-    if "context_dim" in parameters and context_dim is None:
+    check_options(module, options, given=shape, where=where)
+    needed = [option.name for option in part_options(module) if option.default is Parameter.empty]
+    if "context_dim" in needed and context_dim is None:
         raise AttentadError(
-            f"attention {name} reads the recogniser's features R, which this site does not have: "
+            f"{where}: {name} reads the recogniser's features R, which this site does not have; "
             "use it in a detector."
         )
-    passed = {key: value for key, value in shape.items() if key in parameters}
-    return ATTENTION[name](**passed, **options)
+    if "length" in needed and length is None:
+        raise AttentadError(
+            f"{where}: {name} is made for a fixed number of steps, which this site does not have; "
+            "use another module."
+        )
+    known = {key: size for key, size in shape.items() if size is not None}
+    return module(**shared_options(module, known), **options)

@@ -22,7 +22,6 @@ class Detector(NamedTuple):
     """
 
     network: type[nn.Module]
-    site_dims: Callable[..., dict[str, int]]
     targets: Callable[..., dict[str, NDArray[np.float32]]]
     loss: Callable[..., dict[str, Tensor]]
     decode: Callable[..., list[VideoDetections]]
@@ -32,12 +31,11 @@ class Detector(NamedTuple):
 
 
 DETECTORS: dict[str, Detector] = {
-    "bmn": Detector(bmn.BMN, bmn.site_dims, bmn.targets, bmn.loss, bmn.decode),
-    "gtad": Detector(gtad.GTAD, gtad.site_dims, gtad.targets, gtad.loss, gtad.decode),
-    "dbg": Detector(dbg.DBG, dbg.site_dims, dbg.targets, dbg.loss, dbg.decode),
+    "bmn": Detector(bmn.BMN, bmn.targets, bmn.loss, bmn.decode),
+    "gtad": Detector(gtad.GTAD, gtad.targets, gtad.loss, gtad.decode),
+    "dbg": Detector(dbg.DBG, dbg.targets, dbg.loss, dbg.decode),
     "hamnet": Detector(
         hamnet.HAMNet,
-        hamnet.site_dims,
         hamnet.targets,
         hamnet.loss,
         hamnet.decode,

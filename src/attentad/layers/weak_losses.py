@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 
 from attentad.core import AttentadError
-from attentad.layers.proposals import one_of
 
 Threshold = Literal["relative", "absolute", "minmax"]
 DroppedValue = Literal["class_min", "zero"]
 Drop = Literal["most_discriminative", "random", "inverse"]
 Reduction = Literal["mean", "sum_time_mean_batch"]
-OWNER = "weak supervision"
 LABEL_EPSILON = 1e-4
 
 
@@ -109,8 +107,6 @@ def hybrid_attentions(
     Raises:
         AttentadError: an option has an unknown or impossible value.
     """
-    one_of(OWNER, "threshold", threshold, Threshold)
-    one_of(OWNER, "drop", drop, Drop)
     if not 0 <= drop_probability <= 1:
         raise AttentadError(f"drop_probability must lie in 0..1, not {drop_probability}.")
     soft = _clean(attention, valid)
@@ -151,7 +147,6 @@ def hybrid_scores(
     Raises:
         AttentadError: an option has an unknown or impossible value.
     """
-    one_of(OWNER, "dropped_value", dropped_value, DroppedValue)
     soft, semi_soft, hard = hybrid_attentions(
         attention,
         valid,
@@ -358,7 +353,6 @@ def _threshold(attention: Tensor, valid: Tensor | None, gamma: float, rule: Thre
 
 def _over_time(values: Tensor, valid: Tensor | None, reduction: Reduction) -> Tensor:
     """Values (B, T), 0 outside `valid`, over each video's snippets; then the mean over videos."""
-    one_of(OWNER, "reduction", reduction, Reduction)
     summed = values.sum(1)
     if reduction == "mean":
         count = values.shape[1] if valid is None else valid.sum(1).clamp(min=1)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from attentad.core import AttentadError, Timeline, VideoDetections
+from attentad.core.options import shared_options
 from attentad.models.model import DetectorModel
-from attentad.recipes.load import shared_options
 from attentad.report import Curve
 from attentad.suppression import (
     label_by_snippets,
@@ -100,8 +96,7 @@ def _run(model: DetectorModel, views: list[Any]) -> _Run:
     features = torch.from_numpy(np.stack([view.T for view, _, _ in views])).to(model.device)
     valid = torch.from_numpy(np.stack([mask for _, mask, _ in views])).to(model.device)
     timelines = [timeline for _, _, timeline in views]
-    with _gates_over_time(model.network, valid.shape) as gates:
-        outputs = model.network(features, valid)
+    outputs = model.network(features, valid)
     decode = model.recipe.detector.decode
     detections = detector.decode(outputs, timelines, valid=valid, **decode)
     classified = None
@@ -116,36 +111,16 @@ def _run(model: DetectorModel, views: list[Any]) -> _Run:
     if detector.curves is not None:
         loss_options = shared_options(detector.curves, model.recipe.detector.loss)
         named |= detector.curves(outputs, valid, **loss_options)
-    named |= {f"{site} gate over time": gate.float().cpu().numpy() for site, gate in gates.items()}
+    sites = getattr(model.network, "sites", None)
+    named |= {
+        f"{site} gate over time": gate.time.float().cpu().numpy()
+        for site, gate in ({} if sites is None else sites.curves()).items()
+        if gate.time is not None and gate.time.shape == valid.shape
+    }
     per_view = [
         {name: values[i][views[i][1]] for name, values in named.items()} for i in range(len(views))
     ]
     return _Run(detections, per_view, classified)
-
-
-@contextmanager
-def _gates_over_time(network: nn.Module, steps: torch.Size) -> Iterator[dict[str, Tensor]]:
-    """Site → gate of shape `steps` (B, T) of the attention modules, filled as the network runs."""
-    gates: dict[str, Tensor] = {}
-
-    def watch(site: str, module: Any, arguments: tuple[Any, ...]) -> None:
-        # A module gates by F or by R; its `gates` names the one that it reads.
-        given = dict(zip(("feature", "context", "valid"), arguments, strict=False))
-        _, temporal = module.gates(**shared_options(module.gates, given))
-        # Where a module of fixed length gates parts of a long video, there is no one curve.
-        if temporal is not None and temporal.shape == steps:
-            gates[site] = temporal
-
-    handles = [
-        module.register_forward_pre_hook(partial(watch, site))
-        for site, module in getattr(network, "attention", {}).items()
-        if hasattr(module, "gates")
-    ]
-    try:
-        yield gates
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _join_curves(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,20 +15,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 import attentad
-from attentad.attention import build_attention
+from attentad.attention.sites import AttentionChoice
 from attentad.backbones import RECOGNISERS
 from attentad.core import AttentadError, Sampling
+from attentad.core.options import check_options, shared_options
 from attentad.data.clocks import Clock, read_clock
 from attentad.data.detection_data import Views, rescaled_view, whole_view, windows_view
 from attentad.detection import DETECTORS, Detector
 from attentad.models.file import load_model, save_model
+from attentad.models.format_1 import renamed_from_format_1
 from attentad.models.snippet_classifier import SnippetClassifier
-from attentad.recipes.load import (
-    DetectionRecipe,
-    RecognitionRecipe,
-    check_arguments,
-    parse_recipe,
-)
+from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, parse_recipe
 from attentad.training.weights import load_into
 
 
@@ -132,27 +128,17 @@ def build_detector(recipe: DetectionRecipe, feature_dim: int, classes: int) -> n
     Raises:
         AttentadError: an unknown detector, site, attention or option, named.
     """
-    detector = check_detector(recipe)
-    choice, length = recipe.detector, recipe.view.length
-    taken = inspect.signature(detector.site_dims).parameters
-    dims = detector.site_dims(
-        feature_dim, **{key: value for key, value in choice.network.items() if key in taken}
-    )
-    modules: dict[str, nn.Module] = {}
-    for site, component in recipe.attention.items():
-        if site not in dims:
-            raise AttentadError(
-                f"attention.{site}: {choice.name} has no such site; choose from {', '.join(dims)}."
-            )
-        modules[site] = build_attention(
-            component.name,
-            component.options,
-            feature_dim=dims[site],
-            context_dim=feature_dim,
-            length=length,
-        )
-    known = {"classes": classes} if detector.supervision == "video" else {}
-    return detector.network(feature_dim, length, attention=modules, **known, **choice.network)
+    network = check_detector(recipe).network
+    given = {
+        "feature_dim": feature_dim,
+        "length": recipe.view.length,
+        "classes": classes,
+        "attention": _attention(recipe),
+    }
+    taken = shared_options(network, given)
+    if recipe.attention and "attention" not in taken:
+        raise AttentadError(f"attention: {recipe.detector.name} has no site for any; leave it out.")
+    return network(**taken, **recipe.detector.network)
 
 
 def check_detector(recipe: DetectionRecipe) -> Detector:
@@ -174,7 +160,7 @@ def check_detector(recipe: DetectionRecipe) -> Detector:
         ("loss", detector.loss, ("outputs", "targets", "valid", "generator")),
         ("decode", detector.decode, ("outputs", "timelines", "valid")),
     ):
-        check_arguments(function, getattr(choice, part), given, f"detector.{part}")
+        check_options(function, getattr(choice, part), given, f"detector.{part}")
     weak = detector.supervision == "video"
     if weak != (recipe.view.name == "snippets"):
         raise AttentadError(
@@ -200,17 +186,22 @@ def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.
             f"recogniser.name: there is no recogniser {name!r}; choose from "
             f"{', '.join(RECOGNISERS)}."
         )
-    network = RECOGNISERS[name].network
+    network, loss = RECOGNISERS[name]
     options = recipe.recogniser.options
     given = ("classes", "frames", "size_px", "attention")
-    check_arguments(network, options, given, "recogniser")
+    check_options(network, options, given, "recogniser")
+    check_options(loss, recipe.loss, ("outputs", "labels"), "loss")
     return network(
         len(classes),
         frames=recipe.sampling.window_frames,
         size_px=recipe.sampling.size_px,
-        attention={site: (part.name, part.options) for site, part in recipe.attention.items()},
+        attention=_attention(recipe),
         **options,
     )
+
+
+def _attention(recipe: DetectionRecipe | RecognitionRecipe) -> dict[str, AttentionChoice]:
+    return {site: (part.name, part.options) for site, part in recipe.attention.items()}
 
 
 def save_detector(path: str | Path, model: DetectorModel) -> None:
@@ -268,7 +259,7 @@ def load_detector(path: str | Path) -> DetectorModel:
     recipe = parse_recipe(contract["recipe"], str(path))
     assert isinstance(recipe, DetectionRecipe)
     network = build_detector(recipe, contract["feature_dim"], len(contract["classes"]))
-    load_into(network, _part(tensors, "detector."), str(path))
+    load_into(network, renamed_from_format_1(_part(tensors, "detector."), network), str(path))
     clock, encoder = contract["clock"], None
     if contract["encoder"] is not None:
         encoder = _recogniser(contract["encoder"], tensors, path)
@@ -334,7 +325,7 @@ def _recogniser(
     assert isinstance(recipe, RecognitionRecipe)
     classes = tuple(part["classes"])
     network = build_recogniser(recipe, classes)
-    load_into(network, _part(tensors, "encoder."), str(path))
+    load_into(network, renamed_from_format_1(_part(tensors, "encoder."), network), str(path))
     return RecogniserModel(recipe, classes, network.to(best_device()).eval())
 
 
