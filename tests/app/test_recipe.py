@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from attentad.core import AttentadError
-from attentad.detection import DETECTORS
 from attentad.models.model import build_detector, build_recogniser
 from attentad.recipes.load import (
     DetectionRecipe,
@@ -22,7 +21,7 @@ def test_every_shipped_recipe_builds(name: str) -> None:
     assert recipe.about
     if isinstance(recipe, DetectionRecipe):
         network = build_detector(recipe, 20, 5)
-        assert set(network.attention) == set(recipe.attention)
+        assert set(network.sites) == set(recipe.attention)
     else:
         build_recogniser(recipe, ("a", "b"))
 
@@ -39,6 +38,13 @@ def test_overrides_reach_nested_keys() -> None:
     assert recipe.attention["encoder"].name == "se"
 
 
+SITES = {
+    "bmn": ("input", "middle", "encoder"),
+    "gtad": ("input", "middle", "encoder", "proposal"),
+    "dbg": ("input", "encoder"),
+}
+
+
 @pytest.mark.parametrize(
     ("detector", "changes"),
     [
@@ -49,7 +55,7 @@ def test_overrides_reach_nested_keys() -> None:
 )
 def test_attention_is_as_wide_as_its_site(detector: str, changes: list[str]) -> None:
     """Also where an option of the network, such as BMN's `variant`, says how wide that is."""
-    for site in DETECTORS[detector].site_dims(16):
+    for site in SITES[detector]:
         overrides = [*changes, f"detector.name={detector}", "view.length=8"]
         recipe = load_recipe("salads50/bmn", [*overrides, f"attention.{site}.name=csa"])
         assert isinstance(recipe, DetectionRecipe)

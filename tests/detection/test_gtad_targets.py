@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attentad.core import AttentadError, Timeline
+from attentad.core import Timeline
 from attentad.detection import bmn
 from attentad.detection.gtad import GTADOutput, decode, loss, targets
 
@@ -177,21 +177,3 @@ def test_boundary_scores_are_an_option():
     theirs = bmn.decode(output, [timeline], **options)[0]
     np.testing.assert_array_equal(ours.scores, theirs.scores)
     assert decode(output, [timeline], candidates="all")[0].scores[0] > ours.scores[0]
-
-
-@pytest.mark.parametrize(
-    ("function", "options", "message"),
-    [
-        (targets, {"boundary_rule": "centre"}, "boundary_rule"),
-        (decode, {"candidates": "some"}, "candidates"),
-        (decode, {"pairing": "both"}, "pairing"),
-        (decode, {"confidence": "mean"}, "confidence"),
-    ],
-)
-def test_unknown_values_are_named(function, options, message):
-    timeline = seconds_timeline(4)
-    arguments = [np.zeros((0, 2)), timeline]
-    if function is decode:
-        arguments = [random_output(1, 4, 4), [timeline]]
-    with pytest.raises(AttentadError, match=f"G-TAD's {message}"):
-        function(*arguments, **options)

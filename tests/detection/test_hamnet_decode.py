@@ -367,8 +367,6 @@ def test_what_is_not_finite_is_refused(value):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"proposals": "cas"}, "proposals"),
-        ({"attention_thresholds": "all"}, "attention_thresholds"),
         ({"scale": 0}, "scale"),
         ({"top_k": 0}, "top_k"),
         ({"flank": -1.0}, "flank"),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from inspect import Parameter
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from attentad.attention import build_attention
+from attentad.attention import ATTENTION
 from attentad.attention.gate import Gate
 from attentad.core import AttentadError
+from attentad.core.options import check_options, part_options, shared_options
 from attentad.layers.any_length import Dealing
 from attentad.layers.masking import masked
 
@@ -19,6 +21,12 @@ AttentionChoice: TypeAlias = tuple[str, Mapping[str, Any]]
 
 Levels: TypeAlias = Tensor | tuple[Tensor, ...]
 """A tensor, or one for each level of a pyramid."""
+
+
+_NEEDS = {
+    "context_dim": "reads the recogniser's features R",
+    "length": "is made for a fixed number of steps",
+}
 
 
 class SiteShape(NamedTuple):
@@ -46,7 +54,7 @@ class Sites(nn.ModuleDict):
         shapes: of all sites that the network has.
 
     Raises:
-        AttentadError: there is no such site; see `attention.build_attention`.
+        AttentadError: there is no such site; see `build_attention`.
     """
 
     def __init__(
@@ -56,9 +64,8 @@ class Sites(nn.ModuleDict):
         self._gates: dict[str, tuple[Gate | None, ...]] = {}
         self._terms: dict[str, Tensor] = {}
         check_sites(attention or {}, shapes)
-        for site, (name, options) in (attention or {}).items():
-            shape = shapes[site]._asdict()
-            self[site] = build_attention(name, options, where=f"attention.{site}", **shape)
+        for site, choice in (attention or {}).items():
+            self[site] = build_attention(*choice, shapes[site], where=f"attention.{site}")
 
     def forward(
         self, site: str, feature: Levels, context: Levels, valid: Levels | None = None
@@ -81,7 +88,7 @@ class Sites(nn.ModuleDict):
         valids = _by_level(valid, len(features))
         if getattr(module, "levels", False):
             attended = module(features, context, None if valid is None else valids)
-            gates, terms = getattr(module, "last_gate", ()), (_terms(module),)
+            gates, terms = getattr(module, "last_gate", None) or (), (_terms(module),)
         else:
             contexts = _by_level(context, len(features))
             runs = [_run(module, *level) for level in zip(features, contexts, valids, strict=True)]
@@ -110,7 +117,36 @@ class Sites(nn.ModuleDict):
         }
 
 
-def check_sites(attention: Iterable[str], sites: Iterable[str]) -> None:
+def build_attention(
+    name: str, options: Mapping[str, Any], shape: SiteShape, where: str = "attention"
+) -> nn.Module:
+    """The module `name` of `ATTENTION` for a site of this shape, freshly initialised.
+
+    Args:
+        name: of the module.
+        options: its keyword arguments beyond its shape.
+        shape: of the site.
+        where: key of the recipe that the module stands under, for errors.
+
+    Raises:
+        AttentadError: unknown name or option, a wrong value, or a module that needs R or a fixed T
+            where there is none.
+    """
+    if name not in ATTENTION:
+        raise AttentadError(f"{where}: {name!r} is unknown; use one of {', '.join(ATTENTION)}.")
+    module, sizes = ATTENTION[name], shape._asdict()
+    check_options(module, options, given=sizes, where=where)
+    needed = {option.name for option in part_options(module) if option.default is Parameter.empty}
+    for size, need in _NEEDS.items():
+        if size in needed and sizes[size] is None:
+            raise AttentadError(
+                f"{where}: {name} {need}, which this site does not have; use another module."
+            )
+    known = {key: size for key, size in sizes.items() if size is not None}
+    return module(**shared_options(module, known), **options)
+
+
+def check_sites(attention: Iterable[str], sites: Collection[str]) -> None:
     """Raise AttentadError for the first site that a network does not have."""
     for site in attention:
         if site not in sites:
@@ -132,7 +168,7 @@ def _run(
 ) -> tuple[Tensor, Gate | None, dict[str, Tensor]]:
     """What the module makes of one tensor, its gates and losses; at any length."""
     length, steps = getattr(module, "length", None), feature.shape[2]
-    if length in (None, steps):
+    if length in (None, steps) or feature.dim() > 3:
         attended = module(feature, context, valid)
         return attended, getattr(module, "last_gate", None), _terms(module)
     dealing = Dealing(steps, length)
