@@ -70,7 +70,7 @@ def test_every_model_of_every_table_can_be_built(name: str) -> None:
         data = "salads50" if name.startswith("csa") else "ucf15"
         recipe = row_recipe(table, row, data, None, {})
         network = build_detector(recipe, 18, 17)
-        assert set(dict(network.attention)) == set(row.attention)  # type: ignore[arg-type]
+        assert set(dict(network.sites)) == set(row.attention)  # type: ignore[arg-type]
 
 
 def test_tables_are_no_recipes() -> None:

@@ -9,14 +9,14 @@ from benchmarks.direct.dbg import DirectDBG
 from tests.detection.plain import truth_of
 from torch import nn
 
-from attentad.attention import build_attention
 from attentad.attention.csa import CSA
 from attentad.core import AttentadError, Timeline
 from attentad.detection import DETECTORS
-from attentad.detection.dbg import DBG, SITES, decode, loss, site_dims, targets
+from attentad.detection.dbg import DBG, decode, loss, targets
 from attentad.training.optimizer import parameter_groups
 from attentad.training.settings import OptimizerSettings
 
+SITES = ("input", "encoder")
 SMALL = {"hidden_dim": 8, "sampled_dim": 12, "map_dim": 16, "points": (3, 4, 3)}
 
 
@@ -40,9 +40,14 @@ def direct(network, feature_dim=4):
 
 
 def attended(site, name, **options):
-    dims = site_dims(4, SMALL["hidden_dim"])
-    module = build_attention(name, {}, feature_dim=dims[site], context_dim=4, length=10)
-    return small(attention={site: module}, **options)
+    return small(attention={site: (name, {})}, **options)
+
+
+def probed(probes):
+    """A small network with these modules at its sites."""
+    network = small(attention=dict.fromkeys(probes, ("none", {})))
+    network.sites.update(probes)
+    return network
 
 
 def count(network):
@@ -54,10 +59,7 @@ def test_published_parameter_counts():
     assert count(DBG(2048, 100)) == 4_140_422
     assert count(DBG(400, 100, streams="full")) == 2_874_758 + 2 * 200 * 256 * 3
     assert count(CSA(128, 400, 100, convs=2)) == 412_716
-    dims = site_dims(400)
-    assert dims == {"input": 400, "encoder": 128}
-    attention = {"encoder": CSA(dims["encoder"], 400, 100, convs=2)}
-    assert count(DBG(400, 100, attention=attention)) == 2_874_758 + 412_716
+    assert count(DBG(400, 100, attention={"encoder": ("csa", {})})) == 2_874_758 + 412_716
 
 
 def test_weight_decay_by_group():
@@ -227,12 +229,12 @@ class Probe(nn.Module):
 
 
 def test_attention_reads_r_and_replaces_the_feature():
-    dims = site_dims(4, SMALL["hidden_dim"])
+    dims = {"input": 4, "encoder": 4}
     features = torch.randn(1, 4, 10)
     plain = small()(features)
     for site in SITES:
         probe = Probe()
-        output = small(attention={site: probe})(features)
+        output = probed({site: probe})(features)
         assert probe.seen[0] == dims[site]
         torch.testing.assert_close(probe.seen[1], features)
         # f comes after the two streams: their own actionness does not see what replaces it.
@@ -245,7 +247,7 @@ def test_attention_reads_r_and_replaces_the_feature():
 def test_context_is_r_itself_also_where_the_input_is_attended():
     probes = {site: Probe() for site in SITES}
     features = torch.randn(1, 4, 10)
-    small(attention=probes)(features)
+    probed(probes)(features)
     for probe in probes.values():
         torch.testing.assert_close(probe.seen[1], features)
 
@@ -264,12 +266,10 @@ def test_streams_read_their_half():
     ("options", "message"),
     [
         ({"feature_dim": 5}, "streams to full"),
-        ({"streams": "quarter"}, "streams"),
         ({"hidden_dim": 1}, "hidden_dim"),
-        ({"points": (8, 16)}, "points"),
         ({"points": (8, 0, 8)}, "points"),
         ({"dropout": 1.0}, "dropout"),
-        ({"attention": {"middle": nn.Identity()}}, "middle"),
+        ({"attention": {"middle": ("se", {})}}, "attention.middle"),
     ],
 )
 def test_settings_that_do_not_fit(options, message):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from attentad.attention import ATTENTION, build_attention
+from attentad.attention import ATTENTION
 from attentad.core import AttentadError, Timeline, as_segments, tiou
 from attentad.core.found import Truth
 from attentad.detection import DETECTORS
-from attentad.detection.hamnet import HAMNet, decode, loss, site_dims, targets
+from attentad.detection.hamnet import HAMNet, decode, loss, targets
 from attentad.suppression import SOFT_VARIANTS, suppress
 
 C_IN, T = 8, 12
@@ -26,6 +26,13 @@ def hot_labels(labels, classes):
 def small(**options):
     torch.manual_seed(0)
     return HAMNet(C_IN, T, **OPTIONS | options).eval()
+
+
+def probed(module):
+    """A small network with this module at its site."""
+    network = small(attention={"input": ("none", {})})
+    network.sites["input"] = module
+    return network
 
 
 def batch_of(network):
@@ -72,10 +79,8 @@ def test_initialisation():
         bound = (6 / (conv.in_channels * conv.kernel_size[0])) ** 0.5
         assert (conv.bias == 0).all()
         assert 0.9 * bound < conv.weight.abs().max() <= bound
-    module = nn.Conv1d(C_IN, C_IN, 1)
-    bias = module.bias.clone()
-    HAMNet(C_IN, T, **OPTIONS, attention={"input": module})
-    assert torch.equal(module.bias, bias)
+    sites = HAMNet(C_IN, T, **OPTIONS, attention={"input": ("csa", {})}).sites
+    assert all(conv.bias.any() for conv in sites.modules() if isinstance(conv, nn.Conv1d))
 
 
 def test_dropout_is_before_the_last_layer():
@@ -134,10 +139,7 @@ def test_no_mask_is_the_full_mask_and_any_length_goes():
 
 @pytest.mark.parametrize("name", [name for name in ATTENTION if name != "none"])
 def test_every_attention_at_the_input(name):
-    assert site_dims(C_IN) == {"input": C_IN}
-    torch.manual_seed(0)
-    module = build_attention(name, {}, feature_dim=C_IN, context_dim=C_IN, length=T)
-    network = small(attention={"input": module})
+    network = small(attention={"input": (name, {})})
     features, made = batch_of(network)
     valid = torch.arange(T) < torch.tensor([[T], [7], [1]])
     output = network(features, valid)
@@ -152,7 +154,7 @@ def test_every_attention_at_the_input(name):
     for one, two in zip(output, nan, strict=True):
         torch.testing.assert_close(one, two)
     loss(output, made, valid)["total"].backward()
-    assert all(p.grad is not None for p in module.parameters())
+    assert all(p.grad is not None for p in network.sites.parameters())
 
 
 def test_attention_reads_r():
@@ -163,7 +165,7 @@ def test_attention_reads_r():
 
     probe, features = Probe(), torch.randn(1, C_IN, T)
     valid = torch.arange(T)[None] < 5
-    output = small(attention={"input": probe})(features, valid)
+    output = probed(probe)(features, valid)
     kept = features * valid
     torch.testing.assert_close(probe.seen[0], kept)
     torch.testing.assert_close(probe.seen[1], kept)
@@ -176,7 +178,7 @@ def test_what_attention_writes_beyond_the_video_goes_nowhere():
         def forward(self, feature, context, valid=None):
             return feature + 1
 
-    features, network = torch.randn(1, C_IN, T), small(attention={"input": Writes()})
+    features, network = torch.randn(1, C_IN, T), probed(Writes())
     padded = network(features, torch.arange(T)[None] < 5)
     for one, many in zip(network(features[..., :5]), padded, strict=True):
         torch.testing.assert_close(many[:, :5], one)
@@ -210,8 +212,7 @@ def test_targets():
         ({"pool_steps": 4}, "pool_steps"),
         ({"pool_steps": -1}, "pool_steps"),
         ({"dropout": 1.0}, "dropout"),
-        ({"smooth": "yes"}, "smooth"),
-        ({"attention": {"encoder": nn.Identity()}}, "encoder"),
+        ({"attention": {"encoder": ("se", {})}}, "attention.encoder"),
     ],
 )
 def test_settings_that_do_not_fit(options, message):

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from attentad.attention.sites import AttentionChoice, Sites, SiteShape
 from attentad.core import AttentadError, Timeline
 from attentad.core.found import Truth
 from attentad.layers.balanced_loss import balanced_bce, balanced_regression
@@ -27,26 +28,12 @@ from attentad.layers.proposals import (
     ProposalOutput,
     countable_cells,
     decode_proposals,
-    one_of,
     proposal_targets,
 )
 
 Variant = Literal["code", "paper"]
 CPU_ITEMS = 4
-SITES = ("input", "middle", "encoder")
 BMNOutput = ProposalOutput
-
-
-def site_dims(
-    feature_dim: int, hidden_dim: int = 256, *, variant: Variant = "code"
-) -> dict[str, int]:
-    """Channels at the sites where an attention module can stand.
-
-    `input` is R itself, `middle` comes after the first base convolution, `encoder` is F, what the
-    boundary heads and the PEM read.
-    """
-    encoder_dim = hidden_dim // 2 if variant == "paper" else hidden_dim
-    return {"input": feature_dim, "middle": hidden_dim, "encoder": encoder_dim}
 
 
 class BMN(nn.Module):
@@ -71,7 +58,8 @@ class BMN(nn.Module):
             start × end (needs D = T). The output is duration × start either way.
         sampling: which interval is sampled, see `layers.boundary_matching.sampled_interval`.
         border: what is sampled outside the grid, see `layers.boundary_matching.interpolation`.
-        attention: site → module, see `site_dims`.
+        attention: site → name and options of a module. `input` is R itself, `middle` comes after
+            the first base convolution, `encoder` is F, what the boundary heads and the PEM read.
 
     Raises:
         AttentadError: a setting that does not fit the others.
@@ -96,14 +84,10 @@ class BMN(nn.Module):
         layout: Layout = "dur_start",
         sampling: SampleRule = "pd",
         border: Border = "legacy",
-        attention: Mapping[str, nn.Module] | None = None,
+        attention: Mapping[str, AttentionChoice] | None = None,
     ) -> None:
         super().__init__()
         duration = length if max_duration is None else max_duration
-        one_of("BMN", "variant", variant, Variant)
-        one_of("BMN", "layout", layout, Layout)
-        one_of("BMN", "sampling", sampling, SampleRule)
-        one_of("BMN", "border", border, Border)
         if not 1 <= duration <= length:
             raise AttentadError(f"BMN's max_duration must be 1 to {length} steps, not {duration}.")
         for dim in (feature_dim, hidden_dim):
@@ -111,13 +95,12 @@ class BMN(nn.Module):
                 raise AttentadError(
                     f"BMN's groups = {groups} must divide its {dim} channels: set groups to 1."
                 )
-        for site in attention or {}:
-            if site not in SITES:
-                raise AttentadError(f"BMN has no site {site!r} for attention, only {SITES}.")
         self.feature_dim, self.length = feature_dim, length
         self.max_duration, self.variant = duration, variant
-        self.attention = nn.ModuleDict(attention or {})
-        encoder_dim = site_dims(feature_dim, hidden_dim, variant=variant)["encoder"]
+        encoder_dim = hidden_dim // 2 if variant == "paper" else hidden_dim
+        dims = {"input": feature_dim, "middle": hidden_dim, "encoder": encoder_dim}
+        shapes = {site: SiteShape(dim, feature_dim, length) for site, dim in dims.items()}
+        self.sites = Sites(attention, shapes)
         if variant == "paper":
             groups, pem_dim, map_convs = 1, encoder_dim, 1
             self.boundary_head = _boundary_head(encoder_dim, hidden_dim, 2, groups)
@@ -157,19 +140,14 @@ class BMN(nn.Module):
                 f"and got {features.shape[1]} and {features.shape[2]}."
             )
         context = masked(features, valid)
-        hidden = self._attend("input", context, context, valid)
+        hidden = self.sites("input", context, context, valid)
         hidden = masked(torch.relu(self.base_1(hidden)), valid)
-        hidden = self._attend("middle", hidden, context, valid)
+        hidden = self.sites("middle", hidden, context, valid)
         hidden = masked(torch.relu(self.base_2(hidden)), valid)
-        feature = self._attend("encoder", hidden, context, valid)
+        feature = self.sites("encoder", hidden, context, valid)
         start, end = self._boundaries(feature, valid)
         regression, classification = self._proposals(feature, valid)
         return BMNOutput(start, end, regression, classification)
-
-    def _attend(self, site: str, feature: Tensor, context: Tensor, valid: Tensor | None) -> Tensor:
-        if site not in self.attention:
-            return feature
-        return masked(self.attention[site](feature, context, valid), valid)
 
     def _boundaries(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         heads = (

@@ -17,17 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from attentad.attention.sites import AttentionChoice, Sites, SiteShape
 from attentad.core import AttentadError, Timeline, tiou
 from attentad.core.found import Found, Truth
 from attentad.layers.balanced_loss import balanced_bce
 from attentad.layers.masking import masked
 from attentad.layers.proposal_features import POINTS, ProposalFeatures, proposal_cells, repeat_last
-from attentad.layers.proposals import best_proposals, boundary_curves, finite_arrays, one_of
+from attentad.layers.proposals import best_proposals, boundary_curves, finite_arrays
 from attentad.layers.relu_dropout import relu_dropout
 
 Streams = Literal["halves", "full"]
 CPU_ITEMS = 1
-SITES = ("input", "encoder")
 
 
 class DBGOutput(NamedTuple):
@@ -46,15 +46,6 @@ class DBGOutput(NamedTuple):
     end: Tensor
 
 
-def site_dims(feature_dim: int, hidden_dim: int = 256) -> dict[str, int]:
-    """Channels at the sites where an attention module can stand.
-
-    `input` is R itself, both streams together; `encoder` is f, what its actionness and the TBC
-    read.
-    """
-    return {"input": feature_dim, "encoder": hidden_dim // 2}
-
-
 class DBG(nn.Module):
     """Features (B, C_in, T) → `DBGOutput`.
 
@@ -70,7 +61,8 @@ class DBG(nn.Module):
         tf_relu: whether a ReLU follows the Conv3d, as in the authors' TensorFlow code; their
             PyTorch code has none.
         dropout: probability after the maps' first two convolutions.
-        attention: site → module, see `site_dims`.
+        attention: site → name and options of a module. `input` is R itself, both streams together;
+            `encoder` is f, what its actionness and the TBC read.
 
     Raises:
         AttentadError: a setting that does not fit the others.
@@ -86,22 +78,21 @@ class DBG(nn.Module):
         hidden_dim: int = 256,
         sampled_dim: int = 512,
         map_dim: int = 256,
-        points: Sequence[int] = POINTS,
+        points: tuple[int, int, int] = POINTS,
         streams: Streams = "halves",
         tf_relu: bool = False,
         dropout: float = 0.3,
-        attention: Mapping[str, nn.Module] | None = None,
+        attention: Mapping[str, AttentionChoice] | None = None,
     ) -> None:
         super().__init__()
         _check_settings(feature_dim, hidden_dim, points, streams, dropout)
-        for site in attention or {}:
-            if site not in SITES:
-                raise AttentadError(f"DBG has no site {site!r} for attention, only {SITES}.")
         self.feature_dim, self.length, self.streams = feature_dim, length, streams
         self.points, self.tf_relu, self.dropout = tuple(points), tf_relu, dropout
-        self.attention = nn.ModuleDict(attention or {})
-        stream_dim = feature_dim // 2 if streams == "halves" else feature_dim
         base_dim = hidden_dim // 2
+        dims = {"input": feature_dim, "encoder": base_dim}
+        shapes = {site: SiteShape(dim, feature_dim, length) for site, dim in dims.items()}
+        self.sites = Sites(attention, shapes)
+        stream_dim = feature_dim // 2 if streams == "halves" else feature_dim
         self.stream_1 = _stream(stream_dim, hidden_dim, base_dim)
         self.stream_2 = _stream(stream_dim, hidden_dim, base_dim)
         self.actionness = nn.ModuleList(nn.Conv1d(base_dim, 1, 1) for _ in range(3))
@@ -127,14 +118,14 @@ class DBG(nn.Module):
                 f"and got {features.shape[1]} and {features.shape[2]}."
             )
         context = masked(features, valid)
-        hidden = self._attend("input", context, context, valid)
+        hidden = self.sites("input", context, context, valid)
         first, second = hidden.chunk(2, dim=1) if self.streams == "halves" else (hidden, hidden)
         encoded = []
         for stream, part in ((self.stream_1, first), (self.stream_2, second)):
             for conv in stream:
                 part = masked(torch.relu(conv(part)), valid)
             encoded.append(part)
-        feature = self._attend("encoder", encoded[0] + encoded[1], context, valid)
+        feature = self.sites("encoder", encoded[0] + encoded[1], context, valid)
         inputs = zip(self.actionness, [*encoded, feature], strict=True)
         actionness = self._probability(torch.cat([conv(part) for conv, part in inputs], dim=1))
         # PFG repeats the video's last step where a point lies beyond it.
@@ -143,11 +134,6 @@ class DBG(nn.Module):
         completeness, start_map, end_map = maps.unbind(1)
         start, end = _boundary_means(start_map, end_map, valid)
         return DBGOutput(actionness, completeness, start_map, end_map, start, end)
-
-    def _attend(self, site: str, feature: Tensor, context: Tensor, valid: Tensor | None) -> Tensor:
-        if site not in self.attention:
-            return feature
-        return masked(self.attention[site](feature, context, valid), valid)
 
     def _proposals(self, feature: Tensor, score: Tensor) -> Tensor:
         """f (B, C, T) and actionness (B, T) → completeness, start and end map, (B, 3, T, T)."""
@@ -187,9 +173,8 @@ class DBG(nn.Module):
 
 
 def _check_settings(
-    feature_dim: int, hidden_dim: int, points: Sequence[int], streams: str, dropout: float
+    feature_dim: int, hidden_dim: int, points: Sequence[int], streams: Streams, dropout: float
 ) -> None:
-    one_of("DBG", "streams", streams, Streams)
     if streams == "halves" and feature_dim % 2:
         raise AttentadError(
             f"DBG's streams = halves needs an even number of channels, not {feature_dim}: set "
@@ -197,10 +182,8 @@ def _check_settings(
         )
     if hidden_dim < 2:
         raise AttentadError(f"DBG's hidden_dim must be at least 2, not {hidden_dim}.")
-    if len(points) != 3 or min(points) < 1:
-        raise AttentadError(
-            f"DBG's points are three numbers of at least 1, such as {POINTS}, not {tuple(points)}."
-        )
+    if min(points) < 1:
+        raise AttentadError(f"DBG's points must be at least 1, as in {POINTS}, not {points}.")
     if not 0 <= dropout < 1:
         raise AttentadError(f"DBG's dropout must be in 0..1 (1 excluded), not {dropout}.")
 

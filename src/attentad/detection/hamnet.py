@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.attention.hybrid import ForegroundAttention, initialise, leaky_relu
+from attentad.attention.sites import AttentionChoice, Sites, SiteShape
 from attentad.core import AttentadError, Timeline, VideoDetections, no_detections
 from attentad.core.found import Curve, Found, Truth
 from attentad.core.options import shared_options
-from attentad.layers.any_length import attend_at_any_length
 from attentad.layers.masking import masked
-from attentad.layers.proposals import one_of
 from attentad.layers.step_curves import step_curves
 from attentad.layers.weak_losses import (
     Drop,
@@ -40,7 +39,6 @@ from attentad.suppression import outer_inner, runs_above
 
 Smooth = Literal["in_network", "test_only", "off"]
 Proposals = Literal["attention", "class"]
-SITES = ("input",)
 # The published code's ten, and the paper's .1 to .9 in steps of .05.
 NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 THRESHOLDS = {"code": np.linspace(0.1, 0.9, 10), "paper": np.linspace(0.1, 0.9, 17)}
@@ -56,17 +54,12 @@ class HAMOutput(NamedTuple):
     attention: Tensor
 
 
-def site_dims(feature_dim: int) -> dict[str, int]:
-    """Channels at the site where an attention module can stand: `input` is R itself."""
-    return {"input": feature_dim}
-
-
 class HAMNet(nn.Module):
     """Features (B, C_in, T) → `HAMOutput`, for any T.
 
     Args:
         feature_dim: C_in.
-        length: T in training. The network takes any other as well, see `layers.any_length`.
+        length: T in training. The network takes any other as well.
         classes: C.
         hidden_dim: channels of the classification branch; C_in by default.
         attention_dim: channels of the attention branch.
@@ -75,7 +68,7 @@ class HAMNet(nn.Module):
             beyond the video's ends. 17 for ActivityNet.
         smooth: whether that happens `in_network`, as in the published code, after training only
             (`test_only`), or not at all (`off`).
-        attention: site → module, see `site_dims`.
+        attention: site → name and options of a module; the one site is `input`, R itself.
 
     Raises:
         AttentadError: a setting that cannot be.
@@ -92,10 +85,9 @@ class HAMNet(nn.Module):
         dropout: float = 0.7,
         pool_steps: int = 1,
         smooth: Smooth = "in_network",
-        attention: Mapping[str, nn.Module] | None = None,
+        attention: Mapping[str, AttentionChoice] | None = None,
     ) -> None:
         super().__init__()
-        one_of("HAM-Net", "smooth", smooth, Smooth)
         if classes < 1:
             raise AttentadError(f"HAM-Net needs at least 1 class, not {classes}.")
         if hidden_dim is not None and hidden_dim < 1:
@@ -104,9 +96,8 @@ class HAMNet(nn.Module):
             raise AttentadError(f"HAM-Net's pool_steps must be odd, not {pool_steps}.")
         if not 0 <= dropout < 1:
             raise AttentadError(f"HAM-Net's dropout must lie in 0..1, 1 excluded, not {dropout}.")
-        for site in attention or {}:
-            if site not in SITES:
-                raise AttentadError(f"HAM-Net has no site {site!r} for attention, only {SITES}.")
+        # First, as it always drew its random numbers before the others.
+        sites = Sites(attention, {"input": SiteShape(feature_dim, feature_dim, length)})
         width = feature_dim if hidden_dim is None else hidden_dim
         self.feature_dim, self.length, self.classes = feature_dim, length, classes
         self.smooth = smooth
@@ -118,7 +109,7 @@ class HAMNet(nn.Module):
         self.foreground = ForegroundAttention(feature_dim, attention_dim)
         self.pool = nn.AvgPool1d(pool_steps, stride=1, padding=pool_steps // 2)
         # Last, so that `initialise` leaves these modules as they are.
-        self.attention = nn.ModuleDict(attention or {})
+        self.sites = sites
 
     def forward(self, features: Tensor, valid: Tensor | None = None) -> HAMOutput:
         """Features (B, C_in, T), valid (B, T) true where there is video → `HAMOutput`.
@@ -132,9 +123,7 @@ class HAMNet(nn.Module):
                 f"{features.shape[1]}."
             )
         feature = masked(features, valid)
-        if "input" in self.attention:
-            module = self.attention["input"]
-            feature = masked(attend_at_any_length(module, feature, feature, valid), valid)
+        feature = self.sites("input", feature, feature, valid)
         hidden = masked(leaky_relu(self.conv_1(feature)), valid)
         hidden = masked(leaky_relu(self.conv_2(hidden)), valid)
         logits = self.classifier(self.dropout(hidden)).to(self.classifier.weight.dtype)

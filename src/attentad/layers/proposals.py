@@ -6,7 +6,7 @@ A *cell* (d, s) of the map is the proposal [s, s + d + 1) in grid coordinates.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -36,12 +36,6 @@ class ProposalOutput(NamedTuple):
     end: Tensor
     regression: Tensor
     classification: Tensor
-
-
-def one_of(owner: str, name: str, value: object, allowed: Any) -> None:
-    """Raise AttentadError unless `value` is among those of the Literal `allowed`."""
-    if value not in get_args(allowed):
-        raise AttentadError(f"{owner}'s {name} is one of {get_args(allowed)}, not {value!r}.")
 
 
 def proposal_targets(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from typing import Any, Literal
 
 from torch import nn
 
-from attentad.attention import build_attention
+from attentad.attention.sites import AttentionChoice
 from attentad.backbones import RECOGNISERS
 from attentad.core import AttentadError
 from attentad.core.options import check_options, shared_options
@@ -43,13 +42,6 @@ def check_detector(recipe: DetectionRecipe) -> Detector:
             f"detector.name: {choice.name} takes views of one length; set view.name to rescaled "
             "or windows."
         )
-    # Where scores may lie below 0, the detector can leave those out.
-    signed = "drop_negative" in inspect.signature(detector.decode).parameters
-    if signed and recipe.suppression.negative == "error" and not choice.decode.get("drop_negative"):
-        raise AttentadError(
-            f"suppression.negative: scores of {choice.name} may lie below 0; set it to keep or "
-            "drop."
-        )
     return detector
 
 
@@ -77,30 +69,17 @@ def build_detector(recipe: DetectionRecipe, feature_dim: int, classes: int) -> n
     Raises:
         AttentadError: an unknown detector, site, attention or option, named.
     """
-    detector = check_detector(recipe)
-    choice, length = recipe.detector, recipe.view.length
-    site_dims = sys.modules[detector.network.__module__].site_dims
-    dims = site_dims(feature_dim, **shared_options(site_dims, choice.network))
-    modules: dict[str, nn.Module] = {}
-    for site, component in recipe.attention.items():
-        if site not in dims:
-            raise AttentadError(
-                f"attention.{site}: {choice.name} has no such site; choose from {', '.join(dims)}."
-            )
-        modules[site] = build_attention(
-            component.name,
-            component.options,
-            feature_dim=dims[site],
-            context_dim=feature_dim,
-            length=length,
-        )
+    network = check_detector(recipe).network
     given = {
         "feature_dim": feature_dim,
-        "length": length,
+        "length": recipe.view.length,
         "classes": classes,
-        "attention": modules,
+        "attention": _attention(recipe),
     }
-    return detector.network(**shared_options(detector.network, given), **choice.network)
+    taken = shared_options(network, given)
+    if recipe.attention and "attention" not in taken:
+        raise AttentadError(f"attention: {recipe.detector.name} has no site for any; leave it out.")
+    return network(**taken, **recipe.detector.network)
 
 
 def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.Module:
@@ -115,14 +94,19 @@ def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.
             f"recogniser.name: there is no recogniser {name!r}; choose from "
             f"{', '.join(RECOGNISERS)}."
         )
-    network = RECOGNISERS[name].network
+    network, loss = RECOGNISERS[name]
     options = recipe.recogniser.options
     given = ("classes", "frames", "size_px", "attention")
     check_options(network, options, given, "recogniser")
+    check_options(loss, recipe.loss, ("outputs", "labels"), "loss")
     return network(
         len(classes),
         frames=recipe.sampling.window_frames,
         size_px=recipe.sampling.size_px,
-        attention={site: (part.name, part.options) for site, part in recipe.attention.items()},
+        attention=_attention(recipe),
         **options,
     )
+
+
+def _attention(recipe: DetectionRecipe | RecognitionRecipe) -> dict[str, AttentionChoice]:
+    return {site: (part.name, part.options) for site, part in recipe.attention.items()}

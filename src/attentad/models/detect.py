@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from attentad.core import AttentadError, Timeline, VideoDetections
 from attentad.core.found import Curve, Found
-from attentad.core.options import shared_options
 from attentad.data.tracks import Track
 from attentad.data.views import View
 from attentad.layers.step_curves import step_curves
@@ -85,41 +80,20 @@ def _detect_in_views(model: DetectorModel, views: Sequence[View]) -> list[Found]
     features = torch.from_numpy(np.stack([view.features.T for view in views])).to(model.device)
     valid = torch.from_numpy(np.stack([view.valid for view in views])).to(model.device)
     timelines = [view.timeline for view in views]
-    with _gates_over_time(model.network, valid.shape) as gates:
-        outputs = model.network(features, valid)
+    outputs = model.network(features, valid)
     options = detector_options(model.recipe, "decode")
     by_view = model.detector.decode(outputs, timelines, valid, **options)
-    named = {f"{site} gate over time": gate for site, gate in gates.items()}
-    gate_curves = step_curves(named, timelines, valid, "attention")
+    sites = getattr(model.network, "sites", None)
+    gates = {
+        f"{site} gate over time": gate.time
+        for site, gate in ({} if sites is None else sites.curves()).items()
+        if gate.time is not None and gate.time.shape == valid.shape
+    }
+    gate_curves = step_curves(gates, timelines, valid, "attention")
     return [
         replace(found, curves=(*found.curves, *curves))
         for found, curves in zip(by_view, gate_curves, strict=True)
     ]
-
-
-@contextmanager
-def _gates_over_time(network: nn.Module, steps: torch.Size) -> Iterator[dict[str, Tensor]]:
-    """Site → gate of shape `steps` (B, T) of the attention modules, filled as the network runs."""
-    gates: dict[str, Tensor] = {}
-
-    def watch(site: str, module: Any, arguments: tuple[Any, ...]) -> None:
-        # A module gates by F or by R; its `gates` names the one that it reads.
-        given = dict(zip(("feature", "context", "valid"), arguments, strict=False))
-        _, temporal = module.gates(**shared_options(module.gates, given))
-        # Where a module of fixed length gates parts of a long video, there is no one curve.
-        if temporal is not None and temporal.shape == steps:
-            gates[site] = temporal
-
-    handles = [
-        module.register_forward_pre_hook(partial(watch, site))
-        for site, module in getattr(network, "attention", {}).items()
-        if hasattr(module, "gates")
-    ]
-    try:
-        yield gates
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:

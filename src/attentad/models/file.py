@@ -27,6 +27,7 @@ from attentad.core import AttentadError
 from attentad.core.files import write_bytes
 from attentad.data.clocks import read_clock
 from attentad.models.build import build_detector, build_recogniser
+from attentad.models.format_1 import renamed_from_format_1
 from attentad.models.labels import Labeller, SnippetScores
 from attentad.models.model import DetectorModel, RecogniserModel, best_device
 from attentad.models.snippet_classifier import SnippetClassifier
@@ -112,7 +113,7 @@ def load_detector(path: str | Path) -> DetectorModel:
     recipe = parse_recipe(part.options, str(path))
     assert isinstance(recipe, DetectionRecipe)
     network = build_detector(recipe, part.sizes["feature_dim"], len(part.classes))
-    load_into(network, part.tensors, path)
+    load_into(network, renamed_from_format_1(part.tensors, network), path)
     clock = contract["clock"]
     return DetectorModel(
         recipe=recipe,
@@ -158,7 +159,7 @@ def _recogniser(part: Part, path: str | Path) -> RecogniserModel:
     recipe = parse_recipe(part.options, str(path))
     assert isinstance(recipe, RecognitionRecipe)
     network = build_recogniser(recipe, part.classes)
-    load_into(network, part.tensors, path)
+    load_into(network, renamed_from_format_1(part.tensors, network), path)
     return RecogniserModel(recipe, part.classes, network.to(best_device()).eval())
 
 

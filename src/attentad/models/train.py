@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,7 @@ def train_detector(
     sets, store = read_sets(recipe.data), open_store(recipe.data)
     clock = make_clock(recipe.data)
     detector = check_detector(recipe)
+    _check_negative(recipe)
     _check_test(recipe, sets, store)
     items = open_training_data(recipe, sets, store, clock)
     labeller = None
@@ -178,6 +180,17 @@ def train_recogniser(
     save_recogniser(out / MODEL_NAME, trained)
     write_json(out / "evaluation.json", {"top1": accuracy, "clips": len(test_data.files)})
     return TrainRun(out / MODEL_NAME, accuracy)
+
+
+def _check_negative(recipe: DetectionRecipe) -> None:
+    """Scores below 0 would stop suppression; a detector that has such can leave them out."""
+    choice = recipe.detector
+    signed = "drop_negative" in inspect.signature(check_detector(recipe).decode).parameters
+    if signed and recipe.suppression.negative == "error" and not choice.decode.get("drop_negative"):
+        raise AttentadError(
+            f"suppression.negative: scores of {choice.name} may lie below 0; set it to keep or "
+            "drop."
+        )
 
 
 def _check_test(recipe: DetectionRecipe, sets: AnnotatedSets, store: FeatureStore) -> None:
