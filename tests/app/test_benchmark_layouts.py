@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from attentad.app.check.data_set import check
-from attentad.app.detect import detect
 from attentad.app.train import train
 from attentad.core import AttentadError, read_annotations
 from attentad.data.thumos14 import THUMOS14_CLASSES
 from attentad.models.model import load_detector
+from attentad.models.run import detect
 from attentad.models.sets import open_store, read_sets
 from attentad.recipes.load import DetectionRecipe, load_recipe
 

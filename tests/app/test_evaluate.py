@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attentad.app.evaluate import evaluate_files
 from attentad.core import AttentadError
+from attentad.metrics.evaluate import evaluate_files
 from attentad.metrics.thresholds import parse_tiou
 from attentad.report.result_tables import class_table, notes, print_result, result_table
 
@@ -164,7 +164,7 @@ def test_the_official_text_folder_evaluated_against_itself(tmp_path: Path) -> No
 
 def test_evaluation_never_loads_torch(files: tuple[Path, Path]) -> None:
     code = (
-        "import sys; from attentad.app.evaluate import evaluate_files\n"
+        "import sys; from attentad.metrics.evaluate import evaluate_files\n"
         "from attentad.report.result_tables import print_result\n"
         "print_result(evaluate_files(sys.argv[1], sys.argv[2], subset='test'))\n"
         "import attentad.suppression, attentad.metrics\n"

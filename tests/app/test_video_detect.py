@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from attentad.app.detect import detect, write_run
-from attentad.app.extract import extract, find_videos
+from attentad.app.detect import write_run
+from attentad.app.extract import extract
 from attentad.core import AttentadError
 from attentad.data.features import open_features
+from attentad.models.encode import find_videos
 from attentad.models.model import (
     DetectorModel,
     SnippetScores,
@@ -19,6 +20,7 @@ from attentad.models.model import (
     load_recogniser,
     save_detector,
 )
+from attentad.models.run import detect
 from attentad.recipes.load import DetectionRecipe, load_recipe
 from attentad.video import probe
 from attentad.video.encode import write_video

@@ -221,6 +221,27 @@ def train_recogniser(
     return TrainRun(out / MODEL_NAME, accuracy)
 
 
+def recipes_by_folder(
+    recipe: DetectionRecipe | RecognitionRecipe, out: Path, fold: str | None
+) -> dict[Path, DetectionRecipe | RecognitionRecipe]:
+    """What to train where: the recipe in `out`, or with a fold held out in OUT/FOLD.
+
+    Args:
+        recipe: the recipe.
+        out: folder of the runs.
+        fold: the one to hold out, `all` for each in turn, or None for the recipe's own test set.
+
+    Raises:
+        AttentadError: the recipe trains a recogniser, or has no such fold.
+    """
+    if fold is None:
+        return {out: recipe}
+    if not isinstance(recipe, DetectionRecipe):
+        raise AttentadError("--fold is for detection recipes; this one trains a recogniser.")
+    folds = recipe.data.folds if fold == "all" else (fold,)
+    return {out / name: fold_recipe(recipe, name) for name in folds}
+
+
 def fold_recipe(recipe: DetectionRecipe, fold: str) -> DetectionRecipe:
     """The recipe with another fold held out for testing.
 

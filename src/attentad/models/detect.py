@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.core import AttentadError, Timeline, VideoDetections
+from attentad.core.found import Curve, CurveKind, Found
 from attentad.models.model import DetectorModel
 from attentad.recipes.load import shared_options
-from attentad.report import Curve
 from attentad.suppression import (
     label_by_snippets,
     label_by_video,
@@ -27,18 +26,6 @@ BATCH = 16  # views at a time through the network
 CLASS_CURVES = 10
 
 
-@dataclass(frozen=True)
-class VideoResult:
-    """Detections of one video in seconds, sorted by score, and curves to look at.
-
-    `class_probabilities` (K,) are the network's own for the whole video, where it has any.
-    """
-
-    detections: VideoDetections
-    curves: list[Curve] = field(default_factory=list)
-    class_probabilities: NDArray[np.float64] | None = None
-
-
 def detect_features(
     model: DetectorModel,
     features: NDArray[np.float32],
@@ -46,7 +33,7 @@ def detect_features(
     *,
     video: str,
     class_scores: NDArray[np.float32] | None = None,
-) -> VideoResult:
+) -> Found:
     """Detect actions in the features of one video.
 
     Args:
@@ -79,10 +66,10 @@ def detect_features(
     kept = merge_windows(decoded, duration_sec=timeline.duration_sec, **options)
     probabilities = [named for run in runs for named in run.curves]
     curves = _join_curves([view_timeline for _, _, view_timeline in views], probabilities)
-    return VideoResult(
+    return Found(
         kept,
-        curves + _class_curves(model, scores, timeline, kept),
         None if runs[0].classified is None else runs[0].classified[0],
+        curves + _class_curves(model, scores, timeline, kept),
     )
 
 
@@ -162,7 +149,8 @@ def _join_curves(
             times.append(centres[new])
             values.append(named[name][new])
             last = max(last, centres[-1])
-        curves.append(Curve(name, np.concatenate(times), np.concatenate(values)))
+        kind: CurveKind = "boundaries" if name in ("start", "end") else "attention"
+        curves.append(Curve(name, np.concatenate(times), np.concatenate(values), kind))
     return curves
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from attentad.core import Annotations, Detections
+from attentad.core.found import Found
 from attentad.data.clocks import frame_rate, video_timeline
 from attentad.data.features import FeatureStore
 from attentad.metrics import DetectionResult, VideoMapResult, detection_map, video_map
 from attentad.metrics.thresholds import parse_tiou
-from attentad.models.detect import VideoResult, detect_features
+from attentad.models.detect import detect_features
 from attentad.models.model import DetectorModel
 from attentad.models.sets import AnnotatedSets
 from attentad.models.training_data import multi_hot
@@ -80,7 +81,7 @@ def rehearse(
 
 def _scored(
     model: DetectorModel,
-    results: dict[str, VideoResult],
+    results: dict[str, Found],
     annotations: Annotations,
     sets: AnnotatedSets,
 ) -> Scored:
@@ -105,7 +106,7 @@ def detect_annotated(
 
 def run_annotated(
     model: DetectorModel, store: FeatureStore, annotations: Annotations
-) -> dict[str, VideoResult]:
+) -> dict[str, Found]:
     """What the model says of the features of every annotated video."""
     class_scores = video_scores(model.recipe, model.classes)
     results = {}
@@ -125,14 +126,14 @@ def run_annotated(
     return results
 
 
-def as_detections(model: DetectorModel, results: dict[str, VideoResult]) -> Detections:
+def as_detections(model: DetectorModel, results: dict[str, Found]) -> Detections:
     """The results' detections with the model's classes."""
     found = {video: result.detections for video, result in results.items()}
     return Detections(found, model.classes, {"detector": model.recipe.detector.name})
 
 
 def _video_classification(
-    model: DetectorModel, results: dict[str, VideoResult], sets: AnnotatedSets
+    model: DetectorModel, results: dict[str, Found], sets: AnnotatedSets
 ) -> VideoMapResult | None:
     """HAM-Net's measures of whole videos; None where nothing is said of them, or none has a class.
 

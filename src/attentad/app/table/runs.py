@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.app.evaluate import evaluate_proposals
 from attentad.app.train import MODEL_NAME, fold_recipe, train
 from attentad.core import AttentadError
 from attentad.core.files import read_json, write_json
+from attentad.metrics.evaluate import evaluate_proposals
 from attentad.models.model import load_detector
 from attentad.models.score import detect_annotated
 from attentad.models.sets import open_store, read_sets
