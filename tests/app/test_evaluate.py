@@ -112,7 +112,7 @@ def test_table_and_notes_say_what_a_reader_needs(
     said = notes(result)
     assert "no class fly, jump" in said[0]
     assert said[-1] == "Ground truth dropped (blocked videos): 1."
-    print_result(result, per_class=True)
+    print_result(result)
     shown = capsys.readouterr()
     assert "100.00" in shown.out
     assert "80.00" in shown.out

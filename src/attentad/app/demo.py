@@ -14,7 +14,7 @@ from attentad.core.progress import progress_bar
 from attentad.data.toy.files import make_toy
 from attentad.metrics import DetectionResult
 from attentad.metrics.evaluate import evaluate_files
-from attentad.models.encode import write_video_features
+from attentad.models.encode import extract_features
 from attentad.models.run import detect, runs_report
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe
 from attentad.report import write_page
@@ -82,7 +82,7 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
     names = [name for name, item in annotations.videos.items() if item.subset != SUBSET]
     step(f"reading features from {len(names)} training videos")
     with progress_bar("features") as progress:
-        write_video_features(recogniser, _files(data, names), out / "features", progress)
+        extract_features(recogniser, _files(data, names), out / "features", progress)
 
     test = annotations.subset(SUBSET)
     runs, evaluations, losses = {}, {}, {}

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attentad.core import Detections, no_detections, read_annotations, read_classes
+from attentad.core import Detections, no_detections, read_annotations
 from attentad.core.files import write_json
 from attentad.core.found import Found
 from attentad.metrics import VERDICTS, Diagnosis, diagnose, tiou_key
-from attentad.metrics.evaluate import load_detections, score_file
+from attentad.metrics.evaluate import score_file
 from attentad.metrics.thresholds import parse_tiou
 from attentad.report.result_tables import detection_notes, truth_notes
 
@@ -52,14 +52,12 @@ def diagnose_files(
     """
     thresholds = None if tiou is None else parse_tiou(tiou)
     annotations = read_annotations(annotations_path, keep_ambiguous=True)
-    label_ids = None if classes_path is None else read_classes(classes_path)
-    detections, renamed = load_detections(detections_path, annotations, label_ids=label_ids)
-    diagnosis = score_file(
+    diagnosis, detections = score_file(
         partial(diagnose, tiou=thresholds, **options),
-        detections,
+        detections_path,
         annotations,
-        sources=(detections_path, annotations_path),
-        renamed=len(renamed),
+        annotations_path,
+        classes_path=classes_path,
     )
     if out_json is not None:
         write_json(out_json, diagnosis.to_dict())

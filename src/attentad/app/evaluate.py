@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -72,7 +72,7 @@ class _Scored:
     table: Table
     content: dict[str, Any]
     figures: Callable[[], dict[str, Any]]
-    remarks: list[str] = field(default_factory=list)
+    remarks: Sequence[str] = ()
     classes: Table | None = None
 
 
@@ -151,29 +151,21 @@ def _detection(
 
 
 def _proposals(files: Sequence[Path], tiou: str | None, options: MapOptions) -> _Scored:
-    results = evaluate_proposals(
-        files[:-1],
-        files[-1],
-        tiou=tiou,
-        protocol=options["protocol"],
-        subset=options["subset"],
-        strict=options["strict"],
-        blocked=options.get("blocked", ()),
-    )
+    of_recall = ("protocol", "subset", "strict", "blocked")
+    chosen = {name: value for name, value in options.items() if name in of_recall}
+    results = evaluate_proposals(files[:-1], files[-1], tiou=tiou, **chosen)
     return _Scored(
-        table=recall_table(results),
-        content=_by_name(results),
-        figures=lambda: _recall_figures(results),
-        remarks=_remarks(results),
+        recall_table(results),
+        _by_name(results),
+        lambda: _recall_figures(results),
+        _remarks(results),
     )
 
 
 def _recognition(files: Sequence[Path]) -> _Scored:
     results = evaluate_recognition(files)
     return _Scored(
-        table=recognition_table(results),
-        content=_by_name(results),
-        figures=lambda: _confusion_figures(results),
+        recognition_table(results), _by_name(results), lambda: _confusion_figures(results)
     )
 
 

@@ -16,7 +16,8 @@ from attentad.core import (
     read_detections,
 )
 from attentad.core.found import Found
-from attentad.core.names import align_classes, number_of
+from attentad.core.names import align_classes
+from attentad.core.wording import number_of
 from attentad.metrics import detection_map
 from attentad.report import Report, VideoPage, plain_facts, write_page
 from attentad.training.logs import loss_curves

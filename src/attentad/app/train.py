@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -39,7 +40,13 @@ from attentad.models.score import rehearse, score_detector
 from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
 from attentad.models.training_data import segment_data, weak_data
 from attentad.models.video_scores import video_scores
-from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, check_arguments
+from attentad.recipes.load import (
+    DetectionRecipe,
+    RecognitionRecipe,
+    check_arguments,
+    load_recipe,
+)
+from attentad.report.result_tables import print_result
 from attentad.training.loop import fit
 from attentad.training.seeding import seed_initial
 from attentad.training.weights import load_into
@@ -221,27 +228,6 @@ def train_recogniser(
     return TrainRun(out / MODEL_NAME, accuracy)
 
 
-def recipes_by_folder(
-    recipe: DetectionRecipe | RecognitionRecipe, out: Path, fold: str | None
-) -> dict[Path, DetectionRecipe | RecognitionRecipe]:
-    """What to train where: the recipe in `out`, or with a fold held out in OUT/FOLD.
-
-    Args:
-        recipe: the recipe.
-        out: folder of the runs.
-        fold: the one to hold out, `all` for each in turn, or None for the recipe's own test set.
-
-    Raises:
-        AttentadError: the recipe trains a recogniser, or has no such fold.
-    """
-    if fold is None:
-        return {out: recipe}
-    if not isinstance(recipe, DetectionRecipe):
-        raise AttentadError("--fold is for detection recipes; this one trains a recogniser.")
-    folds = recipe.data.folds if fold == "all" else (fold,)
-    return {out / name: fold_recipe(recipe, name) for name in folds}
-
-
 def fold_recipe(recipe: DetectionRecipe, fold: str) -> DetectionRecipe:
     """The recipe with another fold held out for testing.
 
@@ -296,3 +282,68 @@ def _fingerprint(recipe: DetectionRecipe | RecognitionRecipe) -> str:
         mode="json", exclude={"about": True, "training": True, "data": {"root"}}
     )
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def run_training(
+    name: str,
+    overrides: Sequence[str],
+    out: Path,
+    *,
+    fold: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Train a recipe and score it on its test videos.
+
+    Args:
+        name: of a recipe of the package, or a file.
+        overrides: `key=value` changes of it.
+        out: folder for model, logs and scores; of several folds a folder each below it.
+        fold: the fold to hold out, or `all` to train one model for each.
+        resume: go on where a run stopped.
+        overwrite: replace an earlier run in the folder.
+        say: called with each line to show.
+
+    Raises:
+        AttentadError: there is no such recipe or fold, or as `models.train.train`.
+    """
+    recipe = load_recipe(name, overrides)
+    recipes: dict[Path, DetectionRecipe | RecognitionRecipe] = {out: recipe}
+    if fold is not None:
+        if not isinstance(recipe, DetectionRecipe):
+            raise AttentadError("--fold is for detection recipes; this one trains a recogniser.")
+        folds = recipe.data.folds if fold == "all" else (fold,)
+        recipes = {out / held_out: fold_recipe(recipe, held_out) for held_out in folds}
+
+    def on_epoch(row: dict[str, Any]) -> None:
+        # Where no progress bar can be shown, as in a log file.
+        if not sys.stderr.isatty():
+            parts = [f"{key} {value:.4g}" for key, value in row.items() if isinstance(value, float)]
+            say(f"epoch {row['epoch']}: " + ", ".join(parts))
+
+    scores = []
+    for folder, part in recipes.items():
+        run = train(part, folder, resume=resume, overwrite=overwrite, on_epoch=on_epoch)
+        if run is None:  # one of several processes, and not the one that reports
+            continue
+        _show(run, say)
+        if run.score is not None:
+            scores.append(run.score)
+    if len(scores) > 1:
+        mean = 100 * sum(scores) / len(scores)
+        say(f"mean over {len(scores)} folds: average mAP {mean:.2f}")
+
+
+def _show(run: TrainRun, say: Callable[[str], None]) -> None:
+    if run.result is not None:
+        print_result(run.result)
+    elif run.score is not None:
+        say(f"top-1 accuracy on the test clips: {100 * run.score:.1f} %")
+    whole = run.video_classification
+    if whole is not None:
+        say(
+            f"classes of whole videos: mAP {100 * whole.mean_ap:.2f}, all of a video right in "
+            f"{100 * whole.exact_set_accuracy:.1f} %"
+        )
+    say(f"model: {run.model}")

@@ -69,7 +69,3 @@ def main() -> None:
     # over. Read when torch is loaded, which no command has done yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
-
-
-if __name__ == "__main__":
-    main()

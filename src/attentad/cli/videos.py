@@ -5,12 +5,9 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from attentad.app.train import TrainRun
 
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.", min=0)]
 
@@ -64,11 +61,11 @@ def extract(
     out: Annotated[Path, typer.Option(help="Folder for the features.")],
 ) -> None:
     """Turn videos into feature files with sidecars; goes on where it stopped."""
-    from attentad.app.extract import extract as run
     from attentad.core.progress import progress_bar
+    from attentad.models.encode import extract_features
 
     with progress_bar("features") as progress:
-        notes = run(model, inputs, out, progress)
+        notes = extract_features(model, inputs, out, progress)
     warn(notes)
     say(f"features: {out}")
 
@@ -88,21 +85,11 @@ def train(
     ] = False,
 ) -> None:
     """Train a recipe and score it on its test videos."""
-    from attentad.app.train import recipes_by_folder
-    from attentad.app.train import train as run
-    from attentad.recipes.load import load_recipe
+    from attentad.app.train import run_training
 
-    scores = []
-    for folder, part in recipes_by_folder(load_recipe(recipe, overrides or []), out, fold).items():
-        trained = run(part, folder, resume=resume, overwrite=overwrite, on_epoch=_print_epoch)
-        if trained is None:  # one of several processes, and not the one that reports
-            continue
-        _print_trained(trained)
-        if trained.score is not None:
-            scores.append(trained.score)
-    if len(scores) > 1:
-        mean = 100 * sum(scores) / len(scores)
-        say(f"mean over {len(scores)} folds: average mAP {mean:.2f}")
+    run_training(
+        recipe, overrides or [], out, fold=fold, resume=resume, overwrite=overwrite, say=say
+    )
 
 
 def recipes() -> None:
@@ -178,26 +165,3 @@ def warn(notes: Iterable[str]) -> None:
     """Tell what to know beside a result."""
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
-
-
-def _print_epoch(row: dict[str, Any]) -> None:
-    """One line an epoch where no progress bar can be shown, as in a log file."""
-    if not sys.stderr.isatty():
-        parts = [f"{key} {value:.4g}" for key, value in row.items() if isinstance(value, float)]
-        say(f"epoch {row['epoch']}: " + ", ".join(parts))
-
-
-def _print_trained(run: "TrainRun") -> None:
-    from attentad.report.result_tables import print_result
-
-    whole = run.video_classification
-    if run.result is not None:
-        print_result(run.result)
-    elif run.score is not None:
-        say(f"top-1 accuracy on the test clips: {100 * run.score:.1f} %")
-    if whole is not None:
-        say(
-            f"classes of whole videos: mAP {100 * whole.mean_ap:.2f}, all of a video right in "
-            f"{100 * whole.exact_set_accuracy:.1f} %"
-        )
-    say(f"model: {run.model}")

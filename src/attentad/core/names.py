@@ -93,11 +93,6 @@ def align_classes(
     return together, aligned
 
 
-def number_of(items: Sequence[object], one: str, many: str = "") -> str:
-    """`1 video`, `3 videos`; `many` where an s does not make the plural."""
-    return f"{len(items)} {one if len(items) == 1 else many or one + 's'}"
-
-
 def suggest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant by `name`, for "did you mean"; None without one.
 

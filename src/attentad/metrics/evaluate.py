@@ -49,16 +49,6 @@ class MapOptions(TypedDict, total=False):
     blocked: Collection[str]
 
 
-class RecallOptions(TypedDict, total=False):
-    """The keyword arguments of `metrics.average_recall` beside the thresholds."""
-
-    protocol: str
-    subset: str | Iterable[str] | None
-    strict: bool
-    blocked: Collection[str]
-    merge_classes: bool
-
-
 @dataclass(frozen=True)
 class Comparison:
     """Several files of detections on one ground truth.
@@ -109,7 +99,7 @@ def evaluate(
         truth = read_annotations(annotations, classes=classes, keep_ambiguous=True)
     else:
         truth = annotations_from(annotations, classes=classes)
-    aligned, _ = load_detections(detections, truth, classes=classes)
+    aligned, _ = _load_detections(detections, truth, classes=classes)
     return detection_map(truth, aligned, tiou=_thresholds(tiou), **options)
 
 
@@ -166,9 +156,15 @@ def evaluate_proposals(
     annotations_path: str | Path,
     *,
     tiou: str | Sequence[float] | None = None,
-    **options: Unpack[RecallOptions],
+    **options: Any,
 ) -> dict[str, ProposalResult]:
     """Average recall of files of proposals, labels ignored: name → result.
+
+    Args:
+        proposals_paths: as `compare_files`.
+        annotations_path: as `compare_files`.
+        tiou: as `compare_files`.
+        options: see `metrics.average_recall`.
 
     Raises:
         AttentadError: as `compare_files`.
@@ -205,24 +201,62 @@ def evaluate_recognition(
     return results
 
 
-def load_detections(
+def score_file(
+    score: Callable[[Annotations, Detections], Result],
+    path: str | Path,
+    annotations: Annotations,
+    annotations_path: str | Path,
+    *,
+    classes_path: str | Path | None = None,
+) -> tuple[Result, Detections]:
+    """What `score` gives for a file of detections, and the detections under the annotated ids.
+
+    Args:
+        score: a function of `metrics` with its options; the two files are named in its result and
+            in its errors.
+        path: the detections.
+        annotations: the ground truth.
+        annotations_path: the file that it is from.
+        classes_path: class list, for a file whose labels are numbers.
+
+    Raises:
+        AttentadError: a file is missing or malformed, or as `score`.
+    """
+    label_ids = None if classes_path is None else read_classes(classes_path)
+    detections, renamed = _load_detections(path, annotations, label_ids=label_ids)
+    try:
+        result = score(annotations, detections)
+    except AttentadError as error:
+        raise AttentadError(f"{path} against {annotations_path}: {error}") from error
+    named = replace(
+        result,
+        ground_truth={"file": str(annotations_path), **result.ground_truth},
+        detections={"file": str(path), **result.detections, "renamed_videos": len(renamed)},
+    )
+    return named, detections
+
+
+def _by_file(
+    score: Callable[[Annotations, Detections], Result],
+    paths: Sequence[str | Path],
+    annotations_path: str | Path,
+    classes_path: str | Path | None = None,
+) -> dict[str, Result]:
+    annotations = read_annotations(annotations_path, keep_ambiguous=True)
+    return {
+        name: score_file(score, path, annotations, annotations_path, classes_path=classes_path)[0]
+        for name, path in zip(_names(paths), paths, strict=True)
+    }
+
+
+def _load_detections(
     source: Any,
     annotations: Annotations,
     *,
     classes: Sequence[str] | None = None,
     label_ids: dict[int, str] | None = None,
 ) -> tuple[Detections, dict[str, str]]:
-    """Detections from a path or from plain values, under the annotated videos' ids.
-
-    Args:
-        source: see `evaluate`.
-        annotations: whose video ids and label numbers count.
-        classes: see `evaluate`.
-        label_ids: number → name of a file's numeric labels; by default the annotations' own.
-
-    Returns:
-        The detections, and old → new id of the videos that were renamed (`v_` prefix, suffix).
-    """
+    """Detections under the annotated videos' ids, and old → new id of those that were renamed."""
     if isinstance(source, str | Path):
         numbered = label_ids if label_ids is not None else annotations.class_ids
         named = [name for name in annotations.classes if name != AMBIGUOUS]
@@ -230,59 +264,6 @@ def load_detections(
     else:
         detections = detections_from(source, classes=classes)
     return align_videos(detections, annotations.videos)
-
-
-def score_file(
-    score: Callable[[Annotations, Detections], Result],
-    detections: Detections,
-    annotations: Annotations,
-    *,
-    sources: tuple[str | Path, str | Path],
-    renamed: int,
-) -> Result:
-    """What `score` gives, with the two files named in it and in its errors.
-
-    Args:
-        score: a function of `metrics`.
-        detections: as `load_detections` gives them.
-        annotations: the ground truth.
-        sources: the files that these two are from.
-        renamed: number of videos whose ids were matched.
-
-    Raises:
-        AttentadError: as `score`.
-    """
-    detections_file, annotations_file = map(str, sources)
-    try:
-        result = score(annotations, detections)
-    except AttentadError as error:
-        raise AttentadError(f"{detections_file} against {annotations_file}: {error}") from error
-    return replace(
-        result,
-        ground_truth={"file": annotations_file, **result.ground_truth},
-        detections={"file": detections_file, **result.detections, "renamed_videos": renamed},
-    )
-
-
-def _by_file(
-    score: Callable[[Annotations, Detections], Result],
-    detections_paths: Sequence[str | Path],
-    annotations_path: str | Path,
-    classes_path: str | Path | None = None,
-) -> dict[str, Result]:
-    annotations = read_annotations(annotations_path, keep_ambiguous=True)
-    label_ids = None if classes_path is None else read_classes(classes_path)
-    results = {}
-    for name, path in zip(_names(detections_paths), detections_paths, strict=True):
-        detections, renamed = load_detections(path, annotations, label_ids=label_ids)
-        results[name] = score_file(
-            score,
-            detections,
-            annotations,
-            sources=(path, annotations_path),
-            renamed=len(renamed),
-        )
-    return results
 
 
 def _thresholds(tiou: str | Sequence[float] | None) -> tuple[float, ...] | None:

@@ -61,9 +61,9 @@ def find_videos(inputs: Sequence[Path]) -> list[Path]:
     return videos
 
 
-def write_video_features(
+def extract_features(
     model_path: Path,
-    videos: Sequence[Path],
+    inputs: Sequence[Path],
     out: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
@@ -71,7 +71,7 @@ def write_video_features(
 
     Args:
         model_path: a recogniser, or a detector with one inside.
-        videos: files, named differently.
+        inputs: video files or folders of them.
         out: folder for the features.
         progress: called with (done, total) videos.
 
@@ -79,8 +79,14 @@ def write_video_features(
         One sentence for each truncated video that was read in part.
 
     Raises:
-        AttentadError: see `video_features`.
+        AttentadError: see `video_features`; or two videos share a name.
     """
+    videos = find_videos(inputs)
+    by_name: dict[str, Path] = {}
+    for path in videos:
+        if path.stem in by_name:
+            raise AttentadError(f"{by_name[path.stem]} and {path} share a name; rename one.")
+        by_name[path.stem] = path
     model = load_recogniser(model_path)
     encoder = {
         "name": model.recipe.recogniser.name,

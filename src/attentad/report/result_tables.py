@@ -134,10 +134,9 @@ def ground_truth_line(result: DetectionResult) -> str:
     )
 
 
-def print_result(result: DetectionResult, *, per_class: bool = False) -> None:
+def print_result(result: DetectionResult) -> None:
     """Show one result on standard output and what to know about it on standard error."""
-    tables = [class_table({"": result})] if per_class else []
-    print_tables([*tables, result_table(result)], notes(result))
+    print_tables([result_table(result)], notes(result))
 
 
 def print_tables(tables: Iterable[Table], remarks: Iterable[str] = ()) -> None:

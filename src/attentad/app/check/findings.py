@@ -27,6 +27,11 @@ class Finding:
     do: str
 
 
+def number_of(items: Sequence[object], one: str, many: str = "") -> str:
+    """`1 video`, `3 videos`; `many` where an s does not make the plural."""
+    return f"{len(items)} {one if len(items) == 1 else many or one + 's'}"
+
+
 def and_more(items: Sequence[object]) -> str:
     """`, and 4 more` of five items of which one was named; nothing of one."""
     return f", and {len(items) - 1} more" if len(items) > 1 else ""

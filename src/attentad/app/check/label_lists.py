@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from attentad.app.check.findings import Finding, first_few
+from attentad.app.check.findings import Finding, first_few, number_of
 from attentad.core import Annotations, AttentadError
 from attentad.core.formats.video_labels import VideoLabels
-from attentad.core.names import number_of
 from attentad.models.sets import read_labels, read_videos, with_listed
 from attentad.recipes.load import DetectionRecipe
 
