@@ -102,8 +102,8 @@ def _group(name: str, values: Mapping[str, Any], thresholds: tuple[str, ...]) ->
         cells = tuple(_cell(by_threshold.get(threshold)) for threshold in thresholds)
         rows.append(Row(detector, _cell(item.get("average_AP")), cells))
         counts.append(_number(item.get("ground_truth")))
-    known = [count for count in counts if count is not None]
-    return Group(name, f"{max(known):.0f}" if known else MISSING, tuple(rows))
+    told = [count for count in counts if count is not None]
+    return Group(name, f"{max(told):.0f}" if told else MISSING, tuple(rows))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
