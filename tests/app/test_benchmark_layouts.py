@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from attentad.app.check.data_set import check
-from attentad.app.detect import detect
 from attentad.core import AttentadError, read_annotations
 from attentad.models.file import load_detector
+from attentad.models.run import detect
 from attentad.models.sets import open_store, read_sets
 from attentad.models.train import train
 from attentad.models.video_scores import THUMOS14_NUMBERS

@@ -11,9 +11,9 @@ import torch
 from tests.bench import Bench
 
 from attentad.app.check.data_set import check
-from attentad.app.detect import detect
 from attentad.core import AttentadError, read_annotations, read_detections, write_annotations
 from attentad.models.file import load_detector, load_model, save_model
+from attentad.models.run import detect
 from attentad.models.snippet_classifier import SnippetClassifier
 from attentad.models.train import train
 from attentad.recipes.load import DetectionRecipe, load_recipe

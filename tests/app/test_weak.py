@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from tests.bench import CLASSES, Bench
 
-from attentad.app.detect import detect, write_run
+from attentad.app.detect import write_run
 from attentad.attention import ATTENTION
 from attentad.core import AttentadError, read_annotations, read_detections, write_annotations
 from attentad.data.clocks import video_timeline
 from attentad.models.detect import detect_features
 from attentad.models.file import load_detector
+from attentad.models.run import detect
 from attentad.models.sets import read_sets
 from attentad.models.train import train
 from attentad.recipes.load import DetectionRecipe, load_recipe

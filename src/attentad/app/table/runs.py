@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.app.evaluate import evaluate_proposals
 from attentad.core import AttentadError
 from attentad.core.files import read_json, write_json
+from attentad.metrics.evaluate import evaluate_proposals
 from attentad.models.file import load_detector
 from attentad.models.model import DetectorModel
 from attentad.models.score import detect_annotated
