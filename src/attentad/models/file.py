@@ -20,7 +20,7 @@ from torch import Tensor
 from attentad.core import AttentadError
 from attentad.core.files import write_bytes
 
-FORMAT = 1
+FORMAT = 2
 # A single metadata key: safetensors writes several in an order that changes from run to run.
 _KEY = "attentad"
 
