@@ -61,6 +61,15 @@ def test_a_room_imports_only_from_rooms_below(room: str) -> None:
                 assert ORDER.index(parts[1]) >= ORDER.index(room), f"{file} imports {name}"
 
 
+def test_no_command_imports_another() -> None:
+    """A module of `app/` is a command, and so is a folder in it."""
+    for file in (SOURCE / "app").rglob("*.py"):
+        own = file.relative_to(SOURCE / "app").with_suffix("").parts[0]
+        for name in imported_modules(file):
+            if name.startswith("attentad.app."):
+                assert name.split(".")[2] == own, f"{file} imports {name}"
+
+
 def test_only_training_imports_lightning() -> None:
     for file in SOURCE.rglob("*.py"):
         if any(name.startswith("lightning") for name in imported_modules(file)):
@@ -71,6 +80,9 @@ def test_only_training_imports_lightning() -> None:
 def test_numpy_rooms_never_import_torch(room: str) -> None:
     for file in (SOURCE / room).rglob("*.py"):
         assert not any(name.split(".")[0] == "torch" for name in imported_modules(file)), file
+
+
+HEAVY = {"torch", "numpy", "av", "yaml", "orjson", "jinja2", "matplotlib", "lightning_fabric"}
 
 
 def loaded_modules(code: str) -> set[str]:
@@ -84,9 +96,21 @@ def test_help_loads_nothing_heavy() -> None:
     code = """
 from typer.testing import CliRunner
 from attentad.cli import app
+for command in app.registered_commands:
+    done = CliRunner().invoke(app, [command.name, "--help"])
+    assert done.exit_code == 0 and "Options" in done.output, command.name
+"""
+    assert not HEAVY & loaded_modules(code)
+
+
+def test_the_list_of_commands_needs_typer_alone() -> None:
+    code = """
+from typer.testing import CliRunner
+from attentad.cli import app
 assert "detect" in CliRunner().invoke(app, ["--help"]).output
 """
-    assert not {"torch", "av", "pydantic", "lightning_fabric"} & loaded_modules(code)
+    # typer itself loads pydantic to read a command's arguments.
+    assert not (HEAVY | {"pydantic"}) & loaded_modules(code)
 
 
 def test_eval_never_loads_torch(tmp_path: Path) -> None:
@@ -108,7 +132,7 @@ assert CliRunner().invoke(app, arguments).exit_code == 0
 
 
 def test_loading_a_model_file_needs_no_lightning() -> None:
-    assert "lightning_fabric" not in loaded_modules("import attentad.app.detect")
+    assert "lightning_fabric" not in loaded_modules("import attentad.models.run")
 
 
 def test_no_source_file_is_long() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attentad.app.evaluate import evaluate
+    from attentad.metrics.evaluate import evaluate
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "evaluate"]
@@ -17,7 +17,7 @@ __all__ = ["__version__", "evaluate"]
 def __getattr__(name: str) -> Any:
     # Imported on first use: the command line starts without numpy.
     if name == "evaluate":
-        from attentad.app.evaluate import evaluate
+        from attentad.metrics.evaluate import evaluate
 
         return evaluate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

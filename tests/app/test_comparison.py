@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attentad.app.comparison import align_classes, detector_names
-from attentad.app.detect import DetectRun, write_comparison
+from attentad.app.report import detector_names
 from attentad.core import (
     Annotations,
     AttentadError,
@@ -22,8 +21,10 @@ from attentad.core import (
     VideoDetections,
     as_segments,
 )
-from attentad.models.detect import VideoResult
-from attentad.report import Curve
+from attentad.core.found import Curve, Found
+from attentad.core.names import align_classes
+from attentad.models.run import DetectRun, runs_report
+from attentad.report import write_page
 
 CLASSES = st.lists(st.sampled_from("abcdef"), unique=True, max_size=6)
 
@@ -72,14 +73,11 @@ def test_mistakes_with_names(paths: list[str], names: list[str], words: str) -> 
         detector_names([Path(path) for path in paths], names)
 
 
-def run_of(detections: Detections, curve: str, source: Path | None = None) -> DetectRun:
-    time = np.linspace(0, 8, 5)
+def run_of(detections: Detections, curve: Curve, source: Path | None = None) -> DetectRun:
     return DetectRun(
-        detections,
-        {
-            video: VideoResult(items, [Curve(curve, time, np.ones(5))])
-            for video, items in detections.videos.items()
-        },
+        {video: Found(items, curves=[curve]) for video, items in detections.videos.items()},
+        detections.classes,
+        detections.meta,
         dict.fromkeys(detections.videos, source),
         {video: Timeline(8, 1.0, 1.0, 1.0, 8.0) for video in detections.videos},
     )
@@ -94,35 +92,38 @@ def read(page: Path) -> dict:
 
 def test_runs_of_two_detectors_make_one_page(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
+    time = np.linspace(0, 8, 5)
+    gate = Curve("encoder gate over time", time, np.ones(5), "attention")
+    attention = Curve("soft attention", time, np.ones(5), "attention")
+    start = Curve("start", time, np.ones(5), "boundaries")
     runs = {
-        "full": run_of(found([0, 1], ["jump", "run"]), "encoder gate over time"),
-        "weak": run_of(found([0], ["run", "jump"]), "soft attention", tmp_path / "none.mp4"),
-        "late": run_of(found([0], ["walk"], "w"), "start"),
+        "full": run_of(found([0, 1], ["jump", "run"]), gate),
+        "weak": run_of(found([0], ["run", "jump"]), attention, tmp_path / "none.mp4"),
+        "late": run_of(found([0], ["walk"], "w"), start),
     }
     truth = VideoAnnotation(as_segments([[0, 1]]), ("jump",))
     evaluation = {"mAP": {"0.5": 0.25}, "average_mAP": 0.25}
-    write_comparison(
+    report = runs_report(
         runs,
-        page,
+        "Two",
         annotations=Annotations({"v": truth}, ("jump",)),
         evaluations={"full": evaluation, "weak": evaluation},
         losses={"weak": {"total": [2.0, 1.0]}},
-        title="Two",
     )
+    write_page(page, report)
     data = read(page)
     assert data["classes"] == ["jump", "run", "walk"]
     assert [item["name"] for item in data["detectors"]] == ["full", "weak", "late"]
     first, second = data["videos"]
     assert [item["label"] for item in first["detections"]] == [[1, 0], [1], []]
     assert [item["label"] for item in second["detections"]] == [[], [], [2]]
-    assert [curve["group"] for curve in first["curves"]] == ["full: attention", "weak: attention"]
-    assert [curve["group"] for curve in second["curves"]] == ["late: boundaries"]
+    curves = [(curve["detector"], curve["kind"]) for curve in first["curves"]]
+    assert curves == [(0, "attention"), (1, "attention")]
+    assert [(c["detector"], c["kind"]) for c in second["curves"]] == [(2, "boundaries")]
     assert first["duration"] == 8.0
     assert first["media"]["note"] == "The video file none.mp4 was not there."
     assert (first["truth"]["label"], second["truth"]) == ([0], None)
-    assert data["losses"] == [{"detector": "weak", "terms": {"total": [2.0, 1.0]}}]
+    assert data["losses"] == [{"detector": 1, "terms": {"total": [2.0, 1.0]}}]
     text = page.read_text(encoding="utf-8")
     assert "weak: detector" in text
     assert "<h1>Two</h1>" in text
-    with pytest.raises(AttentadError, match="needs a run"):
-        write_comparison({}, page)

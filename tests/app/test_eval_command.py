@@ -11,9 +11,9 @@ import torch
 from typer.testing import CliRunner
 
 import attentad
-from attentad.app.evaluate import compare_files
 from attentad.cli import app
 from attentad.core import AttentadError
+from attentad.metrics.evaluate import compare_files
 
 VIDEOS = {"a": [(0.0, 10.0, "run"), (20.0, 30.0, "jump")], "b": [(5.0, 9.0, "run")], "c": []}
 

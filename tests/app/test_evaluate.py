@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attentad.app.evaluate import evaluate_files
 from attentad.core import AttentadError
+from attentad.metrics.evaluate import evaluate_files
 from attentad.metrics.thresholds import parse_tiou
 from attentad.report.result_tables import class_table, notes, print_result, result_table
 
@@ -112,7 +112,7 @@ def test_table_and_notes_say_what_a_reader_needs(
     said = notes(result)
     assert "no class fly, jump" in said[0]
     assert said[-1] == "Ground truth dropped (blocked videos): 1."
-    print_result(result, per_class=True)
+    print_result(result)
     shown = capsys.readouterr()
     assert "100.00" in shown.out
     assert "80.00" in shown.out
@@ -164,7 +164,7 @@ def test_the_official_text_folder_evaluated_against_itself(tmp_path: Path) -> No
 
 def test_evaluation_never_loads_torch(files: tuple[Path, Path]) -> None:
     code = (
-        "import sys; from attentad.app.evaluate import evaluate_files\n"
+        "import sys; from attentad.metrics.evaluate import evaluate_files\n"
         "from attentad.report.result_tables import print_result\n"
         "print_result(evaluate_files(sys.argv[1], sys.argv[2], subset='test'))\n"
         "import attentad.suppression, attentad.metrics\n"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from attentad.app.report import loss_curves, match_videos, report_files
+from attentad.app.report import match_videos, report_files
 from attentad.cli import app
 from attentad.core import (
     Annotations,
@@ -27,6 +27,7 @@ from attentad.core import (
     write_annotations,
     write_detections,
 )
+from attentad.training.logs import loss_curves
 from attentad.video import write_video
 
 
@@ -85,11 +86,11 @@ def test_ground_truth_videos_and_log_join_in(files: Path) -> None:
     assert two["duration"] == 9.0
     assert three["truth"] is None
     assert page["losses"] == [
-        {"detector": "", "terms": {"total": [2.0, None], "val_mAP": [0.1, None]}}
+        {"detector": 0, "terms": {"total": [2.0, None], "val_mAP": [0.1, None]}}
     ]
-    assert report.evaluation is not None
-    assert report.evaluation["ground_truth"]["videos"] == 2
-    assert report.evaluation["average_mAP"] == pytest.approx(0.5)
+    assert list(report.evaluations) == ["detections"]
+    assert report.evaluations["detections"]["ground_truth"]["videos"] == 2
+    assert report.evaluations["detections"]["average_mAP"] == pytest.approx(0.5)
     assert report.facts["attention"] == "encoder: csa"
     assert report.title == "Mine"
 
@@ -127,11 +128,10 @@ def test_several_files_share_classes_videos_and_one_table(files: Path, weak: Pat
     assert page["videos"][3]["detections"][0]["label"] == []
     assert page["videos"][0]["media"]["kind"] == "embedded"
     assert page["losses"] == [
-        {"detector": "full", "terms": {"total": [2.0]}},
-        {"detector": "weak", "terms": {"total": [3.0]}},
+        {"detector": 0, "terms": {"total": [2.0]}},
+        {"detector": 1, "terms": {"total": [3.0]}},
     ]
     assert report.title == "Detections of full and weak"
-    assert report.evaluation is None
     # Both are scored on `one` and `two`, although one of the files lacks `two`.
     averages = {name: item["average_mAP"] for name, item in report.evaluations.items()}
     assert averages == {"full": pytest.approx(0.5), "weak": pytest.approx(0.5)}
@@ -171,7 +171,7 @@ def test_ground_truth_of_other_videos_makes_no_table(files: Path) -> None:
     report = report_files(
         files / "detections.json", out=files / "page.html", annotations=files / "other.json"
     )
-    assert report.evaluation is None
+    assert report.evaluations == {}
 
 
 def test_a_broken_video_is_only_a_note(files: Path) -> None:
@@ -186,8 +186,7 @@ def test_files_are_matched_by_name_stem_or_path(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     wanted = ["a", "b", "b.mov", "deep/b", "c", "deep/c.mp4", "d", "a.avi", "notes", "none"]
-    detections = Detections({name: no_detections() for name in wanted}, ())
-    matched = match_videos(tmp_path, detections, "detections.json")
+    matched = match_videos(tmp_path, wanted, "detections.json")
     assert {name: path.relative_to(tmp_path).as_posix() for name, path in matched.items()} == {
         "a": "a.mp4",
         "b": "b.mov",
@@ -245,8 +244,7 @@ def test_real_annotations(tmp_path: Path) -> None:
     }
     (tmp_path / "detections.json").write_text(json.dumps({"results": results}))
     report = report_files(tmp_path / "detections.json", out=tmp_path / "p.html", annotations=truth)
-    assert report.evaluation is not None
-    assert report.evaluation["average_mAP"] == pytest.approx(1.0)
+    assert report.evaluations["detections"]["average_mAP"] == pytest.approx(1.0)
 
 
 def test_page_moves_with_its_folder(files: Path, tmp_path: Path) -> None:

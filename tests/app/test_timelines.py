@@ -9,34 +9,36 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from attentad.app.detect import DetectRun
-from attentad.app.table import figures as timelines
-from attentad.app.table.figures import attention_curves, score_curve, write_timelines
 from attentad.cli import app
 from attentad.core import (
     Annotations,
     AttentadError,
-    Detections,
     Timeline,
     VideoAnnotation,
     VideoDetections,
     as_segments,
     no_detections,
 )
-from attentad.models.detect import VideoResult
-from attentad.report import Curve
+from attentad.core.found import Curve, Found
+from attentad.models.run import DetectRun, runs_report
+from attentad.report import timelines
+from attentad.report.timelines import attention_curves, score_curve, write_timelines
 
 FOUND = VideoDetections(
     as_segments([[0, 4], [2, 6], [7, 8]]), np.array([0.9, 0.4, -0.2]), np.array([0, 1, 1])
 )
 TIME = np.linspace(0, 10, 5)
-CURVES = [Curve("soft attention", TIME, TIME / 10), Curve("start", TIME, TIME)]
+CURVES = [
+    Curve("soft attention", TIME, TIME / 10, "attention"),
+    Curve("start", TIME, TIME, "boundaries"),
+]
 
 
 def run_of(*videos: str, found: VideoDetections = FOUND) -> DetectRun:
     return DetectRun(
-        Detections(dict.fromkeys(videos, found), ("jump", "run")),
-        {video: VideoResult(found, CURVES) for video in videos},
+        dict.fromkeys(videos, Found(found, curves=CURVES)),
+        ("jump", "run"),
+        {},
         dict.fromkeys(videos),
         {video: Timeline(10, 1.0, 1.0, 1.0, 10.0) for video in videos},
     )
@@ -62,8 +64,8 @@ def test_the_score_over_time_is_the_surest_detection_there() -> None:
         np.testing.assert_array_equal(score, [slow_score(found, at) for at in times])
 
 
-def test_attention_is_chosen_by_name() -> None:
-    curves = [*CURVES, Curve("encoder gate over time", TIME, TIME)]
+def test_attention_is_chosen_by_kind() -> None:
+    curves = [*CURVES, Curve("encoder gate over time", TIME, TIME, "attention")]
     assert list(attention_curves(curves)) == ["soft attention", "encoder gate over time"]
 
 
@@ -78,9 +80,9 @@ def test_a_figure_for_each_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(timelines, "timeline_figure", spy)
     truth = VideoAnnotation(as_segments([[0, 4], [8, 9]]), ("jump", "walk"))
-    files = write_timelines(
-        run_of("a/b.mp4", "c"), tmp_path / "f", annotations=Annotations({"c": truth}, ("jump",))
-    )
+    annotations = Annotations({"c": truth}, ("jump",))
+    report = runs_report({"": run_of("a/b.mp4", "c")}, annotations=annotations)
+    files = write_timelines(report, tmp_path / "f")
     assert [file.name for file in files] == ["a_b.mp4.svg", "c.svg"]
     for file in files:
         ElementTree.parse(file)
@@ -100,11 +102,28 @@ def test_detect_draws_figures_where_asked(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_video_without_detections_is_drawn(tmp_path: Path) -> None:
-    (file,) = write_timelines(run_of("v", found=no_detections()), tmp_path)
+    (file,) = write_timelines(runs_report({"": run_of("v", found=no_detections())}), tmp_path)
     ElementTree.parse(file)
 
 
 def test_two_videos_of_one_file_name_are_told(tmp_path: Path) -> None:
     with pytest.raises(AttentadError, match="videos a b and a/b would both be"):
-        write_timelines(run_of("a b", "a/b"), tmp_path / "f")
+        write_timelines(runs_report({"": run_of("a b", "a/b")}), tmp_path / "f")
     assert not (tmp_path / "f").exists()
+
+
+def test_several_detectors_have_lines_and_curves_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(
+        timelines,
+        "timeline_figure",
+        lambda tracks, _, __, curves: drawn.append((list(tracks), list(curves))),
+    )
+    monkeypatch.setattr(timelines, "save_figure", lambda *_: None)
+    write_timelines(runs_report({"full": run_of("v"), "weak": run_of("v")}), tmp_path)
+    curves = ["detection score", "soft attention"]
+    assert drawn == [
+        (["full", "weak"], [f"{name}: {curve}" for name in ("full", "weak") for curve in curves])
+    ]

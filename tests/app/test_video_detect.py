@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from attentad.app.detect import detect, write_run
-from attentad.app.extract import extract, find_videos
+from attentad.app.detect import write_run
 from attentad.core import AttentadError
 from attentad.data.features import open_features
-from attentad.models.model import (
-    DetectorModel,
-    SnippetScores,
-    build_detector,
-    load_recogniser,
-    save_detector,
-)
+from attentad.models.build import build_detector
+from attentad.models.encode import extract_features, find_videos
+from attentad.models.file import load_recogniser, save_detector
+from attentad.models.labels import SnippetScores
+from attentad.models.model import DetectorModel
+from attentad.models.run import detect
 from attentad.recipes.load import DetectionRecipe, load_recipe
 from attentad.video import probe
 from attentad.video.encode import write_video
@@ -39,7 +37,7 @@ def detector(encoder_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         classes=encoder.classes,
         feature_dim=width + 2,
         network=build_detector(recipe, width + 2, 2),
-        scores=SnippetScores((width, width + 1)),
+        labeller=SnippetScores((width, width + 1)),
         encoder=encoder,
     )
     path = tmp_path_factory.mktemp("detector") / "model.safetensors"
@@ -75,7 +73,7 @@ def test_detecting_in_video_equals_detecting_in_its_features(
     detector: Path, encoder_model: Path, tmp_path: Path
 ) -> None:
     draw(tmp_path / "a.mp4", 7.3)
-    extract(encoder_model, [tmp_path / "a.mp4"], tmp_path / "features")
+    extract_features(encoder_model, [tmp_path / "a.mp4"], tmp_path / "features")
     by_video = detect(detector, [tmp_path / "a.mp4"]).detections.videos["a"]
     by_features = detect(detector, [tmp_path / "features"]).detections.videos["a"]
     np.testing.assert_allclose(by_video.segments, by_features.segments)
@@ -86,7 +84,7 @@ def test_extract_goes_on_where_it_stopped(encoder_model: Path, tmp_path: Path) -
     for name in ("a", "b"):
         draw(tmp_path / "videos" / f"{name}.mp4", 3)
     out = tmp_path / "features"
-    extract(encoder_model, [tmp_path / "videos"], out)
+    extract_features(encoder_model, [tmp_path / "videos"], out)
     store = open_features(out)
     assert sorted(store.readers) == ["a", "b"]
     sidecar = store.sidecar("a")
@@ -96,7 +94,7 @@ def test_extract_goes_on_where_it_stopped(encoder_model: Path, tmp_path: Path) -
     np.testing.assert_allclose(store.load("a")[:, first:stop].sum(axis=1), 1, rtol=1e-5)
     before = (out / "a.npy").stat().st_mtime_ns
     (out / "b.json").unlink()  # as if the run had been killed in between
-    extract(encoder_model, [tmp_path / "videos"], out)
+    extract_features(encoder_model, [tmp_path / "videos"], out)
     assert (out / "a.npy").stat().st_mtime_ns == before
     assert (out / "b.json").exists()
 
@@ -117,7 +115,7 @@ def test_names_must_differ(detector: Path, encoder_model: Path, tmp_path: Path) 
         draw(tmp_path / folder / "a.mp4", 1)
     inputs = [tmp_path / "x", tmp_path / "y"]
     with pytest.raises(AttentadError, match="share a name"):
-        extract(encoder_model, inputs, tmp_path / "features")
+        extract_features(encoder_model, inputs, tmp_path / "features")
     with pytest.raises(AttentadError, match="named a"):
         detect(detector, inputs)
     assert [path.name for path in find_videos(inputs)] == ["a.mp4", "a.mp4"]

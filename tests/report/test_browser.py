@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from attentad.core import VideoAnnotation, VideoDetections, as_segments, no_detections
-from attentad.report import Curve, Report, VideoPage, write_page
+from attentad.core.found import Curve, Found
+from attentad.report import Report, VideoPage, write_page
 
 Open = Callable[..., Page]
 CLASSES = ("jump", "run")
@@ -42,18 +43,18 @@ def first_video(source: Path | None) -> VideoPage:
     start = np.exp(-((time - 2.0) ** 2))
     start[40:45] = np.nan
     curves = [
-        Curve("encoder gate over time", time, 0.5 + 0.4 * np.sin(time)),
-        Curve("start", time, start),
-        Curve("end", time, np.exp(-((time - 4.0) ** 2))),
-        Curve("jump", time, np.full(100, 0.5)),
-        Curve("run", time, np.full(100, np.nan)),
+        Curve("encoder gate over time", time, 0.5 + 0.4 * np.sin(time), "attention"),
+        Curve("start", time, start, "boundaries"),
+        Curve("end", time, np.exp(-((time - 4.0) ** 2)), "boundaries"),
+        Curve("jump", time, np.full(100, 0.5), "class scores"),
+        Curve("run", time, np.full(100, np.nan), "class scores"),
     ]
-    return VideoPage("first", 10.0, source, found, truth, curves)
+    return VideoPage("first", 10.0, source, {"bmn": Found(found, curves=curves)}, truth)
 
 
 def second_video(source: Path | None = None) -> VideoPage:
     found = VideoDetections(as_segments([[1.0, 2.0]]), np.array([0.7]), np.array([1]))
-    return VideoPage("second", 20.0, source, found, None)
+    return VideoPage("second", 20.0, source, {"bmn": Found(found)})
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,8 @@ def full_page(mp4: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     losses = {"total": [3.0, 2.0, np.nan, 1.0], "tem": [1.0, 0.8, 0.7, 0.6], "val_mAP": [0.1, 0.2]}
     facts = {"model": "model.safetensors", "command": "attentad detect"}
     videos = [first_video(mp4), second_video()]
-    write_page(path, Report("Demo", CLASSES, videos, EVALUATION, losses, facts))
+    report = Report("Demo", CLASSES, videos, {"bmn": EVALUATION}, {"bmn": losses}, facts)
+    write_page(path, report)
     return path
 
 
@@ -278,13 +280,14 @@ def test_markup_in_names_is_harmless(tmp_path: Path, open_page: Open) -> None:
     worse = '"><img src=x onerror=alert(2)> & <!-- \u2028'
     found = VideoDetections(as_segments([[0, 4], [5, 8]]), np.array([0.9, 0.8]), np.array([0, 1]))
     truth = VideoAnnotation(as_segments([[0, 4]]), (evil,))
-    curve = Curve(worse, np.arange(3.0), np.ones(3), evil)
-    video = VideoPage(evil, 10.0, None, found, truth, [curve])
-    other = VideoPage(worse, 10.0, None, found, truth, [curve])
+    curve = Curve(worse, np.arange(3.0), np.ones(3))
+    video = VideoPage(evil, 10.0, None, {"": Found(found, curves=[curve])}, truth)
+    other = VideoPage(worse, 10.0, None, {"": Found(found, curves=[curve])}, truth)
     path = tmp_path / "page.html"
     evaluation = {"mAP": {evil: 0.1}, "protocol": worse, "per_class": {worse: {}}}
-    report = Report(evil, (evil, worse), [video, other], evaluation, {worse: [1.0]}, {evil: worse})
-    write_page(path, report)
+    losses = {"": {worse: [1.0]}}
+    videos = [video, other]
+    write_page(path, Report(evil, (evil, worse), videos, {"": evaluation}, losses, {evil: worse}))
     page = open_page(path)
     set_threshold(page, 0.0)
     assert page.inner_text("h1") == evil
@@ -348,7 +351,7 @@ def test_damaged_video_is_explained(mp4: Path, tmp_path: Path, open_page: Open) 
 @pytest.mark.parametrize("videos", [0, 1])
 def test_nothing_to_show(videos: int, tmp_path: Path, open_page: Open) -> None:
     path = tmp_path / "page.html"
-    pages = [VideoPage("empty", 5.0, None, no_detections(), None)] * videos
+    pages = [VideoPage("empty", 5.0, None, {"": Found(no_detections())})] * videos
     write_page(path, Report("Nothing", (), pages))
     page = open_page(path)
     if videos:
@@ -365,7 +368,8 @@ def test_one_frame_one_class_one_point(tmp_path: Path, open_page: Open) -> None:
     found = VideoDetections(as_segments([[0, 0.04]]), np.array([1e-5]), np.array([-1]))
     curve = Curve("start", np.array([0.02]), np.array([0.3]))
     path = tmp_path / "page.html"
-    write_page(path, Report("t", (), [VideoPage("v", 0.04, None, found, None, [curve])]))
+    video = VideoPage("v", 0.04, None, {"": Found(found, curves=[curve])})
+    write_page(path, Report("t", (), [video]))
     page = open_page(path)
     assert rows(page) == 1
     assert page.locator("#detection-rows td").all_inner_texts()[0] == "action"

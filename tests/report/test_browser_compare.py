@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from attentad.core import VideoAnnotation, VideoDetections, as_segments, no_detections
-from attentad.report import Curve, Report, VideoPage, write_page
+from attentad.core.found import Curve, Found
+from attentad.report import Report, VideoPage, write_page
 
 Open = Callable[..., Page]
 CLASSES = ("jump", "run")
@@ -18,7 +19,8 @@ WEAK = "weak <b>&"
 
 
 def evaluation(value: float) -> dict:
-    classes = {name: {"average_AP": value, "ground_truth": 2} for name in CLASSES}
+    values = {"AP": {"0.5": value}, "average_AP": value, "ground_truth": 2}
+    classes = dict.fromkeys(CLASSES, values)
     return {"mAP": {"0.5": value}, "average_mAP": value, "per_class": classes}
 
 
@@ -33,19 +35,20 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     truth = VideoAnnotation(as_segments([[2, 4], [6, 8]]), CLASSES)
     time = np.linspace(0, 10, 50)
-    curves = [
-        Curve("encoder gate", time, np.sin(time) ** 2, detector="full"),
-        Curve("soft attention", time, np.cos(time) ** 2, detector=WEAK),
-        Curve("hard attention", time, np.round(np.cos(time) ** 2), detector=WEAK),
+    gate = Curve("encoder gate", time, np.sin(time) ** 2, "attention")
+    attentions = [
+        Curve("soft attention", time, np.cos(time) ** 2, "attention"),
+        Curve("hard attention", time, np.round(np.cos(time) ** 2), "attention"),
     ]
-    first = VideoPage("first", 10.0, None, full, truth, curves, "full", {WEAK: weak})
-    second = VideoPage("second", 5.0, None, no_detections(), None, (), "full", {WEAK: weak[:1]})
+    found = {"full": Found(full, curves=[gate]), WEAK: Found(weak, curves=attentions)}
+    first = VideoPage("first", 10.0, None, found, truth)
+    second = VideoPage("second", 5.0, None, {"full": Found(no_detections()), WEAK: Found(weak[:1])})
     report = Report(
         "Two",
         CLASSES,
         [first, second],
         evaluations={"full": evaluation(0.5), WEAK: evaluation(0.25)},
-        detector_losses={"full": {"total": [2.0, 1.0]}, WEAK: {"total": [3.0], "val_mAP": [0.1]}},
+        losses={"full": {"total": [2.0, 1.0]}, WEAK: {"total": [3.0], "val_mAP": [0.1]}},
     )
     write_page(path, report)
     return path
@@ -175,19 +178,18 @@ def test_table_tooltip_and_playhead_name_the_detector(compared: Path, open_page:
 
 def test_map_and_losses_of_each(compared: Path, open_page: Open) -> None:
     page = open_page(compared)
-    table = page.locator(".comparison tr").all()
-    assert [cell.inner_text() for cell in table[0].locator("th").all()] == [
-        "tIoU or class",
-        "full",
-        WEAK,
-        "actions",
+    lines = page.locator(".evaluation tr").all_inner_texts()
+    assert [line.split("\t") for line in lines] == [
+        ["tIoU", "detector", "average", "0.5", "actions"],
+        ["Mean", "full", "50.0", "50.0", "–"],
+        [WEAK, "25.0", "25.0"],
+        ["jump", "full", "50.0", "50.0", "2"],
+        [WEAK, "25.0", "25.0"],
+        ["run", "full", "50.0", "50.0", "2"],
+        [WEAK, "25.0", "25.0"],
     ]
-    assert [line.inner_text().split() for line in table[1:]] == [
-        ["average", "50.0", "25.0", "–"],
-        ["0.5", "50.0", "25.0", "–"],
-        ["jump", "50.0", "25.0", "2"],
-        ["run", "50.0", "25.0", "2"],
-    ]
+    names = page.locator(".headline .lead dt").all_inner_texts()
+    assert [name.lower() for name in names] == ["average map, full", f"average map, {WEAK}"]
     assert page.locator(".headline .lead dd").all_inner_texts() == ["50.0%", "25.0%"]
     assert page.locator(".losses figcaption").all_inner_texts() == [
         "full: Loss",
@@ -209,11 +211,10 @@ def test_a_video_without_truth_and_a_narrow_screen(compared: Path, open_page: Op
 
 def test_many_detectors_with_long_names_fit(tmp_path: Path, open_page: Open) -> None:
     found = VideoDetections(as_segments([[1, 2]]), np.array([0.5]), np.array([0]))
-    others = {f"detector with a rather long name, number {i}": found for i in range(8)}
+    names = ["a", *(f"detector with a rather long name, number {i}" for i in range(8))]
     path = tmp_path / "page.html"
-    write_page(
-        path, Report("t", CLASSES, [VideoPage("v", 9.0, None, found, None, (), "a", others)])
-    )
+    video = VideoPage("v", 9.0, None, dict.fromkeys(names, Found(found)))
+    write_page(path, Report("t", CLASSES, [video]))
     page = open_page(path)
     assert page.locator("rect.detection").count() == 9
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280

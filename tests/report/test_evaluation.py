@@ -1,4 +1,4 @@
-"""The mAP table's rows."""
+"""The rows of the table of average precision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,21 @@ import numpy as np
 
 from attentad.core import Annotations, Detections, VideoAnnotation, VideoDetections, as_segments
 from attentad.metrics import detection_map
-from attentad.report.evaluation import comparison_table, evaluation_table
+from attentad.report.evaluation import PrecisionTable, precision_table
+
+
+def lines(table: PrecisionTable) -> list[tuple[str, ...]]:
+    return [
+        (
+            group.name,
+            row.detector,
+            row.average.text,
+            *(cell.text for cell in row.cells),
+            group.instances,
+        )
+        for group in table.groups
+        for row in group.rows
+    ]
 
 
 def test_a_real_result_is_laid_out_best_class_first():
@@ -17,31 +31,35 @@ def test_a_real_result_is_laid_out_best_class_first():
     result = detection_map(
         Annotations({"v": truth}, ("a", "b")), Detections({"v": found}, ("a", "b")), tiou=(0.3, 0.5)
     )
-    table = evaluation_table(result.to_dict())
+    table = precision_table({"": result.to_dict()})
     assert table is not None
     assert table.protocol == "activitynet"
     assert table.thresholds == ("0.3", "0.5")
-    assert [cell.text for cell in table.mean.cells] == ["50.0", "50.0"]
-    assert (table.mean.average.text, table.mean.instances) == ("50.0", "2")
-    assert [(row.name, row.average.text, row.instances) for row in table.classes] == [
-        ("b", "100.0", "1"),
-        ("a", "0.0", "1"),
+    assert lines(table) == [
+        ("Mean", "", "50.0", "50.0", "50.0", "2"),
+        ("b", "", "100.0", "100.0", "100.0", "1"),
+        ("a", "", "0.0", "0.0", "0.0", "1"),
     ]
-    assert [row.average.shade for row in table.classes] == [10, 0]
+    assert [group.rows[0].average.shade for group in table.groups] == [5, 10, 0]
+    assert table.averages == [("", "50.0")]
 
 
 def test_what_is_missing_shows_as_a_dash():
-    assert evaluation_table(None) is None
-    assert evaluation_table({}) is None
-    assert evaluation_table({"protocol": "x"}) is None
-    table = evaluation_table(
-        {"mAP": {"0.5": math.nan}, "average_mAP": 0.5, "per_class": {"a": None, "b": {"AP": {}}}}
+    table = precision_table(
+        {
+            "x": {
+                "mAP": {"0.5": math.nan},
+                "average_mAP": 0.5,
+                "per_class": {"a": None, "b": {"AP": {}}},
+            }
+        }
     )
     assert table is not None
-    assert [cell.text for cell in table.mean.cells] == ["–"]
-    assert table.mean.average.text == "50.0"
-    assert {row.average.text for row in table.classes} == {"–"}
-    assert table.mean.instances == "–"
+    assert lines(table) == [
+        ("Mean", "x", "50.0", "–", "–"),
+        ("a", "x", "–", "–", "–"),
+        ("b", "x", "–", "–", "–"),
+    ]
 
 
 def evaluation(values: dict[str, float], classes: dict[str, float], instances: int) -> dict:
@@ -50,14 +68,15 @@ def evaluation(values: dict[str, float], classes: dict[str, float], instances: i
         "mAP": values,
         "average_mAP": sum(values.values()) / len(values),
         "per_class": {
-            name: {"average_AP": value, "ground_truth": 2} for name, value in classes.items()
+            name: {"AP": {"0.5": value}, "average_AP": value, "ground_truth": 2}
+            for name, value in classes.items()
         },
         "ground_truth": {"instances": instances},
     }
 
 
-def test_several_detectors_have_a_column_each():
-    table = comparison_table(
+def test_several_detectors_have_a_row_each():
+    table = precision_table(
         {
             "full": evaluation({"0.1": 0.75, "0.5": 0.25}, {"run": 0.5, "jump": 0.125}, 4),
             "nothing": None,
@@ -65,27 +84,21 @@ def test_several_detectors_have_a_column_each():
         }
     )
     assert table is not None
-    assert table.detectors == ("full", "weak")
     assert table.protocol == "wtalc"
-    assert [(name, cell.text) for name, cell in table.averages] == [
-        ("full", "50.0"),
-        ("weak", "12.5"),
+    assert table.thresholds == ("0.1", "0.5")
+    assert table.averages == [("full", "50.0"), ("weak", "12.5")]
+    assert lines(table) == [
+        ("Mean", "full", "50.0", "75.0", "25.0", "6"),
+        ("Mean", "weak", "12.5", "–", "12.5", "6"),
+        ("jump", "full", "12.5", "–", "12.5", "2"),
+        ("jump", "weak", "62.5", "–", "62.5", "2"),
+        ("run", "full", "50.0", "–", "50.0", "2"),
+        ("run", "weak", "–", "–", "–", "2"),
+        ("walk", "full", "–", "–", "–", "2"),
+        ("walk", "weak", "0.0", "–", "0.0", "2"),
     ]
-    rows = [
-        (row.name, *(cell.text for cell in row.cells), row.instances, row.is_mean)
-        for row in table.rows
-    ]
-    assert rows == [
-        ("average", "50.0", "12.5", "6", True),
-        ("0.1", "75.0", "–", "4", True),
-        ("0.5", "25.0", "12.5", "6", True),
-        ("jump", "12.5", "62.5", "2", False),
-        ("run", "50.0", "–", "2", False),
-        ("walk", "–", "0.0", "2", False),
-    ]
-    assert [cell.shade for cell in table.rows[0].cells] == [5, 1]
 
 
-def test_no_evaluation_no_comparison():
-    assert comparison_table({}) is None
-    assert comparison_table({"full": None, "weak": {"protocol": "x"}}) is None
+def test_without_an_evaluation_there_is_no_table():
+    assert precision_table({}) is None
+    assert precision_table({"full": None, "weak": {"protocol": "x"}, "third": {}}) is None

@@ -9,7 +9,6 @@ from pathlib import Path
 import av
 import numpy as np
 
-from attentad.core import no_detections
 from attentad.report import VideoPage
 from attentad.report.media import Media, place_media
 
@@ -17,7 +16,7 @@ from attentad.report.media import Media, place_media
 def place(
     folder: Path, *sources: Path | None, limit: int = 10**6, total: int = 10**7
 ) -> list[Media]:
-    pages = [VideoPage(f"v{i}", 1.0, s, no_detections(), None) for i, s in enumerate(sources)]
+    pages = [VideoPage(f"v{i}", 1.0, s, {}) for i, s in enumerate(sources)]
     return place_media(pages, folder, embed_limit_bytes=limit, embed_total_bytes=total)
 
 

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from attentad.core import AttentadError, VideoAnnotation, VideoDetections, as_segments
-from attentad.report import Curve, Report, Table, VideoPage, write_page
+from attentad.core.found import Curve, Found
+from attentad.report import Report, Table, VideoPage, write_page
 
 EVIL = "<script>alert(1)</script>"
 
 
 def one_video(source: Path | None = None, name: str = "v") -> VideoPage:
     found = VideoDetections(as_segments([[1, 3]]), np.array([0.5]), np.array([0]))
-    return VideoPage(name, 10.0, source, found, None)
+    return VideoPage(name, 10.0, source, {"": Found(found)})
 
 
 def test_one_file_without_addresses(tmp_path: Path, mp4: Path) -> None:
@@ -37,8 +38,8 @@ def test_markup_in_names_stays_text(tmp_path: Path) -> None:
         EVIL,
         (EVIL,),
         [one_video(name=EVIL)],
-        {"mAP": {"0.5": 0.1}, "protocol": EVIL, "per_class": {EVIL: {"AP": {"0.5": 0.1}}}},
-        {EVIL: [1.0]},
+        {"": {"mAP": {"0.5": 0.1}, "protocol": EVIL, "per_class": {EVIL: {"AP": {"0.5": 0.1}}}}},
+        {"": {EVIL: [1.0]}},
         {EVIL: EVIL},
         {EVIL: f"<svg xmlns='http://www.w3.org/2000/svg'>{EVIL}</svg>"},
         {EVIL: Table((EVIL, EVIL), ((EVIL, EVIL),), EVIL)},
@@ -52,15 +53,15 @@ def test_markup_in_names_stays_text(tmp_path: Path) -> None:
 def test_markup_in_names_of_detectors_stays_text(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     other = EVIL.upper()
-    found = one_video().detections
-    video = VideoPage("v", 9.0, None, found, None, detector=EVIL, compared={other: found})
+    found = one_video().found[""]
+    video = VideoPage("v", 9.0, None, {EVIL: found, other: found})
     evaluation = {"mAP": {EVIL: 0.1}, "protocol": EVIL, "per_class": {EVIL: {}}}
     report = Report(
         "t",
         ("a",),
         [video],
         evaluations={EVIL: evaluation, other: evaluation},
-        detector_losses={EVIL: {"total": [1.0]}, other: {EVIL: [1.0]}},
+        losses={EVIL: {"total": [1.0]}, other: {EVIL: [1.0]}},
     )
     write_page(path, report)
     text = path.read_text(encoding="utf-8")
@@ -74,7 +75,13 @@ def test_names_that_are_no_proper_text_are_shown_as_far_as_possible(tmp_path: Pa
     path = tmp_path / "page.html"
     evaluation = {"mAP": {"0.5": 0.1}, "per_class": {half: {}}}
     report = Report(
-        half, (half,), [one_video(name=half)], evaluation, {half: [1]}, {half: half}, {half: half}
+        half,
+        (half,),
+        [one_video(name=half)],
+        {"": evaluation},
+        {"": {half: [1]}},
+        {half: half},
+        {half: half},
     )
     write_page(path, report)
     assert "a?b" in path.read_text(encoding="utf-8")
@@ -99,7 +106,8 @@ def test_large_reports_stay_small(tmp_path: Path) -> None:
         found = VideoDetections(segments[:400], rng.random(400), rng.integers(0, 20, 400))
         labels = tuple(classes[i] for i in rng.integers(0, 20, 40))
         truth = VideoAnnotation(segments[400:], labels)
-        videos.append(VideoPage(f"video_{number:04d}", 600.0, None, found, truth, curves))
+        by_detector = {"": Found(found, curves=curves)}
+        videos.append(VideoPage(f"video_{number:04d}", 600.0, None, by_detector, truth))
     path = tmp_path / "page.html"
     write_page(path, Report("large", classes, videos))
     assert path.stat().st_size < 10_000_000

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attentad.core import VideoAnnotation, VideoDetections, as_segments, no_detections
-from attentad.report import Curve, Report, VideoPage
+from attentad.core.found import Curve, Found
+from attentad.report import Report, VideoPage
 from attentad.report.media import Media
 from attentad.report.payload import (
     DETECTIONS_PER_VIDEO,
@@ -30,6 +31,16 @@ VALUES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, -3.0, math.nan, math.inf
 def data_of(*videos: VideoPage, classes: tuple[str, ...] = ("a", "b"), **more: object) -> dict:
     report = Report("t", classes, list(videos), **more)  # type: ignore[arg-type]
     return json.loads(script_json(page_data(report, [NONE] * len(videos))))
+
+
+def page(
+    found: VideoDetections,
+    truth: VideoAnnotation | None = None,
+    duration_sec: float = 10.0,
+    curves: tuple[Curve, ...] = (),
+) -> VideoPage:
+    """Video v of one detector that nobody named."""
+    return VideoPage("v", duration_sec, None, {"": Found(found, curves=curves)}, truth)
 
 
 def detections(*rows: tuple[float, float, float, int]) -> VideoDetections:
@@ -60,7 +71,7 @@ def slow_thinned(values: list[float], points: int) -> list[int]:
 def test_detections_fall_by_score_and_know_their_overlap():
     truth = VideoAnnotation(as_segments([[0, 4], [6, 8]]), ("a", "b"))
     found = detections((6, 9, 0.2, 1), (0, 5, 0.9, 0), (0, 5, 0.5, 1))
-    video = data_of(VideoPage("v", 10.0, None, found, truth))["videos"][0]
+    video = data_of(page(found, truth))["videos"][0]
     assert video["detections"] == [
         {
             "start": [0.0, 0.0, 6.0],
@@ -76,9 +87,9 @@ def test_detections_fall_by_score_and_know_their_overlap():
 
 
 def test_no_ground_truth_differs_from_no_instances():
-    none = data_of(VideoPage("v", 10.0, None, detections((0, 1, 0.5, 0)), None))["videos"][0]
+    none = data_of(page(detections((0, 1, 0.5, 0))))["videos"][0]
     empty = VideoAnnotation(as_segments([]), ())
-    some = data_of(VideoPage("v", 10.0, None, detections((0, 1, 0.5, 0)), empty))["videos"][0]
+    some = data_of(page(detections((0, 1, 0.5, 0)), empty))["videos"][0]
     assert none["truth"] is None
     assert some["truth"] == {"start": [], "end": [], "label": []}
     assert "foundBy" not in none["detections"][0]
@@ -89,7 +100,7 @@ def test_no_ground_truth_differs_from_no_instances():
 def test_labels_beyond_the_classes_are_named():
     truth = VideoAnnotation(as_segments([[0, 4]]), ("rare",))
     found = detections((0, 4, 0.5, -1), (0, 4, 0.4, 1))
-    data = data_of(VideoPage("v", 10.0, None, found, truth))
+    data = data_of(page(found, truth))
     assert data["classes"] == ["a", "b", "rare", "action"]
     (columns,) = data["videos"][0]["detections"]
     assert columns["label"] == [3, 1]
@@ -99,7 +110,7 @@ def test_labels_beyond_the_classes_are_named():
 
 def test_empty_report_and_empty_video():
     assert data_of()["videos"] == []
-    data = data_of(VideoPage("v", math.nan, None, no_detections(), None))
+    data = data_of(page(no_detections(), None, math.nan))
     assert data["videos"][0]["duration"] == 1.0
     assert data["detectors"] == [{"name": "", "threshold": 0.0, "range": [0.0, 0.0]}]
 
@@ -107,7 +118,7 @@ def test_empty_report_and_empty_video():
 def test_unknown_duration_is_the_last_end():
     truth = VideoAnnotation(as_segments([[0, 7]]), ("a",))
     found = detections((0, 5, 0.5, 0), (0, math.inf, 0.5, 0))
-    video = data_of(VideoPage("v", 0.0, None, found, truth))["videos"][0]
+    video = data_of(page(found, truth, 0.0))["videos"][0]
     assert video["duration"] == 7.0
     assert video["detections"][0]["end"] == [5.0]
 
@@ -117,28 +128,26 @@ def test_only_the_highest_scores_enter_and_the_rest_is_counted():
     found = VideoDetections(
         np.tile([0.0, 1.0], (many, 1)), np.arange(many, dtype=float), np.zeros(many, dtype=int)
     )
-    video = data_of(VideoPage("v", 10.0, None, found, None))["videos"][0]
+    video = data_of(page(found))["videos"][0]
     assert video["detections"][0]["omitted"] == 5
     assert video["detections"][0]["score"][-1] == 5.0
 
 
 def test_values_that_are_not_finite_become_null():
     curve = Curve("gate", np.array([0.0, 1.0, 2.0]), np.array([0.5, math.nan, math.inf]))
-    data = data_of(
-        VideoPage("v", 3.0, None, no_detections(), None, [curve]), losses={"total": [1.0, math.nan]}
-    )
+    data = data_of(page(no_detections(), curves=(curve,)), losses={"": {"total": [1.0, math.nan]}})
     assert data["videos"][0]["curves"][0]["value"] == [0.5, None, None]
-    assert data["losses"] == [{"detector": "", "terms": {"total": [1.0, None]}}]
+    assert data["losses"] == [{"detector": 0, "terms": {"total": [1.0, None]}}]
 
 
-def test_curves_are_grouped_by_what_shares_an_axis():
+def test_only_class_scores_have_the_colour_of_a_class():
     time = np.zeros(1)
-    names = ["a", "start", "end", "encoder gate over time", "speed"]
-    curves = [Curve(name, time, time) for name in names] + [Curve("x", time, time, "mine")]
-    video = data_of(VideoPage("v", 3.0, None, no_detections(), None, curves))["videos"][0]
-    groups = [curve["group"] for curve in video["curves"]]
-    assert groups == ["class scores", "boundaries", "boundaries", "attention", "curves", "mine"]
-    assert [curve["label"] for curve in video["curves"]] == [0, -1, -1, -1, -1, -1]
+    curves = (Curve("a", time, time, "class scores"), Curve("a", time, time, "attention"))
+    shown = data_of(page(no_detections(), curves=curves))["videos"][0]["curves"]
+    assert [(curve["kind"], curve["label"]) for curve in shown] == [
+        ("class scores", 0),
+        ("attention", -1),
+    ]
 
 
 def test_each_detector_has_its_columns_matches_and_scale():
@@ -147,13 +156,14 @@ def test_each_detector_has_its_columns_matches_and_scale():
         "v",
         10.0,
         None,
-        detections((0, 4, 0.9, 0), (6, 8, 0.3, 0)),
+        {
+            "full": Found(detections((0, 4, 0.9, 0), (6, 8, 0.3, 0))),
+            "weak": Found(detections((6, 8, -0.12341, 1), (0, 1, -2.0, 0))),
+        },
         truth,
-        detector="full",
-        compared={"weak": detections((6, 8, -0.12341, 1), (0, 1, -2.0, 0))},
     )
     only_weak = detections((0, 1, 1.5, -1), (0, 12, -3.3335, 0))
-    second = VideoPage("w", 0.0, None, only_weak, detector="weak")
+    second = VideoPage("w", 0.0, None, {"weak": Found(only_weak)})
     data = data_of(first, second)
     assert data["detectors"] == [
         {"name": "full", "threshold": 0.9, "range": [0.0, 0.9]},
@@ -175,51 +185,40 @@ def test_a_slider_begins_where_the_score_of_the_page_still_passes():
     """The page's scores are rounded, those below 0 too: its threshold may not be above them."""
     found = detections((0, 4, -0.34567, 0))
     truth = VideoAnnotation(as_segments([[0, 4]]), ("a",))
-    data = data_of(VideoPage("v", 9.0, None, found, truth))
+    data = data_of(page(found, truth, 9.0))
     score = data["videos"][0]["detections"][0]["score"][0]
     assert data["detectors"][0]["threshold"] <= score
     assert data["detectors"][0]["range"][0] <= score
 
 
-def test_curves_of_a_detector_have_panels_of_their_own():
+def test_curves_and_losses_are_kept_by_detector():
     time = np.zeros(1)
-    curves = [
-        Curve("soft attention", time, time, detector="weak"),
-        Curve("hard attention", time, time, detector="weak"),
-        Curve("encoder gate", time, time, detector="full"),
-        Curve("a", time, time, "mine", detector="full"),
-        Curve("start", time, time),
-        Curve("end", time, time, detector="who"),
-    ]
-    page = VideoPage(
-        "v", 3.0, None, no_detections(), None, curves, "full", {"weak": no_detections()}
+    found = {
+        "full": Found(no_detections(), curves=[Curve("gate", time, time, "attention")]),
+        "weak": Found(no_detections(), curves=[Curve("start", time, time, "boundaries")]),
+    }
+    data = data_of(
+        VideoPage("v", 3.0, None, found),
+        losses={"weak": {"total": [1.0], "none": []}, "third": {"total": [2.0]}},
     )
-    shown = data_of(page)["videos"][0]["curves"]
-    assert [(curve["group"], curve["detector"]) for curve in shown] == [
-        ("weak: attention", 1),
-        ("weak: attention", 1),
-        ("full: attention", 0),
-        ("full: mine", 0),
-        ("boundaries", -1),
-        ("who: boundaries", -1),
+    shown = data["videos"][0]["curves"]
+    assert [(curve["detector"], curve["kind"], curve["name"]) for curve in shown] == [
+        (0, "attention", "gate"),
+        (1, "boundaries", "start"),
     ]
-    assert shown[3]["label"] == 0
-
-
-def test_losses_are_kept_by_detector():
-    data = data_of(detector_losses={"full": {"total": [2.0]}, "weak": {"total": [1.0], "none": []}})
+    assert [detector["name"] for detector in data["detectors"]] == ["full", "weak", "third"]
     assert data["losses"] == [
-        {"detector": "full", "terms": {"total": [2.0]}},
-        {"detector": "weak", "terms": {"total": [1.0]}},
+        {"detector": 1, "terms": {"total": [1.0]}},
+        {"detector": 2, "terms": {"total": [2.0]}},
     ]
 
 
-@pytest.mark.parametrize("names", [("", "weak"), ("weak", "weak"), ("full", "")])
-def test_each_of_several_detectors_needs_a_name(names):
-    with pytest.raises(ValueError, match="video v: each of several detectors needs a name"):
-        VideoPage(
-            "v", 3.0, None, no_detections(), detector=names[0], compared={names[1]: no_detections()}
-        )
+def test_each_of_several_detectors_needs_a_name():
+    both = {"": Found(no_detections()), "weak": Found(no_detections())}
+    with pytest.raises(ValueError, match="t: each of several detectors needs a name"):
+        Report("t", (), [VideoPage("v", 3.0, None, both)])
+    with pytest.raises(ValueError, match="needs a name"):
+        Report("t", (), [page(no_detections())], losses={"weak": {"total": [1.0]}})
 
 
 def test_a_curve_needs_as_many_times_as_values():

@@ -88,7 +88,7 @@ def convert_wtalc(
     write_annotations(out / "annotations.json", release.annotations)
     chosen = release.labels_all if labels == "labels_all" else release.from_segments
     write_video_labels(out / "video_labels.json", chosen)
-    return Converted((*_found(release, kept), *_agreement(release, labels)), release.notes)
+    return Converted((*_counts(release, kept), *_agreement(release, labels)), release.notes)
 
 
 # Layout → what reads it and writes ours.
@@ -119,7 +119,7 @@ def _is_done(target: Path, sidecar: Sidecar, shape: tuple[int, int]) -> bool:
         return False
 
 
-def _found(release: WtalcRelease, kept: int) -> list[str]:
+def _counts(release: WtalcRelease, kept: int) -> list[str]:
     videos = release.annotations.videos.values()
     labels = Counter(label for item in videos for label in item.labels)
     ambiguous = labels.pop("Ambiguous", 0)

@@ -7,17 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from attentad.app.detect import detect, write_comparison, write_run
-from attentad.app.evaluate import evaluate_files
-from attentad.app.extract import extract
-from attentad.app.progress import progress_bar
-from attentad.app.report import loss_curves
-from attentad.app.train import MODEL_NAME, train
-from attentad.core import AttentadError, read_annotations
+from attentad.core import AttentadError, read_annotations, write_detections
 from attentad.core.files import read_json, write_json
+from attentad.core.progress import progress_bar
 from attentad.data.toy.files import make_toy
 from attentad.metrics import DetectionResult
+from attentad.metrics.evaluate import evaluate_files
+from attentad.models.encode import extract_features
+from attentad.models.run import detect, runs_report
+from attentad.models.train import MODEL_NAME, train
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe
+from attentad.report import write_page
+from attentad.training.logs import loss_curves
 
 VIDEOS = 60  # a third of them for testing
 # Videos differ in the classes that they hold, so that these alone say something.
@@ -81,7 +82,7 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
     names = [name for name, item in annotations.videos.items() if item.subset != SUBSET]
     step(f"reading features from {len(names)} training videos")
     with progress_bar("features") as progress:
-        extract(recogniser, _files(data, names), out / "features", progress)
+        extract_features(recogniser, _files(data, names), out / "features", progress)
 
     test = annotations.subset(SUBSET)
     runs, evaluations, losses = {}, {}, {}
@@ -95,10 +96,10 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
         step(f"detecting in {len(test.videos)} test videos that no training saw: {name}")
         with progress_bar("detecting") as progress:
             runs[name] = detect(detector, _files(data, list(test.videos)), progress)
-        found = detector.parent / "detections.json"
-        write_run(runs[name], found)
+        detections = detector.parent / "detections.json"
+        write_detections(detections, runs[name].detections)
         evaluations[name] = evaluate_files(
-            found,
+            detections,
             data / "annotations.json",
             tiou=TIOU,
             subset=SUBSET,
@@ -106,14 +107,14 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
         )
         losses[name] = loss_curves(detector.parent / "log.jsonl")
     page = out / "report.html"
-    write_comparison(
+    report = runs_report(
         runs,
-        page,
+        "attentad demo: toy videos",
         annotations=test,
         evaluations={name: result.to_dict() for name, result in evaluations.items()},
         losses=losses,
-        title="attentad demo: toy videos",
     )
+    write_page(page, report)
     step("done")
     return DemoResult(page, evaluations)
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from attentad.app.evaluate import load_detections
-from attentad.core import (
-    AttentadError,
-    Detections,
-    no_detections,
-    read_annotations,
-    read_classes,
-)
+from attentad.core import Detections, no_detections, read_annotations
 from attentad.core.files import write_json
+from attentad.core.found import Found
 from attentad.metrics import VERDICTS, Diagnosis, diagnose, tiou_key
+from attentad.metrics.evaluate import score_file
 from attentad.metrics.thresholds import parse_tiou
 from attentad.report.result_tables import detection_notes, truth_notes
 
@@ -31,39 +26,25 @@ def diagnose_files(
     annotations_path: str | Path,
     *,
     tiou: str | Sequence[float] | None = None,
-    subset: str | Iterable[str] | None = None,
-    buckets: str = "thumos14",
-    low_tiou: float = 0.1,
-    top: int = 10,
-    ground_truth_set: str = "all",
-    restrict_to_gt_videos: bool = False,
-    strict: bool = False,
-    blocked: Collection[str] = (),
     classes_path: str | Path | None = None,
     out_json: str | Path | None = None,
     figures: str | Path | None = None,
     figure_formats: Sequence[str] = (".svg", ".png"),
     page: str | Path | None = None,
+    **options: Any,
 ) -> Diagnosis:
-    """Diagnose a file of detections; see `metrics.diagnose` for the rules and other options.
+    """Diagnose a file of detections.
 
     Args:
         detections_path: ActivityNet submission JSON or CSV.
         annotations_path: ActivityNet JSON, THUMOS14 text folder or CSV.
-        tiou: as `app.evaluate.parse_tiou`; None for what goes with `buckets`.
-        subset: one or more names, as "test" or "training,validation"; None for all videos.
-        buckets: a key of `metrics.DIAGNOSIS_BUCKETS`.
-        low_tiou: a false positive that overlaps less is background.
-        top: slots of the false-positive profile.
-        ground_truth_set: a key of `metrics.GROUND_TRUTH_SETS`.
-        restrict_to_gt_videos: leave out detections in other videos.
-        strict: unknown labels and videos are an error.
-        blocked: video ids left out of both sides.
+        tiou: as `parse_tiou`; None for what goes with the buckets.
         classes_path: class list, for files whose labels are numbers.
         out_json: also write the result there.
         figures: also write the figures into this folder, as `false_positives.svg` and so on.
         figure_formats: suffixes of the files in that folder.
         page: also write an HTML page with the figures and the timelines of the evaluated videos.
+        options: the other ones of `metrics.diagnose`.
 
     Raises:
         AttentadError: a file is missing, malformed or empty, an option is wrong, matplotlib is
@@ -71,32 +52,12 @@ def diagnose_files(
     """
     thresholds = None if tiou is None else parse_tiou(tiou)
     annotations = read_annotations(annotations_path, keep_ambiguous=True)
-    label_ids = None if classes_path is None else read_classes(classes_path)
-    detections, renamed = load_detections(detections_path, annotations, label_ids=label_ids)
-    try:
-        diagnosis = diagnose(
-            annotations,
-            detections,
-            tiou=thresholds,
-            subset=subset,
-            buckets=buckets,
-            low_tiou=low_tiou,
-            top=top,
-            ground_truth_set=ground_truth_set,
-            restrict_to_gt_videos=restrict_to_gt_videos,
-            strict=strict,
-            blocked=blocked,
-        )
-    except AttentadError as error:
-        raise AttentadError(f"{detections_path} against {annotations_path}: {error}") from error
-    diagnosis = replace(
-        diagnosis,
-        ground_truth={"file": str(annotations_path), **diagnosis.ground_truth},
-        detections={
-            "file": str(detections_path),
-            **diagnosis.detections,
-            "renamed_videos": len(renamed),
-        },
+    diagnosis, detections = score_file(
+        partial(diagnose, tiou=thresholds, **options),
+        detections_path,
+        annotations,
+        annotations_path,
+        classes_path=classes_path,
     )
     if out_json is not None:
         write_json(out_json, diagnosis.to_dict())
@@ -104,7 +65,7 @@ def diagnose_files(
         _write_figures(Path(figures), diagnosis, figure_formats)
     if page is not None:
         # Ambiguous segments were read to be counted; the page shows what there was to find.
-        _write_page(page, diagnosis, read_annotations(annotations_path), detections, blocked)
+        _write_page(page, diagnosis, read_annotations(annotations_path), detections)
     return diagnosis
 
 
@@ -204,20 +165,19 @@ def _write_page(
     diagnosis: Diagnosis,
     annotations: Annotations,
     detections: Detections,
-    blocked: Collection[str],
 ) -> None:
     """A page with the figures, and the timelines of the annotated videos that were evaluated."""
     from attentad.report import Report, VideoPage, diagnosis_figures, figure_svg, write_page
 
     truth = diagnosis.ground_truth
     chosen = annotations if truth["subset"] is None else annotations.subset(truth["subset"])
-    gone = {*blocked, *(video for ids in truth["dropped_videos"].values() for video in ids)}
+    gone = {video for ids in truth["dropped_videos"].values() for video in ids}
     videos = [
         VideoPage(
             video=video,
             duration_sec=item.duration_sec or 0.0,
             source=None,
-            detections=detections.videos.get(video, no_detections()),
+            found={"": Found(detections.videos.get(video, no_detections()))},
             ground_truth=item,
         )
         for video, item in chosen.videos.items()

@@ -1,278 +1,251 @@
-"""Score detections, proposals and class scores: files or plain values. Never loads torch."""
+"""`attentad eval`: score files, show the tables, write what was asked for. Never loads torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
-from attentad.core import (
-    Annotations,
-    AttentadError,
-    Detections,
-    align_videos,
-    read_annotations,
-    read_classes,
-    read_detections,
-)
-from attentad.core.files import write_json
-from attentad.core.formats.plain import annotations_from, detections_from
+from attentad.core import AttentadError
+from attentad.core.files import read_bytes, write_json
 from attentad.metrics import (
-    AMBIGUOUS,
-    BootstrapResult,
     DetectionResult,
     ProposalResult,
     RecognitionResult,
     VideoMapResult,
-    average_recall,
-    bootstrap_map,
-    detection_map,
-    read_scores,
-    recognition_scores,
-    video_map,
+    precision_recall,
+    tiou_key,
 )
-from attentad.metrics.thresholds import parse_tiou
+from attentad.metrics.evaluate import (
+    MapOptions,
+    compare_files,
+    evaluate_proposals,
+    evaluate_recognition,
+)
+from attentad.report import (
+    TABLE_SUFFIXES,
+    Report,
+    Table,
+    average_recall_figure,
+    confusion_figure,
+    figure_svg,
+    precision_recall_figure,
+    save_figure,
+    transposed,
+    write_page,
+    write_table,
+)
+from attentad.report.result_tables import (
+    class_table,
+    comparison_table,
+    detection_notes,
+    print_tables,
+    recall_table,
+    recognition_table,
+    result_table,
+    truth_notes,
+)
 
-
-class MapOptions(TypedDict, total=False):
-    """The keyword arguments of `metrics.detection_map` beside the thresholds."""
-
-    protocol: str
-    subset: str | Iterable[str] | None
-    ground_truth_set: str | None
-    restrict_to_gt_videos: bool
-    strict: bool
-    deduplicate: bool
-    drop_empty: bool
-    blocked: Collection[str]
-
-
-class RecallOptions(TypedDict, total=False):
-    """The keyword arguments of `metrics.average_recall` beside the thresholds."""
-
-    protocol: str
-    subset: str | Iterable[str] | None
-    strict: bool
-    blocked: Collection[str]
-    merge_classes: bool
+TASKS = ("detection", "proposals", "recognition")
+# Resamples behind the intervals when files are compared and nobody says how many.
+COMPARING_SAMPLES = 1000
+# A table of as many columns does not fit a terminal's 80.
+_MOST_COLUMNS = 8
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Several files of detections on one ground truth.
+class Outputs:
+    """Files to write beside what is shown; None or empty for none."""
 
-    Args:
-        results: name → its result, in the order given.
-        bootstrap: intervals over videos, where they were asked for.
-    """
-
-    results: dict[str, DetectionResult]
-    bootstrap: BootstrapResult | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        content: dict[str, Any] = {
-            "results": {name: result.to_dict() for name, result in self.results.items()}
-        }
-        if self.bootstrap is not None:
-            content["bootstrap"] = self.bootstrap.to_dict()
-        return content
+    json: Path | None = None
+    tables: tuple[Path, ...] = ()
+    class_table: Path | None = None
+    figures: Path | None = None
+    page: Path | None = None
 
 
-def evaluate(
-    detections: Any,
-    annotations: Any,
+@dataclass(frozen=True)
+class _Scored:
+    """What a task gives: to show, and to write."""
+
+    table: Table
+    content: dict[str, Any]
+    figures: Callable[[], dict[str, Any]]
+    remarks: Sequence[str] = ()
+    classes: Table | None = None
+
+
+def evaluate_and_write(
+    files: Sequence[Path],
+    task: str,
+    outputs: Outputs,
     *,
-    tiou: str | Sequence[float] | None = None,
-    classes: Sequence[str] | None = None,
-    **options: Unpack[MapOptions],
-) -> DetectionResult:
-    """Detection mAP, from whatever holds the detections and the ground truth.
-
-    Args:
-        detections: a file, or plain values as `core.plain.detections_from` takes them: for one,
-            `{video: {"segments": (N, 2), "scores": (N,), "labels": (N,)}}` with arrays or tensors.
-        annotations: a file or folder, or plain values as `core.plain.annotations_from` takes them.
-        tiou: thresholds as `parse_tiou`; None for the protocol's own.
-        classes: class names that numeric labels of plain values count from 0.
-        options: `protocol`, `subset` and so on, see `metrics.detection_map`.
-
-    Returns:
-        The result; `.average_map` is the one number, `.to_dict()` everything as plain values.
-
-    Raises:
-        AttentadError: a file or value is malformed, or as `metrics.detection_map`.
-    """
-    truth = load_annotations(annotations, classes)
-    found, _ = load_detections(detections, truth, classes=classes)
-    return detection_map(truth, found, tiou=_thresholds(tiou), **options)
-
-
-def evaluate_files(
-    detections_path: str | Path,
-    annotations_path: str | Path,
-    *,
-    tiou: str | Sequence[float] | None = None,
-    classes_path: str | Path | None = None,
-    out_json: str | Path | None = None,
-    **options: Unpack[MapOptions],
-) -> DetectionResult:
-    """Detection mAP of one file of detections, also written to `out_json`; see `compare_files`."""
-    (result,) = compare_files(
-        [detections_path], annotations_path, tiou=tiou, classes_path=classes_path, **options
-    ).results.values()
-    if out_json is not None:
-        write_json(out_json, result.to_dict())
-    return result
-
-
-def compare_files(
-    detections_paths: Sequence[str | Path],
-    annotations_path: str | Path,
-    *,
-    tiou: str | Sequence[float] | None = None,
-    classes_path: str | Path | None = None,
-    bootstrap: int = 0,
+    tiou: str | None = None,
+    classes_path: Path | None = None,
+    blocked_path: Path | None = None,
+    per_class: bool = False,
+    bootstrap: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
     **options: Unpack[MapOptions],
-) -> Comparison:
-    """Detection mAP of several files on the same ground truth.
-
-    Args:
-        detections_paths: of any kind that `core.read_detections` reads.
-        annotations_path: ActivityNet JSON, THUMOS14 text folder or CSV.
-        tiou: as `parse_tiou`; None for the protocol's own thresholds.
-        classes_path: class list, for files whose labels are numbers.
-        bootstrap: resamples of the videos for confidence intervals; 0 for none.
-        seed: of the resampling.
-        progress: called with (resamples done, of all).
-        options: see `metrics.detection_map`.
+) -> None:
+    """Run one task of `attentad eval`; see the command's own help for the arguments.
 
     Raises:
-        AttentadError: a file is missing, malformed or empty, or an option is wrong.
+        AttentadError: a file or an option does not fit; nothing has been written then.
     """
-    thresholds = _thresholds(tiou)
-    annotations = read_annotations(annotations_path, keep_ambiguous=True)
-    label_ids = None if classes_path is None else read_classes(classes_path)
-    results = {}
-    for name, path in zip(_names(detections_paths), detections_paths, strict=True):
-        found, renamed = load_detections(path, annotations, label_ids=label_ids)
-        try:
-            result = detection_map(annotations, found, tiou=thresholds, **options)
-        except AttentadError as error:
-            raise AttentadError(f"{path} against {annotations_path}: {error}") from error
-        results[name] = replace(
-            result,
-            ground_truth={"file": str(annotations_path), **result.ground_truth},
-            detections={"file": str(path), **result.detections, "renamed_videos": len(renamed)},
-        )
-    if not bootstrap:
-        return Comparison(results)
-    drawn = bootstrap_map(list(results.values()), samples=bootstrap, seed=seed, progress=progress)
-    return Comparison(results, drawn)
-
-
-def evaluate_proposals(
-    proposals_paths: Sequence[str | Path],
-    annotations_path: str | Path,
-    *,
-    tiou: str | Sequence[float] | None = None,
-    **options: Unpack[RecallOptions],
-) -> dict[str, ProposalResult]:
-    """Average recall of files of proposals, labels ignored: name → result.
-
-    Raises:
-        AttentadError: as `compare_files`.
-    """
-    thresholds = _thresholds(tiou)
-    annotations = read_annotations(annotations_path, keep_ambiguous=True)
-    results = {}
-    for name, path in zip(_names(proposals_paths), proposals_paths, strict=True):
-        found, renamed = load_detections(path, annotations)
-        try:
-            result = average_recall(annotations, found, tiou=thresholds, **options)
-        except AttentadError as error:
-            raise AttentadError(f"{path} against {annotations_path}: {error}") from error
-        results[name] = replace(
-            result,
-            ground_truth={"file": str(annotations_path), **result.ground_truth},
-            detections={"file": str(path), **result.detections, "renamed_videos": len(renamed)},
-        )
-    return results
-
-
-def evaluate_recognition(
-    score_paths: Sequence[str | Path],
-) -> dict[str, RecognitionResult | VideoMapResult]:
-    """Accuracy of files of class scores, or video-level mAP where clips have several labels.
-
-    Args:
-        score_paths: see `metrics.read_scores`; all of one kind.
-
-    Raises:
-        AttentadError: a file is missing or malformed, or only some have several labels a clip.
-    """
-    results: dict[str, RecognitionResult | VideoMapResult] = {}
-    for name, path in zip(_names(score_paths), score_paths, strict=True):
-        table = read_scores(path)
-        if table.multi_label:
-            results[name] = video_map(table.scores, table.multi_hot(), classes=table.classes)
-        else:
-            results[name] = recognition_scores(
-                table.scores, table.labels, classes=table.classes, splits=table.splits
-            )
-    if len({type(result) for result in results.values()}) > 1:
-        raise AttentadError(
-            "some of these files have several labels per clip and some have one; evaluate them "
-            "apart."
-        )
-    return results
-
-
-def load_annotations(source: Any, classes: Sequence[str] | None = None) -> Annotations:
-    """Annotations from a path or from plain values, the class `Ambiguous` included."""
-    if isinstance(source, str | Path):
-        return read_annotations(source, classes=classes, keep_ambiguous=True)
-    return annotations_from(source, classes=classes)
-
-
-def load_detections(
-    source: Any,
-    annotations: Annotations,
-    *,
-    classes: Sequence[str] | None = None,
-    label_ids: dict[int, str] | None = None,
-) -> tuple[Detections, dict[str, str]]:
-    """Detections from a path or from plain values, under the annotated videos' ids.
-
-    Args:
-        source: see `evaluate`.
-        annotations: whose video ids and label numbers count.
-        classes: see `evaluate`.
-        label_ids: number → name of a file's numeric labels; by default the annotations' own.
-
-    Returns:
-        The detections, and old → new id of the videos that were renamed (`v_` prefix, suffix).
-    """
-    if isinstance(source, str | Path):
-        names = label_ids if label_ids is not None else annotations.class_ids
-        known = [name for name in annotations.classes if name != AMBIGUOUS]
-        found = read_detections(source, known, label_ids=names)
+    if task not in TASKS:
+        raise AttentadError(f"there is no task {task!r}; choose one of {', '.join(TASKS)}.")
+    for path in (*outputs.tables, *([outputs.class_table] if outputs.class_table else [])):
+        if path.suffix.lower() not in TABLE_SUFFIXES:
+            raise AttentadError(f"{path}: a table ends in one of {', '.join(TABLE_SUFFIXES)}.")
+    if outputs.class_table is not None and task != "detection":
+        raise AttentadError("--class-table is for the task detection; leave it out here.")
+    if task != "recognition" and len(files) < 2:
+        raise AttentadError(f"{files[0]} stands alone: give the detections, then the annotations.")
+    if blocked_path is not None:
+        options["blocked"] = _lines(blocked_path)
+    if task == "recognition":
+        scored = _recognition(files)
+    elif task == "proposals":
+        scored = _proposals(files, tiou, options)
     else:
-        found = detections_from(source, classes=classes)
-    return align_videos(found, annotations.videos)
+        if bootstrap is None:
+            bootstrap = COMPARING_SAMPLES if len(files) > 2 else 0
+        scored = _detection(files, tiou, classes_path, bootstrap, seed, progress, options)
+    _write(scored, outputs)
+    classes = [scored.classes] if per_class and scored.classes is not None else []
+    print_tables([*classes, _fitting(scored.table)], scored.remarks)
 
 
-def _thresholds(tiou: str | Sequence[float] | None) -> tuple[float, ...] | None:
-    return None if tiou is None else parse_tiou(tiou)
+def _detection(
+    files: Sequence[Path],
+    tiou: str | None,
+    classes_path: Path | None,
+    samples: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+    options: MapOptions,
+) -> _Scored:
+    compared = compare_files(
+        files[:-1],
+        files[-1],
+        tiou=tiou,
+        classes_path=classes_path,
+        bootstrap=samples,
+        seed=seed,
+        progress=progress,
+        **options,
+    )
+    results = compared.results
+    first = next(iter(results.values()))
+    alone = len(results) == 1 and not samples
+    return _Scored(
+        table=result_table(first) if alone else comparison_table(results, compared.bootstrap),
+        content=first.to_dict() if alone else compared.to_dict(),
+        figures=lambda: _precision_recall_figures(results),
+        remarks=_remarks(results),
+        classes=class_table(results),
+    )
 
 
-def _names(paths: Sequence[str | Path]) -> list[str]:
-    """What to call each file: its name without suffix, or its path where names repeat."""
-    stems = [Path(path).stem for path in paths]
-    names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
-    if len(set(names)) < len(names):
-        raise AttentadError(f"{names[0]} is given twice; name each file of detections once.")
-    return names
+def _proposals(files: Sequence[Path], tiou: str | None, options: MapOptions) -> _Scored:
+    of_recall = ("protocol", "subset", "strict", "blocked")
+    chosen = {name: value for name, value in options.items() if name in of_recall}
+    results = evaluate_proposals(files[:-1], files[-1], tiou=tiou, **chosen)
+    return _Scored(
+        recall_table(results),
+        _by_name(results),
+        lambda: _recall_figures(results),
+        _remarks(results),
+    )
+
+
+def _recognition(files: Sequence[Path]) -> _Scored:
+    results = evaluate_recognition(files)
+    return _Scored(
+        recognition_table(results), _by_name(results), lambda: _confusion_figures(results)
+    )
+
+
+def _fitting(table: Table) -> Table:
+    """The table, on its side where it is too wide."""
+    return table if len(table.columns) < _MOST_COLUMNS else transposed(table)
+
+
+def _by_name(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values of one result, or of several by name."""
+    if len(results) == 1:
+        return dict(next(iter(results.values())).to_dict())
+    return {"results": {name: result.to_dict() for name, result in results.items()}}
+
+
+def _remarks(results: Mapping[str, DetectionResult | ProposalResult]) -> list[str]:
+    """What to know, of the ground truth once and of each file by its name."""
+    several = len(results) > 1
+    about_files = [
+        f"{name}: {note}" if several else note
+        for name, result in results.items()
+        for note in detection_notes(result)
+    ]
+    return about_files + truth_notes(next(iter(results.values())))
+
+
+def _precision_recall_figures(results: Mapping[str, DetectionResult]) -> dict[str, Any]:
+    """One figure per threshold: the mean curve of each method."""
+    first = next(iter(results.values()))
+    return {
+        f"Precision-recall at tIoU {tiou_key(value)}": precision_recall_figure(
+            {name: precision_recall(result, None, column) for name, result in results.items()}
+        )
+        for column, value in enumerate(first.tiou)
+    }
+
+
+def _recall_figures(results: Mapping[str, ProposalResult]) -> dict[str, Any]:
+    curves = {
+        name: (result.proposals_per_video, result.average_recall)
+        for name, result in results.items()
+    }
+    return {"Average recall": average_recall_figure(curves)}
+
+
+def _confusion_figures(
+    results: Mapping[str, RecognitionResult | VideoMapResult],
+) -> dict[str, Any]:
+    return {
+        f"Confusion of {name}": confusion_figure(result.confusion, result.classes)
+        for name, result in results.items()
+        if isinstance(result, RecognitionResult)
+    }
+
+
+def _write(scored: _Scored, outputs: Outputs) -> None:
+    if outputs.json is not None:
+        write_json(outputs.json, scored.content)
+    for path in outputs.tables:
+        write_table(path, scored.table)
+    if outputs.class_table is not None and scored.classes is not None:
+        write_table(outputs.class_table, scored.classes)
+    if outputs.figures is None and outputs.page is None:
+        return
+    figures = scored.figures()
+    if outputs.figures is not None:
+        for title, figure in figures.items():
+            name = title.lower().replace(" ", "-")
+            for suffix in (".svg", ".png"):
+                save_figure(figure, outputs.figures / f"{name}{suffix}")
+    if outputs.page is not None:
+        tables = {"Result": _fitting(scored.table)}
+        if scored.classes is not None:
+            tables["Classes"] = scored.classes
+        pictures = {title: figure_svg(figure) for title, figure in figures.items()}
+        facts = {"note": " ".join(scored.remarks)} if scored.remarks else {}
+        page = Report("Evaluation", (), [], facts=facts, tables=tables, figures=pictures)
+        write_page(outputs.page, page)
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    text = read_bytes(path).decode("utf-8-sig", "replace")
+    return tuple(line.strip() for line in text.splitlines() if line.strip())

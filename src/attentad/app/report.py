@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attentad.app.check.findings import number_of
-from attentad.app.comparison import align_classes, detector_names
 from attentad.core import (
     Annotations,
     AttentadError,
@@ -17,13 +15,15 @@ from attentad.core import (
     read_annotations,
     read_detections,
 )
+from attentad.core.found import Found
+from attentad.core.names import align_classes
+from attentad.core.wording import number_of
 from attentad.metrics import detection_map
-from attentad.report import Report, VideoPage, write_page
-from attentad.training.logs import read_log
+from attentad.report import Report, VideoPage, plain_facts, write_page
+from attentad.training.logs import loss_curves
 from attentad.video import VIDEO_SUFFIXES, probe
 
 TIOU = (0.3, 0.4, 0.5, 0.6, 0.7)
-NO_LOSS = frozenset({"epoch", "lr", "seconds"})
 
 
 def report_files(
@@ -69,42 +69,64 @@ def report_files(
             f"{number_of(logs, 'training log')} for {number_of(paths, 'detection file')}; give "
             "--log once for each file, in their order, or never."
         )
-    chosen = detector_names(paths, names)
-    known = read_annotations(annotations) if annotations is not None else None
-    first = known.classes if known is not None else None
-    read = {name: read_detections(path, first) for name, path in zip(chosen, paths, strict=True)}
-    classes, found = align_classes(read)
+    files = dict(zip(detector_names(paths, names), paths, strict=True))
+    truth = None if annotations is None else read_annotations(annotations)
+    first = None if truth is None else truth.classes
+    classes, aligned = align_classes(
+        {name: read_detections(path, first) for name, path in files.items()}
+    )
+    seen = list(dict.fromkeys(video for item in aligned.values() for video in item.videos))
     source = " and ".join(map(str, paths))
-    seen = {video: no_detections() for item in found.values() for video in item.videos}
-    files = match_videos(videos, Detections(seen, ()), source) if videos is not None else {}
-    truths = known.videos if known is not None else {}
-    pages = [_video_page(video, files.get(video), truths.get(video), found) for video in seen]
-    evaluations = {name: _evaluation(known, item, seen, tiou) for name, item in found.items()}
-    losses = {name: loss_curves(path) for name, path in zip(chosen, logs, strict=False)}
-    several = len(paths) > 1
-    usual = f"of {' and '.join(chosen)}" if several or names else f"in {paths[0].name}"
+    clips = {} if videos is None else match_videos(videos, seen, source)
+    evaluations = _evaluations(truth, aligned, set(seen), tiou)
+    losses = {name: loss_curves(path) for name, path in zip(files, logs, strict=False)}
+    usual = f"of {' and '.join(files)}" if len(paths) > 1 or names else f"in {paths[0].name}"
     report = Report(
         title=title or f"Detections {usual}",
         classes=classes,
-        videos=pages,
-        evaluation=None if several else evaluations[chosen[0]],
-        losses={} if several else losses.get(chosen[0], {}),
-        facts=_facts(dict(zip(chosen, paths, strict=True)), annotations, logs, found, evaluations),
-        evaluations={k: v for k, v in evaluations.items() if v is not None} if several else {},
-        detector_losses=losses if several else {},
+        videos=[_video_page(video, clips.get(video), truth, aligned) for video in seen],
+        evaluations=evaluations,
+        losses=losses,
+        facts=_facts(files, annotations, logs, aligned, evaluations),
     )
     write_page(out, report, **embedding)
     return report
 
 
-def match_videos(folder: str | Path, detections: Detections, source: str) -> dict[str, Path]:
+def detector_names(paths: Sequence[Path], names: Sequence[str] = ()) -> list[str]:
+    """A name for each file of detections: those given, or else the files' own.
+
+    Where two files have the same name, their folders tell them apart.
+
+    Raises:
+        AttentadError: not as many names as files, one of them is empty, or two are the same.
+    """
+    if names and len(names) != len(paths):
+        raise AttentadError(
+            f"{number_of(names, 'name')} for {number_of(paths, 'detection file')}; give --name "
+            "once for each file, or never."
+        )
+    chosen = list(names) or [path.stem for path in paths]
+    if not names and len(set(chosen)) < len(chosen):
+        chosen = [path.with_suffix("").as_posix() for path in paths]
+    for i, name in enumerate(chosen):
+        if not name.strip():
+            raise AttentadError(f"the name of {paths[i]} is empty; give it one with --name.")
+        if name in chosen[:i]:
+            raise AttentadError(
+                f"two detection files are named {name!r}; tell them apart with --name."
+            )
+    return chosen
+
+
+def match_videos(folder: str | Path, videos: Sequence[str], source: str) -> dict[str, Path]:
     """Video id → file: by name with or without suffix, or by path below the folder.
 
     ActivityNet's habit of naming the file of video `id` `v_id.mp4` is known.
 
     Args:
         folder: where the files are, at any depth.
-        detections: whose videos are wanted.
+        videos: those wanted.
         source: name of the detection file, for the error.
 
     Raises:
@@ -124,22 +146,16 @@ def match_videos(folder: str | Path, detections: Detections, source: str) -> dic
         for name in (inside.as_posix(), inside.with_suffix("").as_posix(), path.name, path.stem):
             index.setdefault(name, path)
     matched = {}
-    for video in detections.videos:
+    for video in videos:
         file = next((index[name] for name in (video, f"v_{video}") if name in index), None)
         if file is not None:
             matched[video] = file
-    if detections.videos and not matched:
-        first = next(iter(detections.videos))
+    if videos and not matched:
         raise AttentadError(
-            f"{folder} holds no file of the videos in {source}; the one of {first} must be named "
-            f"{first}.mp4 or the like."
+            f"{folder} holds no file of the videos in {source}; the one of {videos[0]} must be "
+            f"named {videos[0]}.mp4 or the like."
         )
     return matched
-
-
-def loss_curves(log: str | Path) -> dict[str, list[float]]:
-    """Loss terms and validation values of a training log, by epoch."""
-    return {name: values for name, values in read_log(log).items() if name not in NO_LOSS}
 
 
 def _duration_sec(file: Path | None, truth: VideoAnnotation | None) -> float:
@@ -153,69 +169,58 @@ def _duration_sec(file: Path | None, truth: VideoAnnotation | None) -> float:
 
 
 def _video_page(
-    video: str, file: Path | None, truth: VideoAnnotation | None, found: Mapping[str, Detections]
+    video: str, file: Path | None, truth: Annotations | None, detections: Mapping[str, Detections]
 ) -> VideoPage:
     """A video with what each detector found in it."""
-    items = {name: item.videos.get(video, no_detections()) for name, item in found.items()}
-    (detector, own), *others = items.items()
-    return VideoPage(
-        video=video,
-        duration_sec=_duration_sec(file, truth),
-        source=file,
-        detections=own,
-        ground_truth=truth,
-        detector=detector,
-        compared=dict(others),
-    )
+    annotation = None if truth is None else truth.videos.get(video)
+    found = {
+        name: Found(item.videos.get(video, no_detections())) for name, item in detections.items()
+    }
+    return VideoPage(video, _duration_sec(file, annotation), file, found, annotation)
 
 
-def _evaluation(
-    known: Annotations | None, found: Detections, seen: Collection[str], tiou: Sequence[float]
-) -> dict[str, Any] | None:
-    """mAP over the annotated videos in `seen`; None where no action is annotated in them.
+def _evaluations(
+    truth: Annotations | None,
+    detections: Mapping[str, Detections],
+    seen: Collection[str],
+    tiou: Sequence[float],
+) -> dict[str, dict[str, Any]]:
+    """Each detector's mAP over the annotated videos in `seen`; {} without an action in them.
 
     A video that another detector's file holds counts, so that all are scored on the same ones.
     """
-    both = {v: item for v, item in known.videos.items() if v in seen} if known is not None else {}
-    if known is None or not any(item.labels for item in both.values()):
-        return None
-    shared = {video: found.videos.get(video, no_detections()) for video in both}
-    detections = Detections(shared, found.classes, found.meta)
-    return detection_map(Annotations(both, known.classes), detections, tiou=tiou).to_dict()
+    if truth is None:
+        return {}
+    both = Annotations({v: truth.videos[v] for v in truth.videos if v in seen}, truth.classes)
+    if not any(item.labels for item in both.videos.values()):
+        return {}
+    evaluations = {}
+    for name, item in detections.items():
+        shared = {video: item.videos.get(video, no_detections()) for video in both.videos}
+        scored = detection_map(both, Detections(shared, item.classes, item.meta), tiou=tiou)
+        evaluations[name] = scored.to_dict()
+    return evaluations
 
 
 def _facts(
-    paths: Mapping[str, Path],
+    files: Mapping[str, Path],
     annotations: str | Path | None,
     logs: Sequence[Path],
-    found: Mapping[str, Detections],
-    evaluations: Mapping[str, Mapping[str, Any] | None],
+    detections: Mapping[str, Detections],
+    evaluations: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, str]:
     """Where everything is from; what is of one of several detectors bears its name."""
-    before = {name: f"{name}: " if len(paths) > 1 else "" for name in paths}
-    facts = {f"{before[name]}detections": path.name for name, path in paths.items()}
+    before = {name: f"{name}: " if len(files) > 1 else "" for name in files}
+    facts = {f"{before[name]}detections": path.name for name, path in files.items()}
     if annotations is not None:
         facts["annotations"] = Path(annotations).name
-    for name, log in zip(paths, logs, strict=False):
+    for name, log in zip(files, logs, strict=False):
         facts[f"{before[name]}training log"] = str(log)
-    evaluation = next((item for item in evaluations.values() if item is not None), None)
-    if evaluation is not None:
+    for evaluation in evaluations.values():
         videos = evaluation["ground_truth"]["videos"]
         facts["evaluated on"] = f"the {videos} annotated videos among them"
-    for name, item in found.items():
-        for key, value in item.meta.items():
-            if key != "classes" and value not in (None, "", [], {}):
-                facts[before[name] + key.replace("_", " ")] = _fact(value)
-    return facts
+    return facts | plain_facts({name: item.meta for name, item in detections.items()})
 
 
 def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
     return [Path(given)] if isinstance(given, str | Path) else [Path(path) for path in given]
-
-
-def _fact(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_fact(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_fact(item) for item in value)
-    return str(value)

@@ -1,7 +1,6 @@
 """Commands around data sets and numbers: check, convert, eval, diagnose, table; see `cli`."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: typer evaluates them, and text takes it longer.
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -66,13 +65,13 @@ def convert(
     ActivityNet 1.2. No pickle in it is run. Goes on where it stopped.
     """
     from attentad.app.convert import convert as run
-    from attentad.app.progress import progress_bar
+    from attentad.core.progress import progress_bar
 
     with progress_bar("features") as progress:
-        found = run(layout, folder, out, labels=labels, progress=progress)
-    for note in found.notes:
+        converted = run(layout, folder, out, labels=labels, progress=progress)
+    for note in converted.notes:
         print(f"warning: {note}", file=sys.stderr)
-    for line in found.lines:
+    for line in converted.lines:
         print_line(line)
     print_line(f"{out}: features, annotations.json, video_labels.json")
 
@@ -138,8 +137,8 @@ def evaluate(
     page: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
 ) -> None:
     """Score detections (mAP), proposals (AR@AN, AUC) or recognition; several files compare."""
-    from attentad.app.eval_command import Outputs, evaluate_and_write
-    from attentad.app.progress import progress_bar
+    from attentad.app.evaluate import Outputs, evaluate_and_write
+    from attentad.core.progress import progress_bar
 
     outputs = Outputs(out, tuple(table or ()), class_table, figures, page)
     with progress_bar("resampling videos") as progress:
@@ -239,8 +238,8 @@ def table(
     from attentad.recipes.paper_tables import load_table, table_names
 
     if name is None:
-        for known in table_names():
-            print(f"{known:14} {load_table(known).title}")
+        for listed in table_names():
+            print(f"{listed:14} {load_table(listed).title}")
         return
     run_table(
         name,
@@ -256,10 +255,24 @@ def table(
     )
 
 
+def parts(
+    kind: Annotated[
+        str | None, typer.Argument(help="detector, attention, backbone, view or suppression.")
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="One of them: its options.")] = None,
+) -> None:
+    """List what a recipe can name: detectors, attention modules and so on, with their options."""
+    from attentad.app.parts import list_parts
+
+    for line in list_parts(kind, name):
+        print(line)
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "check": check,
     "convert": convert,
     "eval": evaluate,
     "diagnose": diagnose,
     "table": table,
+    "parts": parts,
 }

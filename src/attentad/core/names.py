@@ -1,11 +1,13 @@
-"""Names that mean the same: video ids of a detection file and those of the annotations."""
+"""Names that mean the same: videos of detections and annotations, classes of several detectors."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from attentad.core.detections import Detections
+import numpy as np
+
+from attentad.core.detections import Detections, VideoDetections
 from attentad.core.errors import AttentadError
 
 # What a file name may end in and a video id not; `attentad.video` says what can be decoded.
@@ -61,6 +63,34 @@ def align_videos(
         owner[target] = video
     aligned = {renamed.get(video, video): items for video, items in detections.videos.items()}
     return Detections(aligned, detections.classes, detections.meta), renamed
+
+
+def align_classes(
+    detections: Mapping[str, Detections], classes: Sequence[str] = ()
+) -> tuple[tuple[str, ...], dict[str, Detections]]:
+    """The same detections with label indices of one list of classes.
+
+    Args:
+        detections: by detector.
+        classes: the first of the list; what the detections name beyond them follows, in order
+            of appearance.
+
+    Returns:
+        The list, and the detections by detector; labels of −1 stay.
+    """
+    names = (*classes, *(name for item in detections.values() for name in item.classes))
+    together = tuple(dict.fromkeys(names))
+    index = {name: i for i, name in enumerate(together)}
+    aligned = {}
+    for detector, item in detections.items():
+        # The last entry is where −1 points.
+        new = np.array([*(index[name] for name in item.classes), -1], dtype=np.int64)
+        videos = {
+            video: VideoDetections(one.segments, one.scores, new[one.labels])
+            for video, one in item.videos.items()
+        }
+        aligned[detector] = Detections(videos, together, item.meta)
+    return together, aligned
 
 
 def suggest(name: str, known: Iterable[str]) -> str | None:

@@ -55,12 +55,18 @@ DurationRef = Literal["annotated", "feature_frames", "floor16"]
 class View(Section):
     """How a video of any length becomes T steps."""
 
-    name: Literal["rescaled", "windows", "snippets"] = Field(
+    name: Literal["rescaled", "windows", "snippets", "whole"] = Field(
         "rescaled",
-        description="snippets: a sample of them in training, all in detection; for detectors that "
-        "learn from video-level labels",
+        description="rescaled: the whole video as T steps; windows: overlapping parts of T steps; "
+        "snippets: a sample of them in training, all in detection; for detectors that learn from "
+        "video-level labels; whole: of any length, for detectors that take it",
     )
-    length: int = Field(100, ge=2, description="T, in feature steps; of `snippets` in training")
+    length: int = Field(
+        100,
+        ge=2,
+        description="T, in feature steps; of `snippets` in training; of `whole` at most so many "
+        "there",
+    )
     sampling: Literal["perturb", "uniform", "pad", "avg", "all"] = Field(
         "perturb", description="snippets: how T of them are taken, see `sample_snippets`"
     )
@@ -144,7 +150,12 @@ class Suppression(Section):
     max_length_frames: float | None = Field(
         None, gt=0, description="the same in frames of the features' clock (G-TAD: 300)"
     )
-    method: Literal["gauss", "adaptive", "linear", "hard", "none"] = "gauss"
+    method: Literal["gauss", "adaptive", "linear", "hard", "none"] = Field(
+        "gauss",
+        description="gauss: Soft-NMS, overlap lowers scores by a Gaussian; adaptive: the same "
+        "above a tIoU that grows with the length, as BMN does; linear: Soft-NMS, scores times "
+        "1 - tIoU; hard: NMS, what overlaps is left out; none: all is kept",
+    )
     per_class: bool = Field(True, description="suppress within a class, or among all classes")
     tiou_threshold: float = Field(0.5, ge=0, le=1, description="hard, linear")
     ties: Literal["first", "last"] = Field("first", description="hard: which of equals wins")

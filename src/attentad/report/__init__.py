@@ -1,6 +1,6 @@
 """The HTML page, one file that works offline, and figures for it and for papers."""
 
-from attentad.report.content import Curve, Report, VideoPage
+from attentad.report.content import Report, VideoPage, plain_facts
 from attentad.report.drawing import FIGURE_SUFFIXES, figure_svg, save_figure
 from attentad.report.figures import (
     average_recall_figure,
@@ -17,7 +17,6 @@ from attentad.report.tables import TABLE_SUFFIXES, Table, transposed, write_tabl
 __all__ = [
     "FIGURE_SUFFIXES",
     "TABLE_SUFFIXES",
-    "Curve",
     "Report",
     "Table",
     "VideoPage",
@@ -27,6 +26,7 @@ __all__ = [
     "false_negative_figure",
     "false_positive_figure",
     "figure_svg",
+    "plain_facts",
     "precision_recall_figure",
     "render_page",
     "save_figure",

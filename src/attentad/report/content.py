@@ -1,4 +1,4 @@
-"""What a report holds, before any of it is laid out: Report, VideoPage, Curve."""
+"""What a report holds, before any of it is laid out: Report and VideoPage."""
 
 from __future__ import annotations
 
@@ -7,41 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from attentad.core import VideoAnnotation, VideoDetections
+from attentad.core import VideoAnnotation
+from attentad.core.found import Found
 from attentad.report.tables import Table
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A quantity along one video, drawn under its timeline.
-
-    Args:
-        name: what the legend says; a curve named as a class gets that class's colour.
-        time_sec: (N,) seconds, ascending.
-        value: (N,) any range; a value that is not finite leaves a gap in the line.
-        group: curves of one group share a panel and its axis. Without one, curves named as a
-            class become `class scores`, `start` and `end` become `boundaries`, what is named a
-            gate or attention becomes `attention`, and the rest `curves`.
-        detector: whose curve it is, in a page that compares several: its panels are named after
-            the detector, are its alone, and go when it is switched off.
-
-    Raises:
-        ValueError: the two arrays differ in length or are not one-dimensional.
-    """
-
-    name: str
-    time_sec: NDArray[np.floating[Any]]
-    value: NDArray[np.floating[Any]]
-    group: str = ""
-    detector: str = ""
-
-    def __post_init__(self) -> None:
-        time, value = np.shape(self.time_sec), np.shape(self.value)
-        if len(time) != 1 or time != value:
-            raise ValueError(f"curve {self.name}: times have shape {time} and values {value}")
 
 
 @dataclass(frozen=True)
@@ -52,34 +20,16 @@ class VideoPage:
         video: its id, as in the detections.
         duration_sec: length of its time axis; where it is not positive, the last end that occurs.
         source: the video file, or None where there is none (features only).
-        detections: in seconds; label −1 is a proposal without a class.
+        found: what each detector says of it, by the detector's name; the label indices are of
+            the same classes.
         ground_truth: None where nobody annotated the video, which differs from no instances.
-        curves: attention gate, boundary probabilities, class scores and the like.
-        detector: name of what made `detections`; needed where others are compared with it.
-        compared: other detectors' detections of the same video by the detector's name; the label
-            indices are of the same classes.
-
-    Raises:
-        ValueError: a detector that is compared has no name, or two have the same.
     """
 
     video: str
     duration_sec: float
     source: Path | None
-    detections: VideoDetections
+    found: Mapping[str, Found]
     ground_truth: VideoAnnotation | None = None
-    curves: Sequence[Curve] = ()
-    detector: str = ""
-    compared: Mapping[str, VideoDetections] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.compared and ("" in self.by_detector or self.detector in self.compared):
-            raise ValueError(f"video {self.video}: each of several detectors needs a name")
-
-    @property
-    def by_detector(self) -> dict[str, VideoDetections]:
-        """Name → detections of every detector, its own first."""
-        return {self.detector: self.detections, **self.compared}
 
 
 @dataclass(frozen=True)
@@ -90,28 +40,54 @@ class Report:
         title: heading of the page.
         classes: class names; label index i is classes[i].
         videos: in the order of the list.
-        evaluation: what `metrics.DetectionResult.to_dict` returns, or None.
-        losses: loss term → its value per epoch; a name that begins with `val_` goes into a
-            chart of its own.
-        evaluations: the same as `evaluation` by detector, where a page compares several.
-        detector_losses: the same as `losses` by detector.
+        evaluations: what `metrics.DetectionResult.to_dict` returns, by detector.
+        losses: by detector, loss term → its value per epoch; a name that begins with `val_` goes
+            into a chart of its own.
         facts: name → text, such as model, recipe, versions, command.
         figures: title → SVG, as `figure_svg` gives it.
         tables: title → table of text.
+
+    Raises:
+        ValueError: one of several detectors has no name.
     """
 
     title: str
     classes: Sequence[str]
     videos: Sequence[VideoPage]
-    evaluation: Mapping[str, Any] | None = None
-    losses: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    evaluations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    losses: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
-    evaluations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    detector_losses: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.detectors) > 1 and "" in self.detectors:
+            raise ValueError(f"{self.title}: each of several detectors needs a name")
 
     @property
     def detectors(self) -> list[str]:
         """Names of the detectors in order of appearance; "" is one that nobody named."""
-        return list(dict.fromkeys(name for video in self.videos for name in video.by_detector))
+        names = [name for video in self.videos for name in video.found]
+        return list(dict.fromkeys([*names, *self.evaluations, *self.losses]))
+
+
+def plain_facts(origins: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Where detections are from, for a page's facts; of several detectors under their names.
+
+    Args:
+        origins: detector → `Detections.meta`.
+    """
+    return {
+        (f"{detector}: " if len(origins) > 1 else "") + key.replace("_", " "): _plain(value)
+        for detector, meta in origins.items()
+        for key, value in meta.items()
+        if key != "classes" and value not in (None, "", [])
+    }
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value))
+    return str(value)

@@ -1,15 +1,16 @@
-// The curves under the timeline: one lane per group, with its scale and switches.
+// The curves under the timeline: one lane per detector and kind, with its scale and switches.
 
 const LANE_HEIGHT = 62;
 const TOOLTIP_CURVES = 12;
 
 // `frame` is the timeline's: it makes plots, clears them and knows where a second lies.
-function createCurves(host, frame) {
+function createCurves(host, detectors, frame) {
   const hidden = new Set(); // by group and name, kept from video to video
   const shownOf = (group) => group.curves.filter((curve) => !hidden.has(curve.key));
 
   function build(curves) {
-    host.replaceChildren(...curveGroups(curves).map(lane));
+    const shown = curves.filter((curve) => detectors[curve.detector].on);
+    host.replaceChildren(...curveGroups(shown, detectors).map(lane));
   }
 
   function lane(group) {
@@ -92,15 +93,15 @@ function createCurves(host, frame) {
   return { build, draw, read };
 }
 
-// Curves by group, in order of appearance, each with its colour and the group's scale.
-function curveGroups(curves) {
+// Curves by detector and kind, in order of appearance, each with its colour and the group's scale.
+function curveGroups(curves, detectors) {
   const groups = new Map();
   let next = 0;
   for (const curve of curves) {
-    if (!groups.has(curve.group)) groups.set(curve.group, { name: curve.group, curves: [] });
+    const name = `${nameBefore(detectors, curve.detector)}${curve.kind}`;
+    if (!groups.has(name)) groups.set(name, { name, curves: [] });
     const colour = curve.label >= 0 ? classColour(curve.label) : lineColour(next++);
-    const key = `${curve.group}\n${curve.name}`;
-    groups.get(curve.group).curves.push({ ...curve, colour, key });
+    groups.get(name).curves.push({ ...curve, colour, key: `${name}\n${curve.name}` });
   }
   return [...groups.values()].map((group) => {
     const [low, high] = extent(group.curves.map((curve) => curve.value));

@@ -97,6 +97,10 @@ function stepOf(range) {
   return range > 0 ? 10 ** Math.floor(Math.log10(range) - 1) / 10 : "any";
 }
 
+// Of several detectors the name of one, in front of what is its alone.
+const nameBefore = (detectors, index) =>
+  detectors.length > 1 ? `${detectors[index].name}: ` : "";
+
 const switchedOn = (detectors) => detectors.filter((detector) => detector.on);
 
 // How many of a video's detections a detector shows: scores fall, so they are the first ones.

@@ -2,11 +2,11 @@
 
 const CHART = { width: 330, height: 180, left: 40, right: 10, top: 8, bottom: 32 };
 
-function drawLosses(losses) {
+function drawLosses(losses, detectors) {
   for (const { detector, terms } of losses) {
     const lines = Object.entries(terms).map(([name, values]) => ({ name, values }));
     const validation = lines.filter(({ name }) => name.startsWith("val_"));
-    const before = detector ? `${detector}: ` : "";
+    const before = nameBefore(detectors, detector);
     drawChart(
       `${before}Loss`,
       lines.filter((line) => !validation.includes(line)),

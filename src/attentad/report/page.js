@@ -3,7 +3,7 @@
 const data = JSON.parse(byId("data").textContent);
 
 function start() {
-  drawLosses(data.losses);
+  drawLosses(data.losses, data.detectors);
   if (!data.videos.length) {
     const notice = byId("no-videos");
     if (notice) notice.hidden = false;

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from attentad import __version__
 from attentad.core.files import write_bytes
 from attentad.report.content import Report
-from attentad.report.evaluation import comparison_table, evaluation_table
+from attentad.report.evaluation import precision_table
 from attentad.report.media import Media, place_media
 from attentad.report.payload import page_data, script_json
 
@@ -77,15 +77,13 @@ def render_page(report: Report, media: list[Media]) -> str:
                 if item.kind == "embedded"
             ],
             has_media=any(item.kind != "none" for item in media),
-            evaluation=evaluation_table(report.evaluation),
-            comparison=comparison_table(report.evaluations),
+            evaluation=precision_table(report.evaluations),
+            several=len(report.detectors) > 1,
             videos=len(report.videos),
             instances=sum(len(v.ground_truth.labels) for v in report.videos if v.ground_truth),
             annotated=any(video.ground_truth is not None for video in report.videos),
             losses=any(
-                len(values)
-                for terms in (report.losses, *report.detector_losses.values())
-                for values in terms.values()
+                len(values) for terms in report.losses.values() for values in terms.values()
             ),
             tables=report.tables,
             figures=[(title, _picture(svg)) for title, svg in report.figures.items()],

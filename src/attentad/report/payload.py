@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from attentad.core import VideoAnnotation, VideoDetections, no_detections
 from attentad.core.detections import label_name
-from attentad.report.content import Curve, Report, VideoPage
+from attentad.core.found import Curve, Found
+from attentad.report.content import Report, VideoPage
 from attentad.report.matching import (
     MATCH_TIOU,
     Match,
@@ -37,17 +38,16 @@ def page_data(report: Report, media: Sequence[Media]) -> dict[str, Any]:
     """
     classes = _all_classes(report)
     index = {name: i for i, name in enumerate(classes)}
-    curves = sum(len(video.curves) for video in report.videos)
-    points = min(1200, max(60, CURVE_POINTS // max(1, curves)))
     names = report.detectors or [""]
-    ranks = {name: i for i, name in enumerate(names)}
+    curves = sum(len(found.curves) for video in report.videos for found in video.found.values())
+    points = min(1200, max(60, CURVE_POINTS // max(1, curves)))
     matches: list[list[Match]] = [[] for _ in names]
     videos = []
     for video, item in zip(report.videos, media, strict=True):
-        found = []
+        detections = []
         for name, own in zip(names, matches, strict=True):
             columns, match = _detections(video, name, report.classes, index)
-            found.append(columns)
+            detections.append(columns)
             own.append(match)
         videos.append(
             {
@@ -55,19 +55,22 @@ def page_data(report: Report, media: Sequence[Media]) -> dict[str, Any]:
                 "duration": round(_duration_sec(video), 3),
                 "media": {key: plain_text(text) for key, text in item.to_dict().items()},
                 "truth": _truth(video.ground_truth, index),
-                "detections": found,
-                "curves": [_curve(curve, index, ranks, points) for curve in video.curves],
+                "detections": detections,
+                "curves": [
+                    _curve(curve, names.index(name), index, points)
+                    for name, found in video.found.items()
+                    for curve in found.curves
+                ],
             }
         )
-    losses = {"": report.losses, **report.detector_losses}
     return {
         "classes": [plain_text(name) for name in classes],
         "matchTiou": MATCH_TIOU,
         "detectors": [_detector(*pair) for pair in zip(names, matches, strict=True)],
         "videos": videos,
         "losses": [
-            {"detector": plain_text(name), "terms": terms}
-            for name, values in losses.items()
+            {"detector": names.index(name), "terms": terms}
+            for name, values in report.losses.items()
             if (terms := {plain_text(k): significant(v) for k, v in values.items() if len(v)})
         ],
     }
@@ -136,14 +139,14 @@ def thinned(value: NDArray[np.float64], points: int) -> NDArray[np.int64]:
 def _all_classes(report: Report) -> list[str]:
     """The report's classes, then labels that occur beside them (`action`, unknown truths)."""
     names = [str(name) for name in report.classes]
-    known = set(names)
+    listed = set(names)
     for video in report.videos:
         extra = list(video.ground_truth.labels) if video.ground_truth else []
-        if any((found.labels < 0).any() for found in video.by_detector.values()):
+        if any((found.detections.labels < 0).any() for found in video.found.values()):
             extra.append(label_name(-1, ()))
         for name in extra:
-            if name not in known:
-                known.add(name)
+            if name not in listed:
+                listed.add(name)
                 names.append(name)
     return names
 
@@ -159,11 +162,12 @@ def _highest(detections: VideoDetections) -> VideoDetections:
 def _duration_sec(video: VideoPage) -> float:
     if math.isfinite(video.duration_sec) and video.duration_sec > 0:
         return float(video.duration_sec)
-    ends = [found.segments[:, 1] for found in video.by_detector.values()]
+    ends = [found.detections.segments[:, 1] for found in video.found.values()]
     if video.ground_truth is not None:
         ends.append(video.ground_truth.segments[:, 1])
-    ends += [np.asarray(curve.time_sec, dtype=np.float64) for curve in video.curves]
-    together = np.concatenate(ends)
+    for found in video.found.values():
+        ends += [np.asarray(curve.time_sec, dtype=np.float64) for curve in found.curves]
+    together = np.concatenate([np.zeros(0), *ends])
     together = together[np.isfinite(together) & (together > 0)]
     return float(together.max()) if len(together) else 1.0
 
@@ -182,7 +186,7 @@ def _detections(
     video: VideoPage, detector: str, classes: Sequence[str], index: dict[str, int]
 ) -> tuple[dict[str, Any], Match]:
     """One detector's columns of a video, and what `first_threshold` wants to know."""
-    given = video.by_detector.get(detector, no_detections())
+    given = video.found.get(detector, Found(no_detections())).detections
     kept = _highest(given)
     names = tuple(classes)
     columns: dict[str, Any] = {
@@ -217,30 +221,17 @@ def _true_labels(labels: Iterable[str], index: dict[str, int]) -> NDArray[np.int
     return np.array([index[label] for label in labels], dtype=np.int64)
 
 
-def _curve(
-    curve: Curve, index: dict[str, int], ranks: Mapping[str, int], points: int
-) -> dict[str, Any]:
+def _curve(curve: Curve, detector: int, index: dict[str, int], points: int) -> dict[str, Any]:
     value = np.asarray(curve.value, dtype=np.float64)
     rows = thinned(value, points)
-    label = index.get(curve.name, -1)
-    group = curve.group or _usual_group(curve.name, label)
     return {
         "name": plain_text(curve.name),
-        "group": plain_text(f"{curve.detector}: {group}" if curve.detector else group),
-        "detector": ranks.get(curve.detector, -1) if curve.detector else -1,
-        "label": label,
+        "kind": curve.kind,
+        "detector": detector,
+        "label": index.get(curve.name, -1) if curve.kind == "class scores" else -1,
         "time": _milliseconds(np.asarray(curve.time_sec, dtype=np.float64)[rows]),
         "value": significant(value[rows]),
     }
-
-
-def _usual_group(name: str, label: int) -> str:
-    """Panel of a curve that names none: what belongs on one axis stands together."""
-    if label >= 0:
-        return "class scores"
-    if "gate" in name or "attention" in name:
-        return "attention"
-    return "boundaries" if name.split()[0:1] in (["start"], ["end"]) else "curves"
 
 
 def _milliseconds(seconds: NDArray[np.float64]) -> list[float]:

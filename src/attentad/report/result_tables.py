@@ -134,10 +134,9 @@ def ground_truth_line(result: DetectionResult) -> str:
     )
 
 
-def print_result(result: DetectionResult, *, per_class: bool = False) -> None:
+def print_result(result: DetectionResult) -> None:
     """Show one result on standard output and what to know about it on standard error."""
-    tables = [class_table({"": result})] if per_class else []
-    print_tables([*tables, result_table(result)], notes(result))
+    print_tables([result_table(result)], notes(result))
 
 
 def print_tables(tables: Iterable[Table], remarks: Iterable[str] = ()) -> None:
@@ -162,26 +161,26 @@ def notes(result: DetectionResult | ProposalResult) -> list[str]:
 
 def detection_notes(result: DetectionResult | ProposalResult | Diagnosis) -> list[str]:
     """What did not match in the file of detections."""
-    found = []
+    remarks = []
     detected = result.detections
     labels = detected.get("unknown_labels", {})
     if labels:
-        found.append(
+        remarks.append(
             f"{sum(labels.values())} detections were left out, as the ground truth evaluated has "
             f"no class {_some(labels)}{_meant(labels, getattr(result, 'classes', ()))}."
         )
     videos = detected.get("videos_outside_ground_truth", {})
     if videos:
-        found.append(
+        remarks.append(
             f"{sum(videos.values())} detections in {len(videos)} videos without ground truth "
             f"({_some(videos)}) {_treated(detected)}."
         )
     if detected.get("renamed_videos"):
-        found.append(
+        remarks.append(
             f"{detected['renamed_videos']} video ids were matched to annotated ones that differ "
             "in a `v_` prefix, a folder or a file suffix only."
         )
-    return found
+    return remarks
 
 
 def truth_notes(result: DetectionResult | ProposalResult | Diagnosis) -> list[str]:
@@ -204,9 +203,9 @@ def _treated(detected: Mapping[str, Any]) -> str:
 
 def _meant(labels: Iterable[str], classes: Iterable[str]) -> str:
     """A hint at the class that was probably meant by the first label that resembles one."""
-    known = list(classes)
+    names = list(classes)
     for label in sorted(labels):
-        meant = suggest(label, known)
+        meant = suggest(label, names)
         if meant is not None:
             return f" (did {label!r} mean {meant!r}?)"
     return ""

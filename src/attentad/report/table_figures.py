@@ -129,8 +129,8 @@ def _curve_panel(
     axes: Axes, name: str, time: NDArray[np.float64], value: NDArray[np.float64]
 ) -> None:
     """One curve over the panel's floor, its name where the lines above have theirs."""
-    known = value[np.isfinite(value)]
-    low, high = float(known.min(initial=0.0)), float(known.max(initial=0.0))
+    finite = value[np.isfinite(value)]
+    low, high = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
     if low >= 0 and 0 < high <= 1:
         high = 1.0
     elif low == high:

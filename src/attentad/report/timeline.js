@@ -11,7 +11,7 @@ function createTimeline({ classes, detectors, onSeek, onSelect }) {
   const tooltip = createTooltip();
   const frame = { plot, track, clear, box, x, width: () => width };
   const classRows = createRows(rows, { classes, detectors, frame });
-  const curves = createCurves(byId("lanes"), frame);
+  const curves = createCurves(byId("lanes"), detectors, frame);
   const several = detectors.length > 1;
   tracks.classList.toggle("compared", several);
 
@@ -52,14 +52,8 @@ function createTimeline({ classes, detectors, onSeek, onSelect }) {
     });
     rows.append(track("", axis));
     axis.addEventListener("keydown", onAxisKey);
-    buildCurves();
+    curves.build(video.curves);
     draw();
-  }
-
-  function buildCurves() {
-    curves.build(
-      video.curves.filter(({ detector }) => detector < 0 || detectors[detector].on),
-    );
   }
 
   // A plot is an SVG that is as wide as its column and is drawn by pixels.
@@ -304,7 +298,7 @@ function createTimeline({ classes, detectors, onSeek, onSelect }) {
     // After a detector's threshold moved or, `switched`, one went on or off.
     update(switched) {
       if (switched) {
-        buildCurves();
+        curves.build(video.curves);
         draw();
         return;
       }

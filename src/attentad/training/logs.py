@@ -15,6 +15,8 @@ from attentad.core.files import read_bytes, write_bytes
 
 Row = dict[str, float]
 
+_NO_LOSS = frozenset({"epoch", "lr", "seconds"})
+
 
 def write_log(out: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Write `log.jsonl` and `log.csv` anew, each whole or not at all.
@@ -52,6 +54,11 @@ def read_log(path: str | Path) -> dict[str, list[float]]:
         path = path / "log.jsonl"
     rows = _rows(path)
     return {name: [row.get(name, math.nan) for row in rows] for name in columns(rows)}
+
+
+def loss_curves(path: str | Path) -> dict[str, list[float]]:
+    """Loss terms and validation values by epoch; `path` as of `read_log`."""
+    return {name: values for name, values in read_log(path).items() if name not in _NO_LOSS}
 
 
 def columns(rows: Sequence[Mapping[str, float]]) -> list[str]:

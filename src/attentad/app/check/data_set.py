@@ -207,7 +207,7 @@ def run_check(
     Raises:
         AttentadError: neither or both are given, or as `check`.
     """
-    from attentad.app.progress import progress_bar
+    from attentad.core.progress import progress_bar
 
     if (recipe is None) == (annotations is None or not features):
         raise AttentadError(

@@ -1,0 +1,167 @@
+"""Commands around videos: demo, toy, extract, train, recipes, detect, report; see `cli`."""
+
+# No `from __future__ import annotations`: typer evaluates them, and text takes it longer.
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Seed = Annotated[int, typer.Option(help="Seed of all randomness.", min=0)]
+
+say = partial(print, flush=True)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    seed: Seed = 0,
+) -> None:
+    """Make toy videos, train on them, detect in unseen ones, and write a page to look at."""
+    from attentad.app.demo import run_demo
+    from attentad.report.result_tables import comparison_table, print_tables
+
+    result = run_demo(out, seed=seed, say=say)
+    print_tables([comparison_table(result.evaluations)])
+    say(f"page: {result.page}")
+
+
+def toy(
+    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    videos: Annotated[int, typer.Option(help="Number of untrimmed videos.")] = 60,
+    clips: Annotated[int, typer.Option(help="Number of trimmed clips per class.")] = 80,
+    seed: Seed = 0,
+    classes_per_video: Annotated[
+        str | None,
+        typer.Option(help="LOW:HIGH classes in a video, such as 1:3; default: all that fit."),
+    ] = None,
+) -> None:
+    """Generate untrimmed toy videos with annotations, and trimmed clips for a recogniser."""
+    from attentad.core.progress import progress_bar
+    from attentad.data.toy.classes import read_classes_per_video
+    from attentad.data.toy.files import make_toy
+
+    present = None if classes_per_video is None else read_classes_per_video(classes_per_video)
+    with progress_bar("toy videos") as progress:
+        make_toy(
+            out,
+            videos=videos,
+            clips_per_class=clips,
+            seed=seed,
+            classes_per_video=present,
+            progress=progress,
+        )
+    say(f"{out}: {videos} videos, annotations.json, clips.csv")
+
+
+def extract(
+    model: Annotated[Path, typer.Argument(help="A recogniser, or a detector with one inside.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the features.")],
+) -> None:
+    """Turn videos into feature files with sidecars; goes on where it stopped."""
+    from attentad.core.progress import progress_bar
+    from attentad.models.encode import extract_features
+
+    with progress_bar("features") as progress:
+        notes = extract_features(model, inputs, out, progress)
+    warn(notes)
+    say(f"features: {out}")
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name (see `attentad recipes`) or file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value changes, such as training.epochs=5.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for model, logs and scores.")] = Path("out"),
+    fold: Annotated[
+        str | None, typer.Option(help="Fold to hold out, or `all` to train one model per fold.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")
+    ] = False,
+) -> None:
+    """Train a recipe and score it on its test videos."""
+    from attentad.app.train import run_training
+
+    run_training(
+        recipe, overrides or [], out, fold=fold, resume=resume, overwrite=overwrite, say=say
+    )
+
+
+def recipes() -> None:
+    """List the recipes that come with the package."""
+    from attentad.recipes.load import load_recipe, recipe_names
+
+    for name in recipe_names():
+        print(f"{name:24} {load_recipe(name).about}")
+
+
+def detect(
+    model: Annotated[Path, typer.Argument(help="A trained detector.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Video files, feature files, or folders of either.")
+    ],
+    out: Annotated[Path, typer.Option(help="Detections: .json, .csv, .boris.csv or .vtt.")] = Path(
+        "detections.json"
+    ),
+    report: Annotated[Path | None, typer.Option(help="Also write this HTML page.")] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Ground truth for the page, and durations of features.")
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for a timeline of each video, as SVG.")
+    ] = None,
+) -> None:
+    """Find the actions in videos or feature files."""
+    from attentad.app.detect import detect_and_write
+
+    run = detect_and_write(
+        model, inputs, out, page=report, figures=figures, annotations=annotations
+    )
+    warn(run.notes)
+    count = sum(len(found.detections) for found in run.results.values())
+    say(f"{out}: {count} detections in {len(run.results)} videos")
+    if report is not None:
+        say(f"page: {report}")
+    if figures is not None:
+        say(f"figures: {len(run.results)} in {figures}")
+
+
+def report(
+    detections: Annotated[
+        list[Path], typer.Argument(help="Detections, JSON or CSV; several files are compared.")
+    ],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Detector of each file, in their order; default: the files' names."),
+    ] = None,
+    annotations: Annotated[Path | None, typer.Option(help="Ground truth.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder with the video files.")] = None,
+    log: Annotated[
+        list[Path] | None,
+        typer.Option(help="log.jsonl of the training run; one for each of several files."),
+    ] = None,
+) -> None:
+    """Write an HTML page that shows detections on a timeline."""
+    from attentad.app.report import report_files
+
+    report_files(
+        detections, out=out, names=name or (), annotations=annotations, videos=videos, log=log
+    )
+    say(f"page: {out}")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    command.__name__: command for command in (demo, toy, extract, train, recipes, detect, report)
+}
+
+
+def warn(notes: Iterable[str]) -> None:
+    """Tell what to know beside a result."""
+    for note in notes:
+        print(f"warning: {note}", file=sys.stderr)

@@ -1,0 +1,202 @@
+"""A model over video or feature files → a run, and the page of one run or of several."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import attentad
+from attentad.core import (
+    Annotations,
+    AttentadError,
+    Detections,
+    Timeline,
+    VideoAnnotation,
+    no_detections,
+)
+from attentad.core.found import Found
+from attentad.core.names import align_classes
+from attentad.data.features import is_feature_file, join_features, open_features
+from attentad.data.tracks import FeatureSource, Source
+from attentad.models.detect import detect_features
+from attentad.models.encode import VideoSource, find_videos
+from attentad.models.file import file_sha256, load_detector
+from attentad.models.model import DetectorModel
+from attentad.models.video_scores import video_scores
+from attentad.report import Report, VideoPage, plain_facts
+
+
+@dataclass(frozen=True)
+class DetectRun:
+    """What a detector found in videos.
+
+    Args:
+        results: by video.
+        classes: label index i is classes[i].
+        meta: where it is from: model, detector, attention, version.
+        sources: video → its file, or None where there are features only.
+        timelines: video → when its features were taken.
+        notes: a sentence on each input that was read in part.
+    """
+
+    results: Mapping[str, Found]
+    classes: tuple[str, ...]
+    meta: Mapping[str, Any]
+    sources: Mapping[str, Path | None]
+    timelines: Mapping[str, Timeline]
+    notes: Sequence[str] = ()
+
+    @property
+    def detections(self) -> Detections:
+        """Of all videos."""
+        videos = {video: found.detections for video, found in self.results.items()}
+        return Detections(videos, self.classes, self.meta)
+
+
+class _Input(NamedTuple):
+    source: Source
+    video_file: Path | None
+
+
+def detect(
+    model_path: Path,
+    inputs: Sequence[Path],
+    progress: Callable[[int, int], None] | None = None,
+    annotations: Annotations | None = None,
+) -> DetectRun:
+    """Detect actions in videos or feature files; the model knows how to read them.
+
+    Args:
+        model_path: a trained detector.
+        inputs: video files, feature files, or folders of either. Where the model's recipe joins
+            several feature streams: one file or folder per stream, in that order.
+        progress: called with (done, total) inputs.
+        annotations: tell durations and frame rates of videos, for features whose own files do not.
+
+    Raises:
+        AttentadError: an input is missing or broken, or does not fit the model.
+    """
+    model = load_detector(model_path)
+    entries = _entries(model, inputs, {} if annotations is None else annotations.videos)
+    class_scores = video_scores(model.recipe, model.classes)
+    results, sources, timelines = {}, {}, {}
+    notes: list[str] = []
+    for done, (video, entry) in enumerate(entries.items()):
+        if progress is not None:
+            progress(done, len(entries))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            track = entry.source.read(video)
+        notes += [str(warning.message) for warning in caught]
+        scores = class_scores(video)
+        results[video] = detect_features(
+            model, track.array, track.timeline, video=video, class_scores=scores
+        )
+        sources[video], timelines[video] = entry.video_file, track.timeline
+    if progress is not None:
+        progress(len(entries), len(entries))
+    meta = {
+        "model": model_path.name,
+        "model_sha256": file_sha256(model_path),
+        "detector": model.recipe.detector.name,
+        "attention": {site: part.name for site, part in model.recipe.attention.items()},
+        "attentad": attentad.__version__,
+    }
+    return DetectRun(results, model.classes, meta, sources, timelines, notes)
+
+
+def runs_report(
+    runs: Mapping[str, DetectRun],
+    title: str = "Detections",
+    *,
+    annotations: Annotations | None = None,
+    evaluations: Mapping[str, Mapping[str, Any]] | None = None,
+    losses: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
+) -> Report:
+    """What a page shows of the runs of one or several detectors.
+
+    Args:
+        runs: by the name that the page gives the detector. Their videos and classes may differ;
+            of a video that several know, the first tells its duration.
+        title: heading of the page.
+        annotations: ground truth.
+        evaluations: see `Report`.
+        losses: see `Report`.
+    """
+    classes, detections = align_classes({name: run.detections for name, run in runs.items()})
+    truths = annotations.videos if annotations is not None else {}
+    pages = []
+    for video in dict.fromkeys(video for run in runs.values() for video in run.results):
+        found = {
+            name: replace(
+                run.results.get(video, Found(no_detections())),
+                detections=detections[name].videos.get(video, no_detections()),
+            )
+            for name, run in runs.items()
+        }
+        looked = [run for run in runs.values() if video in run.results]
+        source = next((run.sources[video] for run in looked if run.sources[video]), None)
+        duration_sec = looked[0].timelines[video].duration_sec
+        pages.append(VideoPage(video, duration_sec, source, found, truths.get(video)))
+    facts = plain_facts({name: run.meta for name, run in runs.items()})
+    return Report(title, classes, pages, evaluations or {}, losses or {}, facts)
+
+
+def _entries(
+    model: DetectorModel, inputs: Sequence[Path], annotated: Mapping[str, VideoAnnotation]
+) -> dict[str, _Input]:
+    """Each video to look at; reading is left for later."""
+    for path in inputs:
+        if not (path.exists() or "*" in path.name):
+            raise AttentadError(f"{path} does not exist; check the path.")
+    streams = len(model.recipe.data.streams)
+    if streams > 1 and any(_holds_features(path) for path in inputs):
+        if len(inputs) != streams:
+            names = ", ".join(path.name for path in model.recipe.data.streams)
+            raise AttentadError(
+                f"this model joins {streams} feature streams ({names}), but {len(inputs)} are "
+                "given; give one file or folder for each, in this order."
+            )
+        return dict(_feature_entries(model, inputs, annotated))
+    entries: dict[str, _Input] = {}
+    for path in inputs:
+        if _holds_features(path):
+            inside = _feature_entries(model, [path], annotated)
+        else:
+            inside = _video_entries(model, path)
+        for video, entry in inside:
+            if video in entries:
+                raise AttentadError(f"two inputs are named {video}; rename one of them.")
+            entries[video] = entry
+    return entries
+
+
+def _holds_features(path: Path) -> bool:
+    if path.is_dir():
+        return any(is_feature_file(file) for file in path.iterdir())
+    return is_feature_file(path)
+
+
+def _feature_entries(
+    model: DetectorModel, paths: Sequence[Path], annotated: Mapping[str, VideoAnnotation]
+) -> list[tuple[str, _Input]]:
+    every = model.recipe.data.every
+    store = join_features([open_features(path, every=every) for path in paths])
+    source = FeatureSource(store, annotated, model.clock)
+    return [(video, _Input(source, None)) for video in source.videos]
+
+
+def _video_entries(model: DetectorModel, path: Path) -> list[tuple[str, _Input]]:
+    if model.encoder is None:
+        raise AttentadError(
+            f"{path} is not a feature file and the model has no encoder for video; give feature "
+            "files, or train with data.encoder=RECOGNISER."
+        )
+    entries = []
+    for file in find_videos([path]):
+        source = VideoSource(model.encoder, {file.stem: file})
+        entries.append((file.stem, _Input(source, file)))
+    return entries
