@@ -14,17 +14,16 @@ import argparse
 import statistics
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from attentad.attention import build_attention
-from attentad.detection.bmn import BMN, site_dims
+from attentad.attention.sites import AttentionChoice
+from attentad.detection.bmn import BMN
 from direct.measure import times_in_turn
 
 SITE = "encoder"
-MODULES: dict[str, tuple[str, dict[str, Any]]] = {
+MODULES: dict[str, AttentionChoice] = {
     "se": ("se", {}),
     "cbam": ("cbam", {}),
     "transformer": ("transformer", {}),
@@ -36,26 +35,13 @@ PAPER_MS = 1.0
 WARM_UP_ROUNDS = 3
 
 
-def build_modules(feature_dim: int, length: int) -> dict[str, nn.Module]:
-    """The attention modules, as wide as BMN's encoder."""
-    torch.manual_seed(0)
-    width = site_dims(feature_dim)[SITE]
-    shape = {"feature_dim": width, "context_dim": feature_dim, "length": length}
-    return {
-        label: build_attention(name, options, **shape).eval()
-        for label, (name, options) in MODULES.items()
-    }
-
-
-def build_networks(
-    modules: Mapping[str, nn.Module], feature_dim: int, length: int
-) -> dict[str, nn.Module]:
+def build_networks(feature_dim: int, length: int) -> dict[str, BMN]:
     """BMN without attention, and with each module at its encoder's end; the same weights."""
-    networks: dict[str, nn.Module] = {}
-    for label in (PLAIN, *modules):
-        torch.manual_seed(0)
-        attention = {SITE: modules[label]} if label in modules else {}
-        networks[label] = BMN(feature_dim, length, attention=attention).eval()
+    plain = BMN(feature_dim, length).eval()
+    networks = {PLAIN: plain}
+    for label, choice in MODULES.items():
+        networks[label] = BMN(feature_dim, length, attention={SITE: choice}).eval()
+        networks[label].load_state_dict(plain.state_dict(), strict=False)
     return networks
 
 
@@ -77,9 +63,9 @@ def report(features: Tensor, threads: int, rounds: int) -> None:
     """Measure with so many threads and print a table."""
     torch.set_num_threads(threads)
     feature_dim, length = features.shape[1:]
-    modules = build_modules(feature_dim, length)
-    networks = build_networks(modules, feature_dim, length)
-    encoded = torch.rand(1, site_dims(feature_dim)[SITE], length)
+    networks = build_networks(feature_dim, length)
+    modules = {label: networks[label].sites[SITE] for label in MODULES}
+    encoded = torch.rand(1, networks[PLAIN].base_2.out_channels, length)
     with torch.inference_mode():
         calls = {label: partial(network, features) for label, network in networks.items()}
         whole = measure(calls, rounds)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from attentad.core import Timeline
+from attentad.core.found import Truth
 from attentad.detection.bmn import BMN, BMNOutput, loss, targets
 from direct.bmn import DirectBMN
 from direct.measure import in_fresh_process, peak_bytes, times_in_turn
@@ -48,7 +49,9 @@ def make_batch(length: int, batch: int) -> tuple[Tensor, dict[str, Tensor]]:
     for _ in range(batch):
         starts = rng.uniform(0, 0.8 * length, 5)
         lengths = rng.uniform(0.02 * length, 0.4 * length, 5)
-        items.append(targets(np.stack([starts, starts + lengths], axis=1), timeline))
+        actions = np.stack([starts, starts + lengths], axis=1)
+        truth = Truth(actions, np.zeros(len(actions), dtype=np.int64), 1)
+        items.append(targets(truth, timeline))
     features = torch.from_numpy(rng.standard_normal((batch, FEATURE_DIM, length)))
     stacked = {key: torch.from_numpy(np.stack([i[key] for i in items])) for key in items[0]}
     return features.float(), stacked

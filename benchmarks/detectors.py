@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from attentad.core import Timeline
+from attentad.core.found import Truth
 from attentad.detection import DETECTORS
 from direct.bmn import DirectBMN
 from direct.dbg import DirectDBG
@@ -112,7 +113,8 @@ def make_batch(case: Case) -> tuple[Tensor, dict[str, Tensor]]:
         starts = rng.uniform(0, 0.8 * length, 5)
         lengths = rng.uniform(0.02 * length, 0.4 * length, 5)
         actions = np.stack([starts, starts + lengths], axis=1)
-        items.append(DETECTORS[case.detector].targets(actions, timeline, **given))
+        truth = Truth(actions, np.zeros(len(actions), dtype=np.int64), 1)
+        items.append(DETECTORS[case.detector].targets(truth, timeline, **given))
     features = torch.from_numpy(rng.standard_normal((case.batch, feature_dim, length)))
     stacked = {key: torch.from_numpy(np.stack([i[key] for i in items])) for key in items[0]}
     on_device = {key: value.to(case.device) for key, value in stacked.items()}

@@ -115,7 +115,7 @@ def localised(side: Side, outputs: HAMOutput) -> VideoDetections:
     if side == "loops":
         return direct_localise(outputs, clock)
     (found,) = decode(outputs, [clock])
-    return suppress(found, **SOFT_VARIANTS["hamnet"])
+    return suppress(found.detections, **SOFT_VARIANTS["hamnet"])
 
 
 def training_step(

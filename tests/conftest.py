@@ -17,8 +17,10 @@ import pytest
 import torch
 from tests.bench import Bench, make_data
 
-from attentad.app.train import train
-from attentad.models.model import RecogniserModel, build_recogniser, save_recogniser
+from attentad.models.build import build_recogniser
+from attentad.models.file import save_recogniser
+from attentad.models.model import RecogniserModel
+from attentad.models.train import train
 from attentad.recipes.load import RecognitionRecipe, load_recipe
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from attentad.app.check.data_set import check
-from attentad.app.train import train
 from attentad.core import AttentadError, read_annotations
-from attentad.data.thumos14 import THUMOS14_CLASSES
-from attentad.models.model import load_detector
+from attentad.models.file import load_detector
 from attentad.models.run import detect
 from attentad.models.sets import open_store, read_sets
+from attentad.models.train import train
+from attentad.models.video_scores import THUMOS14_NUMBERS
 from attentad.recipes.load import DetectionRecipe, load_recipe
 
 TRAINING = ["training.epochs=1", "training.batch_size=4", "training.accelerator=cpu"]
@@ -172,10 +172,10 @@ def test_thumos14_window_options_reach_the_data(
     class Seen(Exception):
         pass
 
-    def record(*_: object, **options: object) -> None:
+    def record(**options: object) -> None:
         raise Seen(options[option])
 
-    monkeypatch.setattr("attentad.models.training_data.DetectionData", record)
+    monkeypatch.setattr("attentad.models.training_data.selection", record)
     for value in ("true", "false"):
         recipe = recipe_of("thumos14/bmn", thumos14, [*THUMOS14_SMALL, f"view.{option}={value}"])
         with pytest.raises(Seen, match=value.title()):
@@ -276,7 +276,7 @@ def test_test_videos_need_features_before_training(thumos14: Path, tmp_path: Pat
 
 
 def test_untrimmednet_knows_thumos14s_classes_only(activitynet13: Path, tmp_path: Path) -> None:
-    assert set(MATCHED) < set(THUMOS14_CLASSES)
+    assert set(MATCHED) < set(THUMOS14_NUMBERS)
     recipe = recipe_of("activitynet13/bmn", activitynet13, [*SMALL, "labels.source=untrimmednet"])
     with pytest.raises(AttentadError, match="'Archery' is none of them"):
         train(recipe, tmp_path)

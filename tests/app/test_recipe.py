@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from attentad.core import AttentadError
-from attentad.detection import DETECTORS
-from attentad.models.model import build_detector, build_recogniser
+from attentad.models.build import build_detector, build_recogniser
 from attentad.recipes.load import (
     DetectionRecipe,
     load_recipe,
@@ -22,7 +21,7 @@ def test_every_shipped_recipe_builds(name: str) -> None:
     assert recipe.about
     if isinstance(recipe, DetectionRecipe):
         network = build_detector(recipe, 20, 5)
-        assert set(network.attention) == set(recipe.attention)
+        assert set(network.sites) == set(recipe.attention)
     else:
         build_recogniser(recipe, ("a", "b"))
 
@@ -40,17 +39,27 @@ def test_overrides_reach_nested_keys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("detector", "changes"),
+    ("detector", "sites", "options"),
     [
-        ("bmn", ["detector.network={variant: paper, hidden_dim: 8, sampled_dim: 8, map_dim: 4}"]),
-        ("gtad", ["detector.network={hidden_dim: 32, map_dim: 4, aligned_dim: 8}"]),
-        ("dbg", ["detector.network={hidden_dim: 8, sampled_dim: 8, map_dim: 4}"]),
+        (
+            "bmn",
+            ("input", "middle", "encoder"),
+            "{variant: paper, hidden_dim: 8, sampled_dim: 8, map_dim: 4}",
+        ),
+        (
+            "gtad",
+            ("input", "middle", "encoder", "proposal"),
+            "{hidden_dim: 32, map_dim: 4, aligned_dim: 8}",
+        ),
+        ("dbg", ("input", "encoder"), "{hidden_dim: 8, sampled_dim: 8, map_dim: 4}"),
     ],
 )
-def test_attention_is_as_wide_as_its_site(detector: str, changes: list[str]) -> None:
+def test_attention_is_as_wide_as_its_site(
+    detector: str, sites: tuple[str, ...], options: str
+) -> None:
     """Also where an option of the network, such as BMN's `variant`, says how wide that is."""
-    for site in DETECTORS[detector].site_dims(16):
-        overrides = [*changes, f"detector.name={detector}", "view.length=8"]
+    for site in sites:
+        overrides = [f"detector.network={options}", f"detector.name={detector}", "view.length=8"]
         recipe = load_recipe("salads50/bmn", [*overrides, f"attention.{site}.name=csa"])
         assert isinstance(recipe, DetectionRecipe)
         build_detector(recipe, 16, 5)(torch.zeros(2, 16, 8))

@@ -11,12 +11,11 @@ import torch
 from tests.bench import Bench
 
 from attentad.app.check.data_set import check
-from attentad.app.train import train
 from attentad.core import AttentadError, read_annotations, read_detections, write_annotations
-from attentad.models.file import load_model, save_model
-from attentad.models.model import load_detector
+from attentad.models.file import load_detector, load_model, save_model
 from attentad.models.run import detect
 from attentad.models.snippet_classifier import SnippetClassifier
+from attentad.models.train import train
 from attentad.recipes.load import DetectionRecipe, load_recipe
 
 SOURCE = ["data.scores=null", "labels.source=classifier", "labels.classifier.smoothing=3"]
@@ -68,20 +67,20 @@ def test_it_learns_and_detects_as_in_training(mixed: Bench) -> None:
 
 def test_the_model_file_carries_the_classifier(mixed: Bench, tmp_path: Path) -> None:
     tensors, contract = load_model(mixed.model)
-    assert contract["classifier"] == {"smoothing": 3}
-    assert contract["scores"] is None
-    assert tensors["classifier.weight"].shape == (3, 6)
-    scores = load_detector(mixed.model).scores
-    assert isinstance(scores, SnippetClassifier)
-    assert scores.smoothing == 3
-    assert torch.equal(scores.weight, tensors["classifier.weight"])
+    part = contract["parts"]["labeller"]
+    assert (part["name"], part["options"]) == ("classifier", {"smoothing": 3})
+    assert tensors["labeller.weight"].shape == (3, 6)
+    labeller = load_detector(mixed.model).labeller
+    assert isinstance(labeller, SnippetClassifier)
+    assert labeller.smoothing == 3
+    assert torch.equal(labeller.weight, tensors["labeller.weight"])
     train(load_recipe(mixed.recipe, SOURCE), tmp_path / "again")
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == mixed.model.read_bytes()
 
 
 def test_a_model_file_without_its_classifier_says_so(mixed: Bench, tmp_path: Path) -> None:
     tensors, contract = load_model(mixed.model)
-    del tensors["classifier.bias"]
+    del tensors["labeller.bias"]
     save_model(tmp_path / "m.safetensors", tensors, contract)
     with pytest.raises(AttentadError, match="lacks bias of SnippetClassifier"):
         load_detector(tmp_path / "m.safetensors")
@@ -101,8 +100,8 @@ def test_the_classifier_learns_from_training_videos_alone(spoilt: Bench) -> None
     softer, _ = load_model(spoilt.folder / "softer" / "model.safetensors")
     for name, value in kept.items():
         assert torch.equal(other[name], value), name
-        assert torch.equal(softer[name], value) != name.startswith("classifier."), name
-    assert softer["classifier.weight"].norm() < 0.7 * kept["classifier.weight"].norm()
+        assert torch.equal(softer[name], value) != name.startswith("labeller."), name
+    assert softer["labeller.weight"].norm() < 0.7 * kept["labeller.weight"].norm()
 
 
 @pytest.mark.parametrize("action", ["none", "elsewhere"])

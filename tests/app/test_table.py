@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from attentad.app.table.command import run_table
 from attentad.app.table.runs import is_done, plan_runs, row_scores
 from attentad.cli import app
 from attentad.core import AttentadError
-from attentad.models.model import build_detector
+from attentad.models.build import build_detector
 from attentad.recipes.load import recipe_names
 from attentad.recipes.paper_tables import load_table, row_recipe, table_names
 
@@ -70,7 +69,7 @@ def test_every_model_of_every_table_can_be_built(name: str) -> None:
         data = "salads50" if name.startswith("csa") else "ucf15"
         recipe = row_recipe(table, row, data, None, {})
         network = build_detector(recipe, 18, 17)
-        assert set(dict(network.attention)) == set(row.attention)  # type: ignore[arg-type]
+        assert set(dict(network.sites)) == set(row.attention)  # type: ignore[arg-type]
 
 
 def test_tables_are_no_recipes() -> None:
@@ -106,7 +105,7 @@ def test_a_table_is_run_and_written(root: Path, tmp_path: Path, capsys: Any) -> 
 def test_rows_of_a_table_on_one_video(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Figures 3 and 5 of HAM-Net; BMN with CSA stands for a detector that shows its attention."""
+    """Figures 3 and 5 of HAM-Net; BMN with CSA stands for a network that shows its attention."""
     options: dict[str, Any] = {"rows": ["Middle", "End"], "folds": ["fold1"]}
     run("csa/8", root, tmp_path, **options)
     settings = dict(text.split("=", 1) for text in SMALL)
@@ -125,18 +124,15 @@ def test_rows_of_a_table_on_one_video(
         lambda tracks, end_sec, classes, curves: drawn.append((tracks, end_sec, curves)),
     )
     timelines.rows_timeline(plan)
-    monkeypatch.setattr(timelines, "DETECTORS", {"bmn": SimpleNamespace(curves=len)})
-    timelines.rows_timeline(plan)
     timelines.rows_scores(plan)
-    plain, attentive, scores = drawn
+    attentive, scores = drawn
     assert [list(tracks) for tracks, _, _ in drawn] == [
-        ["ground truth", "Middle", "End"],
         ["ground truth", "Middle", "End"],
         ["ground truth"],
     ]
-    assert len(plain[0]["ground truth"][0][1]) == 23  # v0, the video with every class
-    assert [end_sec for _, end_sec, _ in drawn] == [40.0] * 3
-    assert list(plain[2]) == []
+    assert len(attentive[0]["ground truth"][0][1]) == 23  # v0, the video with every class
+    assert [end_sec for _, end_sec, _ in drawn] == [40.0] * 2
+    # Of the last row, whose module stands there.
     assert list(attentive[2]) == ["encoder gate over time"]
     times, values = attentive[2]["encoder gate over time"]
     assert len(times) == len(values) > 1

@@ -11,14 +11,15 @@ import pytest
 from tests.bench import CLASSES, Bench
 
 from attentad.app.detect import write_run
-from attentad.app.train import fold_recipe, train
 from attentad.core import AttentadError, read_detections
 from attentad.data.clocks import video_timeline
 from attentad.metrics.evaluate import evaluate_files
 from attentad.models.detect import detect_features
-from attentad.models.model import SnippetScores, load_detector, load_recogniser
+from attentad.models.file import load_detector, load_recogniser
+from attentad.models.labels import SnippetScores
 from attentad.models.run import detect
-from attentad.recipes.load import load_recipe
+from attentad.models.train import train
+from attentad.recipes.load import fold_recipe, load_recipe
 from attentad.training.logs import read_log
 
 

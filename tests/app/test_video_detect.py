@@ -11,14 +11,11 @@ import torch
 from attentad.app.detect import write_run
 from attentad.core import AttentadError
 from attentad.data.features import open_features
+from attentad.models.build import build_detector
 from attentad.models.encode import extract_features, find_videos
-from attentad.models.model import (
-    DetectorModel,
-    SnippetScores,
-    build_detector,
-    load_recogniser,
-    save_detector,
-)
+from attentad.models.file import load_recogniser, save_detector
+from attentad.models.labels import SnippetScores
+from attentad.models.model import DetectorModel
 from attentad.models.run import detect
 from attentad.recipes.load import DetectionRecipe, load_recipe
 from attentad.video import probe
@@ -40,7 +37,7 @@ def detector(encoder_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         classes=encoder.classes,
         feature_dim=width + 2,
         network=build_detector(recipe, width + 2, 2),
-        scores=SnippetScores((width, width + 1)),
+        labeller=SnippetScores((width, width + 1)),
         encoder=encoder,
     )
     path = tmp_path_factory.mktemp("detector") / "model.safetensors"

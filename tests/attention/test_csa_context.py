@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attentad.attention import build_attention
 from attentad.attention.csa import CSA
+from attentad.attention.sites import SiteShape, build_attention
 from attentad.core import AttentadError
 
 C, C_IN, T = 6, 5, 8
@@ -46,9 +46,7 @@ def conv(c_in, c_out, k=1):
 )
 def test_parameter_counts_of_the_rows(c_in, c, length):
     def built(row):
-        return count(
-            build_attention("csa", ROWS[row], feature_dim=c, context_dim=c_in, length=length)
-        )
+        return count(build_attention("csa", ROWS[row], SiteShape(c, c_in, length)))
 
     fusion = conv(2 * c, c)
     squeezed = conv(c_in, c_in // 16) + conv(c_in // 16, c)
@@ -181,7 +179,7 @@ def test_no_valid_step_is_finite(context):
 @pytest.mark.parametrize(
     ("context", "options", "message"),
     [
-        ("wide", {}, "context is one of local, feed_forward"),
+        ("wide", {}, "context cannot be 'wide'; use local or feed_forward"),
         ("local", {"heads": 4}, "heads means nothing with context local"),
         ("feed_forward", {"convs": 1}, "convs means nothing"),
         ("feed_forward", {"temporal_mode": "channel_pool"}, "temporal_mode means nothing"),

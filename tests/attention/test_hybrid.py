@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from attentad.attention import build_attention
 from attentad.attention.hybrid import ForegroundAttention, Hybrid, initialise
+from attentad.attention.sites import SiteShape, build_attention
 from attentad.core import AttentadError
-from attentad.detection.bmn import BMN, site_dims
+from attentad.detection.bmn import BMN
 
 C, T = 6, 9
 
@@ -76,9 +76,8 @@ def test_scales_every_step(mode):
     weights = {"soft": a, "semi_soft": kept * a, "hard": kept}[mode]
     assert 0 < kept.sum() < kept.numel()
     torch.testing.assert_close(module(feature, feature), feature * weights[:, None])
-    channel, temporal = module.gates(feature)
-    assert channel is None
-    torch.testing.assert_close(temporal, weights)
+    torch.testing.assert_close(module.last_gate.time, weights)
+    assert module.last_gate.channel is None
 
 
 def test_threshold_option():
@@ -86,9 +85,9 @@ def test_threshold_option():
     a = hybrid().foreground(feature)
     level = a.median().item()
     module = hybrid(mode="hard", gamma=level, threshold="absolute")
-    torch.testing.assert_close(module.gates(feature)[1], (a < level).float())
+    torch.testing.assert_close(module.gate(feature), (a < level).float())
     other = hybrid(mode="hard", gamma=0.5, threshold="minmax")
-    torch.testing.assert_close(other.gates(feature)[1], (a < (a.min() + a.max()) / 2).float())
+    torch.testing.assert_close(other.gate(feature), (a < (a.min() + a.max()) / 2).float())
 
 
 @pytest.mark.parametrize("mode", ["soft", "semi_soft", "hard"])
@@ -98,13 +97,13 @@ def test_batch_of_n_is_n_single_calls_and_padding_changes_nothing(mode):
     batch = module(feature, feature, valid)
     filled = torch.where(valid[:, None], feature, torch.nan)
     found = module(filled, filled, valid)
-    gate = module.gates(filled, valid)[1]
+    gate = module.gate(filled, valid)
     assert (gate[~valid] == 0).all()
     for i, n in enumerate((T, 4, 1)):
         one = feature[i : i + 1, :, :n]
         torch.testing.assert_close(module(one, one)[0], batch[i, :, :n])
         torch.testing.assert_close(found[i, :, :n], batch[i, :, :n])
-        torch.testing.assert_close(module.gates(one)[1][0], gate[i, :n])
+        torch.testing.assert_close(module.gate(one)[0], gate[i, :n])
 
 
 def test_attention_is_zero_beyond_the_video():
@@ -139,14 +138,9 @@ def test_gradients_reach_every_parameter(mode):
 
 
 def test_in_bmn_at_every_site():
-    dims = site_dims(C, 8)
-    modules = {
-        site: build_attention(
-            "hybrid", {"hidden_dim": 4}, feature_dim=width, context_dim=C, length=T
-        )
-        for site, width in dims.items()
-    }
-    network = BMN(C, T, hidden_dim=8, sampled_dim=8, map_dim=4, groups=1, bins=4, attention=modules)
+    attention = dict.fromkeys(("input", "middle", "encoder"), ("hybrid", {"hidden_dim": 4}))
+    sizes = {"hidden_dim": 8, "sampled_dim": 8, "map_dim": 4, "groups": 1, "bins": 4}
+    network = BMN(C, T, **sizes, attention=attention)
     output = network(torch.randn(2, C, T), torch.arange(T) < torch.tensor([[T], [4]]))
     output.regression.sum().backward()
     assert all(part.isfinite().all() for part in output)
@@ -166,4 +160,4 @@ def test_wrong_options(options, message):
     (name,) = options
     if name != "hidden_dim":
         with pytest.raises(AttentadError, match=name):
-            build_attention("hybrid", options, feature_dim=C, context_dim=C, length=T)
+            build_attention("hybrid", options, SiteShape(C, C, T))

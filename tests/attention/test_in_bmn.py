@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attentad.attention import build_attention
 from attentad.core import Timeline
-from attentad.detection.bmn import BMN, loss, site_dims, targets
+from attentad.detection.bmn import BMN, loss, targets
 
 SMALL = {"hidden_dim": 8, "sampled_dim": 12, "map_dim": 6, "groups": 1, "bins": 4, "samples": 2}
 C_IN, T = 4, 10
@@ -33,12 +32,7 @@ MODELS = {
 
 def bmn(model):
     torch.manual_seed(0)
-    dims = site_dims(C_IN, SMALL["hidden_dim"])
-    modules = {
-        site: build_attention(name, options, feature_dim=dims[site], context_dim=C_IN, length=T)
-        for site, (name, options) in MODELS[model].items()
-    }
-    return BMN(C_IN, T, **SMALL, attention=modules)
+    return BMN(C_IN, T, **SMALL, attention=MODELS[model])
 
 
 def conv(c_in, c_out, k=1):
@@ -53,11 +47,10 @@ def csa_count(c_in, c, length, convs=2):
 
 def test_added_parameters_at_the_papers_sizes():
     """ActivityNet: R has 400 channels, BMN 256, T = 100; n = 2."""
-    dims = site_dims(400)
 
     def added(site, name, **options):
-        module = build_attention(name, options, feature_dim=dims[site], context_dim=400, length=100)
-        return sum(p.numel() for p in module.parameters())
+        network = BMN(400, 100, attention={site: (name, options)})
+        return sum(p.numel() for p in network.sites.parameters())
 
     assert added("input", "csa") == csa_count(400, 400, 100)
     assert added("middle", "csa") == csa_count(400, 256, 100) == 861_740
@@ -69,11 +62,9 @@ def test_added_parameters_at_the_papers_sizes():
 
 def test_start_csa_attends_r_by_the_unattended_r():
     network = bmn("Start-CSA")
-    assert sum(p.numel() for p in network.attention["input"].parameters()) == csa_count(
-        C_IN, C_IN, T
-    )
+    assert sum(p.numel() for p in network.sites["input"].parameters()) == csa_count(C_IN, C_IN, T)
     seen = {}
-    network.attention["input"].register_forward_hook(
+    network.sites["input"].register_forward_hook(
         lambda _, inputs, output: seen.update(feature=inputs[0], context=inputs[1], output=output)
     )
     network.base_1.register_forward_pre_hook(lambda _, inputs: seen.update(base=inputs[0]))
@@ -88,7 +79,7 @@ def test_start_csa_attends_r_by_the_unattended_r():
 def test_csa_at_the_end_reads_the_unattended_r_behind_csa_at_the_start():
     network = bmn("Start- and End-CSA")
     seen = {}
-    network.attention["encoder"].register_forward_pre_hook(
+    network.sites["encoder"].register_forward_pre_hook(
         lambda _, inputs: seen.update(context=inputs[1])
     )
     r = torch.randn(2, C_IN, T)
@@ -100,7 +91,7 @@ def test_csa_at_the_end_reads_the_unattended_r_behind_csa_at_the_start():
 def test_csa_at_the_end_reads_r_and_the_inner_attention_what_the_first_convolution_says(model):
     network = bmn(model)
     seen = {}
-    for site, module in network.attention.items():
+    for site, module in network.sites.items():
         module.register_forward_hook(
             lambda _, inputs, output, site=site: seen.update({site: (*inputs[:2], output)})
         )

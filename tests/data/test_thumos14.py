@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.detection.plain import truth_of
 
-from attentad.core import Annotations, Timeline, VideoAnnotation, read_annotations
+from attentad.core import Timeline, VideoAnnotation, read_annotations
+from attentad.core.found import Truth
 from attentad.data.clocks import FrameClock
-from attentad.data.detection_data import DetectionData, windows_view
 from attentad.data.features import FeatureStore
-from attentad.data.thumos14 import THUMOS14_CLASSES
-from attentad.data.views import instances_in_window
+from attentad.data.tracks import FeatureSource
+from attentad.data.training_items import TrainingItems, selection
+from attentad.data.views import Windows
 from attentad.layers.proposals import proposal_targets
-from attentad.suppression import THUMOS14_CLASS_IDS
+from attentad.models.video_scores import THUMOS14_NUMBERS
 
 DATA = Path(__file__).parents[3] / "shared/data/thumos14"
 CLOCK = FrameClock(stride_frames=5, window_frames=5)
@@ -45,19 +47,18 @@ def windows(
     """(first snippet, timeline, segments as the detector gets them) of each window trained on."""
     given_targets: list[tuple[Timeline, np.ndarray]] = []
 
-    def targets(segments: np.ndarray, timeline: Timeline) -> dict[str, np.ndarray]:
-        given_targets.append((timeline, segments))
+    def targets(truth: Truth, timeline: Timeline) -> dict[str, np.ndarray]:
+        given_targets.append((timeline, truth.segments))
         return {}
 
     item = VideoAnnotation(segments, ("a",) * len(segments), "train", n * 5 / fps, fps)
-    DetectionData(
-        FeatureStore("memory", {"v": lambda: np.ones((n, 1), np.float32)}, {}),
-        Annotations({"v": item}, ("a",)),
-        views=windows_view(length, cover_tail=False),
-        targets=targets,
-        clock=CLOCK,
-        min_coverage=0.9,
-        **options,
+    store = FeatureStore("memory", {"v": lambda: np.ones((n, 1), np.float32)}, {})
+    TrainingItems(
+        FeatureSource(store, {"v": item}, CLOCK),
+        {"v": Truth(segments, np.zeros(len(segments), np.int64), 1)},
+        Windows(length, cover_tail=False),
+        targets,
+        select=selection(min_coverage=0.9, **options),
     )
     return [(round(timeline.offset_frames / 5), timeline, kept) for timeline, kept in given_targets]
 
@@ -98,10 +99,6 @@ def test_the_half_shift_decides_at_the_edge() -> None:
 
 
 def test_cut_instances_are_kept_or_dropped() -> None:
-    segments = np.array([[0.0, 1.0], [3.0, 5.0], [-0.05, 2.0], [6.0, 7.0]])
-    np.testing.assert_array_equal(
-        instances_in_window(segments, 0.0, 4.0, 0.9), [[0.0, 1.0], [0.0, 2.0]]
-    )
     fps, n, length = 25.0, 30, 20
     two = np.array([[0.4, 1.2], [3.6, 5.2]])  # windows cover 0..4 s and 2..6 s
     whole = windows(n, two, fps, length)
@@ -119,7 +116,7 @@ def test_boundary_labels_in_frames(s0: int, start: float, length: float) -> None
     fps, steps = 25.0, 32
     frames = np.array([[start, start + length]])
     timeline = Timeline(steps, fps, 5, 5, 1e3, offset_frames=5 * s0)
-    made = proposal_targets(frames / fps, timeline, max_duration=8, boundary_rule="edge")
+    made = proposal_targets(truth_of(frames / fps), timeline, max_duration=8, boundary_rule="edge")
     overlaps = start < 5 * (s0 + steps) and start + length > 5 * s0
     for name, boundary in (("start", start), ("end", start + length)):
         for i in range(steps):
@@ -129,8 +126,8 @@ def test_boundary_labels_in_frames(s0: int, start: float, length: float) -> None
 
 
 def test_the_classes_go_with_their_numbers() -> None:
-    assert list(THUMOS14_CLASSES) == sorted(THUMOS14_CLASSES)
-    assert len(THUMOS14_CLASSES) == len(THUMOS14_CLASS_IDS) == 20
+    assert list(THUMOS14_NUMBERS) == sorted(THUMOS14_NUMBERS)
+    assert len(THUMOS14_NUMBERS) == 20
     if DATA.exists():
         lines = (DATA / "classes.txt").read_text().split("\n")
-        assert [line.split()[1] for line in lines if line] == list(THUMOS14_CLASSES)
+        assert [line.split()[1] for line in lines if line] == list(THUMOS14_NUMBERS)

@@ -1,4 +1,6 @@
-"""The rescaled and the windows view against slow references."""
+"""Views of a track, rescaling and windows against slow references."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attentad.core import AttentadError, Timeline
-from attentad.data.views import rescale, take_window, window_is_useful, window_starts
+from attentad.data.random_snippets import SAMPLINGS, Sampling, sample_snippets
+from attentad.data.tracks import Track
+from attentad.data.views import (
+    VIEWS,
+    Rescaled,
+    Snippets,
+    Views,
+    Whole,
+    Windows,
+    rescale,
+    take_window,
+    window_starts,
+)
+from attentad.models.build import build_views
+from attentad.recipes.load import DetectionRecipe, parse_recipe
 
 
 def timeline(n: int, fps: float = 30.0, stride: float = 16) -> Timeline:
@@ -124,9 +140,115 @@ def test_a_window_keeps_the_time_of_its_features() -> None:
     np.testing.assert_allclose(clock.centres_sec(), whole.centres_sec()[7:13])
 
 
+def track(n: int) -> Track:
+    """A video whose features tell the step."""
+    features = np.stack([np.arange(n), -np.arange(n)], axis=1).astype(np.float32)
+    return Track(features, timeline(n), timeline(n).duration_sec)
+
+
+RNG = np.random.default_rng
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("n", [1, 9, 10, 11, 47])
+def test_every_view_has_steps_a_mask_and_a_timeline(name: str, n: int) -> None:
+    views = VIEWS[name](length=10)
+    assert views == VIEWS[name](length=10)
+    for rng in (None, RNG(0)):
+        for features, valid, clock in views.take(track(n), rng):
+            assert features.shape == (clock.length, 2)
+            assert features.dtype == np.float32
+            assert valid.shape == (clock.length,)
+            assert valid.dtype == bool
+            assert valid.any()
+            assert not features[~valid].any()
+            assert clock.duration_sec == timeline(n).duration_sec
+
+
+def test_a_rescaled_view_and_windows_are_alike_in_training_and_detection() -> None:
+    for views in (Rescaled(10, "linear"), Windows(10, 3, cover_tail=False)):
+        assert not views.random
+        for mine, theirs in zip(
+            views.take(track(47), RNG(0)), views.take(track(47), None), strict=True
+        ):
+            np.testing.assert_array_equal(mine.features, theirs.features)
+            assert mine.timeline == theirs.timeline
+
+
+def test_windows_lie_half_a_window_apart_unless_told_otherwise() -> None:
+    def starts(views: Windows) -> list[int]:
+        return [int(view.features[0, 0]) for view in views.take(track(21), None)]
+
+    assert starts(Windows(8)) == [0, 4, 8, 12, 13]
+    assert starts(Windows(8, cover_tail=False)) == [0, 4, 8, 12]
+    assert starts(Windows(8, 6)) == [0, 6, 12, 13]
+    assert starts(Windows(1)) == list(range(21))
+
+
+@pytest.mark.parametrize("views", [Snippets(10), Whole(10)])
+@pytest.mark.parametrize("n", [3, 30])
+def test_detection_sees_the_whole_video(views: Views, n: int) -> None:
+    (view,) = views.take(track(n), None)
+    np.testing.assert_array_equal(view.features, track(n).array)
+    assert view.valid.all()
+    assert view.timeline == timeline(n)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("n", [3, 30])
+def test_snippets_are_a_sample_in_training(sampling: Sampling, n: int) -> None:
+    (view,) = Snippets(10, sampling).take(track(n), RNG(7))
+    features, valid = sample_snippets(track(n).array, 10, sampling, RNG(7))
+    np.testing.assert_array_equal(view.features, features)
+    np.testing.assert_array_equal(view.valid, valid)
+
+
+def test_options_of_snippets_are_checked_at_the_start() -> None:
+    with pytest.raises(AttentadError, match="no way 'best' to draw snippets"):
+        Snippets(8, "best")  # type: ignore[arg-type]
+    with pytest.raises(AttentadError, match="0 of 1 snippets"):
+        Snippets(0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 40), st.integers(0, 2**31))
+def test_a_crop_is_a_run_of_steps_with_their_times(n: int, length: int, seed: int) -> None:
+    (view,) = Whole(length).take(track(n), RNG(seed))
+    steps = view.features[:, 0].astype(int)
+    assert len(steps) == min(n, length)
+    assert (np.diff(steps) == 1).all()
+    assert view.valid.all()
+    np.testing.assert_allclose(view.timeline.centres_sec(), timeline(n).centres_sec()[steps])
+
+
+def test_crops_begin_everywhere() -> None:
+    starts = {int(Whole(3).take(track(7), RNG(seed))[0].features[0, 0]) for seed in range(200)}
+    assert starts == {0, 1, 2, 3, 4}
+
+
 @pytest.mark.parametrize(
-    ("segment", "useful"), [((1, 2), True), ((9.5, 10.5), False), ((11, 12), False)]
+    ("options", "expected"),
+    [
+        ({"name": "rescaled", "length": 7, "mode": "linear"}, Rescaled(7, "linear")),
+        (
+            {"name": "windows", "length": 7, "stride_steps": 2, "cover_tail": False},
+            Windows(7, 2, False),
+        ),
+        ({"name": "snippets", "length": 7, "sampling": "pad"}, Snippets(7, "pad")),
+        ({"name": "whole", "length": 7}, Whole(7)),
+        *(({"name": name}, VIEWS[name]()) for name in VIEWS),
+    ],
 )
-def test_useful_windows_hold_most_of_an_instance(segment: tuple, useful: bool) -> None:
-    assert window_is_useful(np.array([segment], float), 0, 10, 0.9) is useful
-    assert not window_is_useful(np.zeros((0, 2)), 0, 10, 0.9)
+def test_a_recipe_chooses_a_view_by_name(options: dict[str, Any], expected: Views) -> None:
+    recipe = parse_recipe(
+        {
+            "task": "detection",
+            "data": {"features": "f", "annotations": "a.json", "test": ["test"]},
+            "detector": {"name": "bmn"},
+            "training": {"epochs": 1},
+            "view": options,
+        },
+        "recipe.yaml",
+    )
+    assert isinstance(recipe, DetectionRecipe)
+    assert build_views(recipe) == expected

@@ -9,9 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.detection.plain import to_detections
 
 from attentad.core import Timeline
-from attentad.detection.bmn import BMNOutput, decode
+from attentad.detection.bmn import BMNOutput
+from attentad.detection.bmn import decode as decode_views
+
+decode = to_detections(decode_views)
 
 
 def seconds_timeline(length):
@@ -156,3 +160,15 @@ def test_nan_is_refused(part):
     output[part].view(-1)[0] = math.nan
     with pytest.raises(Exception, match="not finite"):
         decode(output, [seconds_timeline(5)])
+
+
+def test_boundary_curves_lie_at_the_middles_of_valid_steps():
+    output, timeline = random_output(6, 6, 2), seconds_timeline(6)
+    (found,) = decode_views(output, [timeline], torch.arange(6)[None] < 4)
+    assert [(curve.name, curve.kind) for curve in found.curves] == [
+        ("start", "boundaries"),
+        ("end", "boundaries"),
+    ]
+    for curve, part in zip(found.curves, output, strict=False):
+        assert curve.time_sec.tolist() == [0.5, 1.5, 2.5, 3.5]
+        np.testing.assert_array_equal(curve.value, part[0, :4].numpy())

@@ -7,9 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.detection.plain import of_actions
 
 from attentad.core import Timeline
-from attentad.detection.bmn import BMNOutput, loss, targets
+from attentad.detection import bmn
+from attentad.detection.bmn import BMNOutput, loss
+
+targets = of_actions(bmn.targets)
 
 
 def seconds_timeline(length, duration_sec=None):

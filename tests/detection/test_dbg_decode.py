@@ -9,9 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.detection.plain import to_detections
 
 from attentad.core import Timeline
-from attentad.detection.dbg import DBGOutput, decode
+from attentad.detection.dbg import DBGOutput
+from attentad.detection.dbg import decode as decode_views
+
+decode = to_detections(decode_views)
 
 
 def seconds_timeline(length):
@@ -112,3 +116,14 @@ def test_nan_is_refused(part):
     output[part].view(-1)[0] = math.nan
     with pytest.raises(Exception, match="not finite"):
         decode(output, [seconds_timeline(5)])
+
+
+def test_boundary_curves():
+    output = random_output(5, 0)
+    (found,) = decode_views(output, [seconds_timeline(5)])
+    assert [(curve.name, curve.kind) for curve in found.curves] == [
+        ("start", "boundaries"),
+        ("end", "boundaries"),
+    ]
+    np.testing.assert_array_equal(found.curves[0].value, output.start[0].numpy())
+    np.testing.assert_array_equal(found.curves[1].value, output.end[0].numpy())

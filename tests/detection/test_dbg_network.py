@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.direct.dbg import DirectDBG
+from tests.detection.plain import truth_of
 from torch import nn
 
-from attentad.attention import build_attention
 from attentad.attention.csa import CSA
 from attentad.core import AttentadError, Timeline
 from attentad.detection import DETECTORS
-from attentad.detection.dbg import DBG, SITES, decode, loss, site_dims, targets
+from attentad.detection.dbg import DBG, decode, loss, targets
 from attentad.training.optimizer import parameter_groups
 from attentad.training.settings import OptimizerSettings
 
+SITES = ("input", "encoder")
 SMALL = {"hidden_dim": 8, "sampled_dim": 12, "map_dim": 16, "points": (3, 4, 3)}
 
 
@@ -39,9 +40,14 @@ def direct(network, feature_dim=4):
 
 
 def attended(site, name, **options):
-    dims = site_dims(4, SMALL["hidden_dim"])
-    module = build_attention(name, {}, feature_dim=dims[site], context_dim=4, length=10)
-    return small(attention={site: module}, **options)
+    return small(attention={site: (name, {})}, **options)
+
+
+def probed(probes):
+    """A small network with these modules at its sites."""
+    network = small(attention=dict.fromkeys(probes, ("none", {})))
+    network.sites.update(probes)
+    return network
 
 
 def count(network):
@@ -53,10 +59,7 @@ def test_published_parameter_counts():
     assert count(DBG(2048, 100)) == 4_140_422
     assert count(DBG(400, 100, streams="full")) == 2_874_758 + 2 * 200 * 256 * 3
     assert count(CSA(128, 400, 100, convs=2)) == 412_716
-    dims = site_dims(400)
-    assert dims == {"input": 400, "encoder": 128}
-    attention = {"encoder": CSA(dims["encoder"], 400, 100, convs=2)}
-    assert count(DBG(400, 100, attention=attention)) == 2_874_758 + 412_716
+    assert count(DBG(400, 100, attention={"encoder": ("csa", {})})) == 2_874_758 + 412_716
 
 
 def test_weight_decay_by_group():
@@ -209,7 +212,7 @@ def test_mixed_precision_trains():
     network = attended("encoder", "csa").train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = network(torch.randn(2, 4, 10), torch.arange(10) < torch.tensor([[10], [6]]))
-    made = targets(np.array([[2.0, 6.0]]), Timeline(10, 1.0, 1.0, 1.0, 10.0))
+    made = targets(truth_of([[2.0, 6.0]]), Timeline(10, 1.0, 1.0, 1.0, 10.0))
     loss(output, {k: torch.from_numpy(np.stack([v, v])) for k, v in made.items()})[
         "total"
     ].backward()
@@ -226,12 +229,12 @@ class Probe(nn.Module):
 
 
 def test_attention_reads_r_and_replaces_the_feature():
-    dims = site_dims(4, SMALL["hidden_dim"])
+    dims = {"input": 4, "encoder": 4}
     features = torch.randn(1, 4, 10)
     plain = small()(features)
     for site in SITES:
         probe = Probe()
-        output = small(attention={site: probe})(features)
+        output = probed({site: probe})(features)
         assert probe.seen[0] == dims[site]
         torch.testing.assert_close(probe.seen[1], features)
         # f comes after the two streams: their own actionness does not see what replaces it.
@@ -244,7 +247,7 @@ def test_attention_reads_r_and_replaces_the_feature():
 def test_context_is_r_itself_also_where_the_input_is_attended():
     probes = {site: Probe() for site in SITES}
     features = torch.randn(1, 4, 10)
-    small(attention=probes)(features)
+    probed(probes)(features)
     for probe in probes.values():
         torch.testing.assert_close(probe.seen[1], features)
 
@@ -263,12 +266,10 @@ def test_streams_read_their_half():
     ("options", "message"),
     [
         ({"feature_dim": 5}, "streams to full"),
-        ({"streams": "quarter"}, "streams"),
         ({"hidden_dim": 1}, "hidden_dim"),
-        ({"points": (8, 16)}, "points"),
         ({"points": (8, 0, 8)}, "points"),
         ({"dropout": 1.0}, "dropout"),
-        ({"attention": {"middle": nn.Identity()}}, "middle"),
+        ({"attention": {"middle": ("se", {})}}, "attention.middle"),
     ],
 )
 def test_settings_that_do_not_fit(options, message):
@@ -293,7 +294,7 @@ def test_learns_one_batch_and_finds_its_actions():
     network = detector.network(
         6, length, hidden_dim=32, sampled_dim=32, map_dim=32, points=(4, 6, 4), dropout=0.0
     )
-    made = [detector.targets(a, t) for a, t in zip(actions, timelines, strict=True)]
+    made = [detector.targets(truth_of(a), t) for a, t in zip(actions, timelines, strict=True)]
     batch = {key: torch.from_numpy(np.stack([m[key] for m in made])) for key in made[0]}
     features = torch.randn(2, 6, length)
     optimiser = torch.optim.Adam(network.parameters(), lr=0.005)
@@ -307,16 +308,16 @@ def test_learns_one_batch_and_finds_its_actions():
         first = first or total.item()
     assert total.item() < first / 5
     found = detector.decode(network(features), timelines)
-    assert found[0].segments[0].tolist() == [2.0, 7.0]
-    assert found[1].segments[0].tolist() in actions[1].tolist()
+    assert found[0].detections.segments[0].tolist() == [2.0, 7.0]
+    assert found[1].detections.segments[0].tolist() in actions[1].tolist()
 
 
 def test_one_step_and_nan():
     network = small(1)
     output = network(torch.randn(1, 4, 1))
     timeline = Timeline(1, 1.0, 1.0, 1.0, 1.0)
-    assert decode(output, [timeline])[0].segments.tolist() == [[0.0, 1.0]]
-    made = {k: torch.from_numpy(v)[None] for k, v in targets(np.zeros((0, 2)), timeline).items()}
+    assert decode(output, [timeline])[0].detections.segments.tolist() == [[0.0, 1.0]]
+    made = {k: torch.from_numpy(v)[None] for k, v in targets(truth_of([]), timeline).items()}
     assert loss(output, made)["total"].isfinite()
     broken = network(torch.full((1, 4, 1), torch.nan))
     assert loss(broken, made)["total"].isnan()

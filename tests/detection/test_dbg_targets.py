@@ -9,10 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.detection.plain import of_actions
 
 from attentad.core import Timeline
-from attentad.detection.dbg import DBGOutput, completeness_loss, loss, targets
+from attentad.detection import dbg
+from attentad.detection.dbg import DBGOutput, completeness_loss, loss
 from attentad.layers.balanced_loss import balanced_bce
+
+targets = of_actions(dbg.targets)
 
 
 def seconds_timeline(length, duration_sec=None):

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.direct.gtad import DirectGTAD
+from tests.detection.plain import truth_of
 from torch import nn
 
-from attentad.attention import build_attention
 from attentad.core import AttentadError, Timeline
 from attentad.detection import DETECTORS
-from attentad.detection.gtad import GTAD, SITES, decode, loss, site_dims, targets
+from attentad.detection.gtad import GTAD, decode, loss, targets
 from attentad.layers.boundary_matching import valid_cells
 
+SITES = ("input", "middle", "encoder", "proposal")
 SMALL = {
     "hidden_dim": 8,
     "aligned_dim": 12,
@@ -31,18 +32,19 @@ def small(length=10, feature_dim=4, network=GTAD, **options):
     return network(feature_dim, length, **SMALL | options)
 
 
+def probed(probes):
+    """A small network with these modules at its sites."""
+    network = small(attention=dict.fromkeys(probes, ("none", {})))
+    network.sites.update(probes)
+    return network
+
+
 def count(network):
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def attended(*sites, name="csa", **options):
-    dims = site_dims(4, SMALL["hidden_dim"])
-    torch.manual_seed(1)
-    modules = {
-        site: build_attention(name, {}, feature_dim=dims[site], context_dim=4, length=10)
-        for site in sites
-    }
-    return small(attention=modules, **options)
+    return small(attention=dict.fromkeys(sites, (name, {})), **options)
 
 
 def test_published_parameter_counts():
@@ -145,7 +147,7 @@ def test_mixed_precision_trains(map_kernel):
     network = attended("encoder", map_kernel=map_kernel)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = network(torch.randn(2, 4, 10), torch.arange(10) < torch.tensor([[10], [6]]))
-    made = targets(np.array([[2.0, 6.0]]), Timeline(10, 1.0, 1.0, 1.0, 10.0))
+    made = targets(truth_of([[2.0, 6.0]]), Timeline(10, 1.0, 1.0, 1.0, 10.0))
     loss(output, {k: torch.from_numpy(np.stack([v, v])) for k, v in made.items()})[
         "total"
     ].backward()
@@ -159,14 +161,13 @@ def test_attention_reads_r_at_every_site():
             self.seen = (feature.shape[1], context)
             return feature
 
-    dims = site_dims(4, SMALL["hidden_dim"])
+    dims = {"input": 4, "middle": 8, "encoder": 8, "proposal": 8}
     probes = {site: Probe() for site in SITES}
     features = torch.randn(1, 4, 10)
-    small(attention=probes)(features)
+    probed(probes)(features)
     for site, probe in probes.items():
         assert probe.seen[0] == dims[site]
         torch.testing.assert_close(probe.seen[1], features)
-    assert site_dims(400) == {"input": 400, "middle": 256, "encoder": 256, "proposal": 256}
 
 
 def test_what_each_site_reaches():
@@ -176,12 +177,12 @@ def test_what_each_site_reaches():
 
     features = torch.randn(1, 4, 10)
     plain = small()(features)
-    proposal = small(attention={"proposal": Zero()})(features)
+    proposal = probed({"proposal": Zero()})(features)
     torch.testing.assert_close(proposal.start, plain.start)
     torch.testing.assert_close(proposal.end, plain.end)
     cells = torch.from_numpy(valid_cells(10, 10))
     assert proposal.regression[:, cells].std() < 1e-6 < plain.regression[:, cells].std()
-    encoder = small(attention={"encoder": Zero()})(features)
+    encoder = probed({"encoder": Zero()})(features)
     assert encoder.start[:, 1:-1].std() < 1e-6 < plain.start.std()
     assert encoder.end[:, 1:-1].std() < 1e-6 < plain.end.std()
 
@@ -196,9 +197,7 @@ def test_what_each_site_reaches():
         ({"interior_bins": 0}, "interior_bins"),
         ({"context_bins": 0}, "context_bins"),
         ({"graph_groups": 0}, "graph_groups"),
-        ({"map_kernel": 5}, "map_kernel"),
-        ({"roi": "gtda"}, "roi"),
-        ({"attention": {"decoder": nn.Identity()}}, "decoder"),
+        ({"attention": {"decoder": ("se", {})}}, "attention.decoder"),
     ],
 )
 def test_settings_that_do_not_fit(options, message):
@@ -233,7 +232,7 @@ def test_learns_one_batch_and_finds_its_actions(map_kernel):
         context_bins=4,
         map_kernel=map_kernel,
     )
-    made = [detector.targets(a, t) for a, t in zip(actions, timelines, strict=True)]
+    made = [detector.targets(truth_of(a), t) for a, t in zip(actions, timelines, strict=True)]
     batch = {key: torch.from_numpy(np.stack([m[key] for m in made])) for key in made[0]}
     features = torch.randn(2, 6, length)
     optimiser = torch.optim.Adam(network.parameters(), lr=0.005)
@@ -247,16 +246,16 @@ def test_learns_one_batch_and_finds_its_actions(map_kernel):
         first = first or total.item()
     assert total.item() < first / 5
     found = detector.decode(network(features), timelines)
-    assert found[0].segments[0].tolist() == [2.0, 7.0]
-    assert found[1].segments[0].tolist() in actions[1].tolist()
+    assert found[0].detections.segments[0].tolist() == [2.0, 7.0]
+    assert found[1].detections.segments[0].tolist() in actions[1].tolist()
 
 
 def test_one_step_and_nan():
     network = small(1)
     output = network(torch.randn(1, 4, 1))
     timeline = Timeline(1, 1.0, 1.0, 1.0, 1.0)
-    assert decode(output, [timeline])[0].segments.tolist() == [[0.0, 1.0]]
-    made = {k: torch.from_numpy(v)[None] for k, v in targets(np.zeros((0, 2)), timeline).items()}
+    assert decode(output, [timeline])[0].detections.segments.tolist() == [[0.0, 1.0]]
+    made = {k: torch.from_numpy(v)[None] for k, v in targets(truth_of([]), timeline).items()}
     assert loss(output, made)["total"].isfinite()
     broken = network(torch.full((1, 4, 1), torch.nan))
     assert loss(broken, made)["total"].isnan()

@@ -9,10 +9,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.detection.plain import of_actions, to_detections
 
 from attentad.core import AttentadError, Timeline
-from attentad.detection import bmn
-from attentad.detection.gtad import GTADOutput, decode, loss, targets
+from attentad.core.options import check_options
+from attentad.detection import GIVEN, bmn, gtad
+from attentad.detection.gtad import GTADOutput, loss
+
+targets, bmn_targets = of_actions(gtad.targets), of_actions(bmn.targets)
+decode, bmn_decode = to_detections(gtad.decode), to_detections(bmn.decode)
 
 
 def seconds_timeline(length):
@@ -36,7 +41,7 @@ def test_targets_are_bmns(rule):
     actions = np.array([[2.3, 9.1], [11.0, 14.5]])
     options = {"max_duration": 9, "boundary_rule": rule}
     ours = targets(actions, seconds_timeline(16), **options)
-    theirs = bmn.targets(actions, seconds_timeline(16), **options)
+    theirs = bmn_targets(actions, seconds_timeline(16), **options)
     for key, value in theirs.items():
         np.testing.assert_array_equal(ours[key], value)
 
@@ -174,24 +179,21 @@ def test_boundary_scores_are_an_option():
     output, timeline = random_output(1, 6, 6), seconds_timeline(6)
     options = {"candidates": "all", "boundary_scores": True}
     ours = decode(output, [timeline], **options)[0]
-    theirs = bmn.decode(output, [timeline], **options)[0]
+    theirs = bmn_decode(output, [timeline], **options)[0]
     np.testing.assert_array_equal(ours.scores, theirs.scores)
     assert decode(output, [timeline], candidates="all")[0].scores[0] > ours.scores[0]
 
 
 @pytest.mark.parametrize(
-    ("function", "options", "message"),
+    ("part", "option", "value"),
     [
-        (targets, {"boundary_rule": "centre"}, "boundary_rule"),
-        (decode, {"candidates": "some"}, "candidates"),
-        (decode, {"pairing": "both"}, "pairing"),
-        (decode, {"confidence": "mean"}, "confidence"),
+        ("targets", "boundary_rule", "centre"),
+        ("decode", "candidates", "some"),
+        ("decode", "pairing", "both"),
+        ("decode", "confidence", "mean"),
     ],
 )
-def test_unknown_values_are_named(function, options, message):
-    timeline = seconds_timeline(4)
-    arguments = [np.zeros((0, 2)), timeline]
-    if function is decode:
-        arguments = [random_output(1, 4, 4), [timeline]]
-    with pytest.raises(AttentadError, match=f"G-TAD's {message}"):
-        function(*arguments, **options)
+@pytest.mark.parametrize("detector", [bmn, gtad])
+def test_unknown_values_are_named(detector, part, option, value):
+    with pytest.raises(AttentadError, match=f"options.{option} cannot be '{value}'; use "):
+        check_options(getattr(detector, part), {option: value}, GIVEN[part])

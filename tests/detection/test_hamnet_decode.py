@@ -10,15 +10,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.detection.plain import to_detections
 
 from attentad.attention.hybrid import Hybrid
 from attentad.core import AttentadError, Timeline
-from attentad.detection import DETECTORS
-from attentad.detection.hamnet import THRESHOLDS, HAMOutput, curves, decode, loss, video_scores
+from attentad.core.options import check_options
+from attentad.detection import DETECTORS, GIVEN
+from attentad.detection.hamnet import THRESHOLDS, HAMOutput, loss, video_scores
+from attentad.detection.hamnet import decode as decode_views
 from attentad.layers import weak_losses as module
-from attentad.layers.weak_losses import weak_losses
 from attentad.suppression import SOFT_VARIANTS, soft_nms
 
+decode = to_detections(decode_views)
 # Spec hamnet §9: T = 6, C = 2 and the background.
 ATTENTION = torch.tensor([[0.9, 0.5, 0.1, 1, 0.15, 0.05]], dtype=torch.double)
 SCORES = torch.tensor(
@@ -367,8 +370,6 @@ def test_what_is_not_finite_is_refused(value):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"proposals": "cas"}, "proposals"),
-        ({"attention_thresholds": "all"}, "attention_thresholds"),
         ({"scale": 0}, "scale"),
         ({"top_k": 0}, "top_k"),
         ({"flank": -1.0}, "flank"),
@@ -381,10 +382,16 @@ def test_wrong_options(options, message):
         decode(GOLDEN, [timeline(6)], **options)
 
 
+def test_unknown_words():
+    for option, value in (("proposals", "cas"), ("attention_thresholds", "all")):
+        with pytest.raises(AttentadError, match=f"options.{option} cannot be '{value}'"):
+            check_options(decode_views, {option: value}, GIVEN["decode"])
+
+
 # --- loss and curves ----------------------------------------------------------------------------
 
 
-def test_loss_passes_every_option_on():
+def test_every_option_of_the_loss_counts():
     outputs, lengths = make(3, 12, 2, 0)
     labels = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]).double()
     valid = torch.arange(12) < torch.from_numpy(lengths)[:, None]
@@ -411,8 +418,6 @@ def test_loss_passes_every_option_on():
     for name, value in every.items():
         one = loss(outputs, {"labels": labels}, valid, **base | {name: value})["total"]
         assert not torch.isclose(one, plain), name
-        expected = weak_losses(*outputs, labels, valid, **base | {name: value})["total"]
-        torch.testing.assert_close(one, expected)
     draws = [
         loss(
             outputs,
@@ -459,11 +464,11 @@ def test_defaults_are_the_codes_everywhere():
         "sparsity_weight": 0.8,
         "guide_weight": 0.8,
     }
-    shared = {"valid": None, "generator": None}
+    shared = {"valid": None, "generator": None, "loss_options": {}}
     functions = (
-        *(module.top_k_mean, module.hybrid_attentions, module.hybrid_scores, weak_losses),
+        *(module.top_k_mean, module.hybrid_attentions, module.hybrid_scores),
         *(module.multiple_instance_loss, module.sparsity_loss, module.guide_loss),
-        *(loss, video_scores, curves, decode, Hybrid),
+        *(loss, video_scores, decode_views, Hybrid),
     )
     seen = set()
     for function in functions:
@@ -474,24 +479,44 @@ def test_defaults_are_the_codes_everywhere():
     assert seen == {*expected, *shared}
 
 
+def curves_of(valid=None, **loss_options):
+    (found,) = decode_views(GOLDEN, [timeline(6)], valid, loss_options=loss_options)
+    assert all(curve.kind == "attention" for curve in found.curves)
+    return {curve.name: curve for curve in found.curves}
+
+
 def test_curves_are_the_three_attentions():
-    found = curves(GOLDEN)
+    found = curves_of()
     assert list(found) == ["soft attention", "semi-soft attention", "hard attention"]
-    soft, semi_soft, hard = (value[0].tolist() for value in found.values())
+    soft, semi_soft, hard = (curve.value.tolist() for curve in found.values())
     assert soft == pytest.approx([0.9, 0.5, 0.1, 1, 0.15, 0.05])
     assert hard == [0, 0, 1, 0, 1, 1]
     assert semi_soft == pytest.approx([0, 0, 0.1, 0, 0.15, 0.05])
-    assert all(value.dtype == np.float32 for value in found.values())
+    assert all(curve.value.dtype == np.float32 for curve in found.values())
+    assert found["hard attention"].time_sec == pytest.approx(0.64 * (np.arange(6) + 0.5))
+
+
+def test_curves_are_those_of_the_loss():
     options = {"gamma": 0.6, "threshold": "absolute", "drop": "inverse"}
-    assert curves(GOLDEN, **options)["hard attention"][0].tolist() == [1, 0, 0, 1, 0, 0]
-    everything = curves(GOLDEN, drop="random", drop_probability=1.0)
-    assert everything["hard attention"].sum() == 0
-    valid = torch.arange(6)[None] < 3
-    assert curves(GOLDEN, valid)["hard attention"][0].tolist() == [0, 0, 1, 0, 0, 0]
+    assert curves_of(**options)["hard attention"].value.tolist() == [1, 0, 0, 1, 0, 0]
+    everything = curves_of(drop="random", drop_probability=1.0, guide_weight=0.1)
+    assert everything["hard attention"].value.sum() == 0
+
+
+def test_curves_end_with_the_video():
+    hard = curves_of(torch.arange(6)[None] < 3)["hard attention"]
+    assert hard.value.tolist() == [0, 0, 1]
+    assert hard.time_sec == pytest.approx(0.64 * (np.arange(3) + 0.5))
+
+
+def test_found_says_how_surely_the_video_holds_each_class():
+    (found,) = decode_views(GOLDEN, [timeline(6)], top_k_ratio=3.0)
+    expected = video_scores(GOLDEN, top_k_ratio=3.0)[0]
+    assert found.class_probabilities == pytest.approx(expected)
 
 
 def test_is_in_the_table():
-    detector = DETECTORS["hamnet"]
-    assert (detector.classify, detector.curves) == (video_scores, curves)
-    assert DETECTORS["bmn"].supervision == "segments"
-    assert DETECTORS["bmn"].classify is DETECTORS["bmn"].curves is None
+    assert DETECTORS["hamnet"].weak
+    assert DETECTORS["hamnet"].names_classes
+    assert not DETECTORS["bmn"].weak
+    assert not DETECTORS["bmn"].names_classes

@@ -7,14 +7,20 @@ import pytest
 import torch
 from torch import nn
 
-from attentad.attention import ATTENTION, build_attention
-from attentad.core import AttentadError, Timeline, tiou
+from attentad.attention import ATTENTION
+from attentad.core import AttentadError, Timeline, as_segments, tiou
+from attentad.core.found import Truth
 from attentad.detection import DETECTORS
-from attentad.detection.hamnet import HAMNet, decode, loss, site_dims, targets
+from attentad.detection.hamnet import HAMNet, decode, loss, targets
 from attentad.suppression import SOFT_VARIANTS, suppress
 
 C_IN, T = 8, 12
 OPTIONS = {"classes": 3, "hidden_dim": 8, "attention_dim": 5}
+
+
+def hot_labels(labels, classes):
+    truth = Truth(as_segments([]), np.array(labels, dtype=np.int64), classes)
+    return targets(truth, Timeline(T, 1.0, 1.0, 1.0, float(T)))["labels"]
 
 
 def small(**options):
@@ -22,11 +28,18 @@ def small(**options):
     return HAMNet(C_IN, T, **OPTIONS | options).eval()
 
 
+def probed(module):
+    """A small network with this module at its site."""
+    network = small(attention={"input": ("none", {})})
+    network.sites["input"] = module
+    return network
+
+
 def batch_of(network):
     """Features and targets of three videos."""
     torch.manual_seed(0)
     labels = [[0], [1, 2], []]
-    hot = torch.stack([torch.from_numpy(targets(one, 3)["labels"]) for one in labels])
+    hot = torch.stack([torch.from_numpy(hot_labels(one, 3)) for one in labels])
     return torch.randn(3, network.feature_dim, T), {"labels": hot}
 
 
@@ -66,10 +79,8 @@ def test_initialisation():
         bound = (6 / (conv.in_channels * conv.kernel_size[0])) ** 0.5
         assert (conv.bias == 0).all()
         assert 0.9 * bound < conv.weight.abs().max() <= bound
-    module = nn.Conv1d(C_IN, C_IN, 1)
-    bias = module.bias.clone()
-    HAMNet(C_IN, T, **OPTIONS, attention={"input": module})
-    assert torch.equal(module.bias, bias)
+    sites = HAMNet(C_IN, T, **OPTIONS, attention={"input": ("csa", {})}).sites
+    assert all(conv.bias.any() for conv in sites.modules() if isinstance(conv, nn.Conv1d))
 
 
 def test_dropout_is_before_the_last_layer():
@@ -128,10 +139,7 @@ def test_no_mask_is_the_full_mask_and_any_length_goes():
 
 @pytest.mark.parametrize("name", [name for name in ATTENTION if name != "none"])
 def test_every_attention_at_the_input(name):
-    assert site_dims(C_IN) == {"input": C_IN}
-    torch.manual_seed(0)
-    module = build_attention(name, {}, feature_dim=C_IN, context_dim=C_IN, length=T)
-    network = small(attention={"input": module})
+    network = small(attention={"input": (name, {})})
     features, made = batch_of(network)
     valid = torch.arange(T) < torch.tensor([[T], [7], [1]])
     output = network(features, valid)
@@ -146,7 +154,7 @@ def test_every_attention_at_the_input(name):
     for one, two in zip(output, nan, strict=True):
         torch.testing.assert_close(one, two)
     loss(output, made, valid)["total"].backward()
-    assert all(p.grad is not None for p in module.parameters())
+    assert all(p.grad is not None for p in network.sites.parameters())
 
 
 def test_attention_reads_r():
@@ -157,7 +165,7 @@ def test_attention_reads_r():
 
     probe, features = Probe(), torch.randn(1, C_IN, T)
     valid = torch.arange(T)[None] < 5
-    output = small(attention={"input": probe})(features, valid)
+    output = probed(probe)(features, valid)
     kept = features * valid
     torch.testing.assert_close(probe.seen[0], kept)
     torch.testing.assert_close(probe.seen[1], kept)
@@ -170,7 +178,7 @@ def test_what_attention_writes_beyond_the_video_goes_nowhere():
         def forward(self, feature, context, valid=None):
             return feature + 1
 
-    features, network = torch.randn(1, C_IN, T), small(attention={"input": Writes()})
+    features, network = torch.randn(1, C_IN, T), probed(Writes())
     padded = network(features, torch.arange(T)[None] < 5)
     for one, many in zip(network(features[..., :5]), padded, strict=True):
         torch.testing.assert_close(many[:, :5], one)
@@ -187,12 +195,12 @@ def test_mixed_precision_trains():
 
 
 def test_targets():
-    assert targets([2, 0, 2], 4)["labels"].tolist() == [1, 0, 1, 0]
-    assert targets(np.zeros(0, dtype=np.int64), 2)["labels"].tolist() == [0, 0]
-    assert targets([0], 1)["labels"].dtype == np.float32
+    assert hot_labels([2, 0, 2], 4).tolist() == [1, 0, 1, 0]
+    assert hot_labels([], 2).tolist() == [0, 0]
+    assert hot_labels([0], 1).dtype == np.float32
     for wrong in (4, -1):
         with pytest.raises(AttentadError, match=f"no class {wrong} among 4"):
-            targets([0, wrong], 4)
+            hot_labels([0, wrong], 4)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +212,7 @@ def test_targets():
         ({"pool_steps": 4}, "pool_steps"),
         ({"pool_steps": -1}, "pool_steps"),
         ({"dropout": 1.0}, "dropout"),
-        ({"smooth": "yes"}, "smooth"),
-        ({"attention": {"encoder": nn.Identity()}}, "encoder"),
+        ({"attention": {"encoder": ("se", {})}}, "attention.encoder"),
     ],
 )
 def test_settings_that_do_not_fit(options, message):
@@ -247,11 +254,11 @@ def planted(length=32, dims=8):
 
 def test_learns_one_batch_and_finds_its_actions_from_video_labels():
     detector = DETECTORS["hamnet"]
-    assert detector.supervision == "video"
+    assert detector.weak
     torch.manual_seed(0)
     network = detector.network(8, 32, classes=2, hidden_dim=16, attention_dim=16, dropout=0.2)
     features = planted()
-    made = [detector.targets(np.array([label]), 2) for label, _, _ in ACTIONS.values()]
+    made = [{"labels": hot_labels([label], 2)} for label, _, _ in ACTIONS.values()]
     batch = {"labels": torch.from_numpy(np.stack([one["labels"] for one in made]))}
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     first = None
@@ -264,12 +271,11 @@ def test_learns_one_batch_and_finds_its_actions_from_video_labels():
     assert total.item() < 0.6 * first
     with torch.no_grad():
         outputs = network.eval()(features)
-    present = detector.classify(outputs)
     found = detector.decode(outputs, [Timeline(32, 1.0, 1.0, 1.0, 32.0)] * len(ACTIONS))
     overlaps = []
     for video, (label, start, end) in ACTIONS.items():
-        assert present[video].argmax() == label
-        best = suppress(found[video], **SOFT_VARIANTS["hamnet"])[0]
+        assert found[video].class_probabilities.argmax() == label
+        best = suppress(found[video].detections, **SOFT_VARIANTS["hamnet"])[0]
         assert best.labels == label
         # Nothing told it where an action ends: its surest core will do.
         assert start < best.segments.mean() < end

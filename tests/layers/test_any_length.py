@@ -1,16 +1,13 @@
-"""Attention modules of fixed length on sequences of any length."""
+"""Sequences of any length, dealt to others of fixed length."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
-from attentad.attention import ATTENTION, build_attention
-from attentad.layers.any_length import attend_at_any_length, dealt_rows
+from attentad.layers.any_length import Dealing, dealt_rows
 
 
 @given(st.integers(1, 60), st.integers(1, 20))
@@ -27,49 +24,22 @@ def test_every_step_stands_in_a_row_and_is_found_again(steps, length):
         assert row[-1] >= steps - len(rows)
 
 
-class Fixed(nn.Module):
-    """Says at which place of its N a step stands, and takes nothing but N."""
-
-    length = 4
-
-    def forward(self, feature, context, valid=None):
-        assert feature.shape[-1] == context.shape[-1] == self.length
-        assert valid is None or valid.shape[-1] == self.length
-        return feature * 10 + torch.arange(self.length)
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 3))
+def test_what_is_dealt_is_gathered_again(steps, length, batch):
+    dealing = Dealing(steps, length)
+    for tensor in (torch.randn(batch, steps), torch.randn(batch, 2, steps)):
+        dealt = dealing.deal(tensor)
+        assert dealt.shape[1:] == (*tensor.shape[1:-1], length)
+        assert torch.equal(dealing.gather(dealt), tensor)
+    assert dealing.deal(None) is None
 
 
 def test_by_hand():
-    six = torch.arange(6.0).expand(1, 1, 6)
-    found = attend_at_any_length(Fixed(), six, six, torch.ones(1, 6, dtype=torch.bool))
-    # Dealt to 0 2 4 and 1 3 5, and repeated to 0 0 2 4 and 1 1 3 5.
-    assert found[0, 0].tolist() == [0, 10, 22, 32, 43, 53]
-    two = torch.arange(2.0).expand(1, 1, 2)
-    assert attend_at_any_length(Fixed(), two, two)[0, 0].tolist() == [0, 12]
-
-
-def test_context_and_mask_are_dealt_as_the_feature_is():
-    class Sums(Fixed):
-        def forward(self, feature, context, valid=None):
-            return feature + 10 * context + 100 * valid[:, None]
-
-    feature, context = torch.arange(6.0).expand(1, 1, 6), torch.arange(6.0).flip(0).expand(1, 1, 6)
-    valid = torch.arange(6)[None] < 4
-    found = attend_at_any_length(Sums(), feature, context, valid)
-    assert found[0, 0].tolist() == [150, 141, 132, 123, 14, 5]
-
-
-@pytest.mark.parametrize("name", ATTENTION)
-def test_all_modules_take_any_length(name):
-    """A batch equals single calls, and at N nothing changes."""
-    torch.manual_seed(0)
-    module = build_attention(name, {}, feature_dim=16, context_dim=16, length=12).eval()
-    for steps in (1, 5, 12, 31):
-        feature = torch.randn(3, 16, steps)
-        found = attend_at_any_length(module, feature, feature)
-        assert found.shape == feature.shape
-        single = [attend_at_any_length(module, x[None], x[None])[0] for x in feature]
-        torch.testing.assert_close(found, torch.stack(single))
-    feature = torch.randn(2, 16, 12)
-    torch.testing.assert_close(
-        attend_at_any_length(module, feature, feature), module(feature, feature)
-    )
+    dealing = Dealing(6, 4)
+    dealt = dealing.deal(torch.arange(6.0)[None])
+    assert dealt.tolist() == [[0, 0, 2, 4], [1, 1, 3, 5]]
+    # What a module makes of the first of a step's copies counts.
+    assert dealing.gather(dealt * 10 + torch.arange(4)).tolist() == [[0, 10, 22, 32, 43, 53]]
+    two = Dealing(2, 4)
+    dealt = two.deal(torch.arange(2.0)[None])
+    assert two.gather(dealt * 10 + torch.arange(4)).tolist() == [[0, 12]]

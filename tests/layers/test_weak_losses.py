@@ -10,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attentad.core import AttentadError
+from attentad.core.options import check_options
+from attentad.detection import GIVEN
+from attentad.detection.hamnet import HAMOutput, loss
 from attentad.layers.weak_losses import (
     guide_loss,
     hybrid_attentions,
     hybrid_scores,
-    loss_weights,
     multiple_instance_loss,
     sparsity_loss,
     top_k_mean,
-    weak_losses,
 )
 
 # Spec hamnet §9: T = 6, C = 2 and the background, k = 2, the video holds the first class.
@@ -37,6 +38,20 @@ GOLDEN = {
     "guide": 0.155624,
 }
 TERMS = tuple(GOLDEN)
+
+
+def weak_losses(scores, attention, labels, valid=None, **options):
+    return loss(HAMOutput(scores, attention), {"labels": labels}, valid, **options)
+
+
+def loss_weights(w, first=1.0, second=1.0):
+    """λ0 to λ3 in the form of the published code: `w` is the share of the dropped sequences."""
+    return {
+        "base_weight": first * (1 - w),
+        "soft_weight": second * (1 - w),
+        "semi_soft_weight": second * w,
+        "hard_weight": first * w,
+    }
 
 
 # --- the reference ------------------------------------------------------------------------------
@@ -406,11 +421,7 @@ def test_top_k():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"threshold": "max"}, "threshold"),
-        ({"dropped_value": "min"}, "dropped_value"),
-        ({"drop": "most"}, "drop is one of"),
         ({"drop_probability": 1.5}, "drop_probability"),
-        ({"reduction": "sum"}, "reduction"),
         ({"top_k_ratio": 0.0}, "top_k_ratio"),
         ({"top_k_ratio": None}, "top_k_ratio"),
         ({"top_k": 0}, "top_k"),
@@ -419,3 +430,12 @@ def test_top_k():
 def test_wrong_options(options, message):
     with pytest.raises(AttentadError, match=message):
         weak_losses(SCORES, ATTENTION, LABELS, **options)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("threshold", "max"), ("dropped_value", "min"), ("drop", "most"), ("reduction", "sum")],
+)
+def test_unknown_words(option, value):
+    with pytest.raises(AttentadError, match=f"options.{option} cannot be '{value}'; use "):
+        check_options(loss, {option: value}, GIVEN["loss"])

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from attentad.core import AttentadError
-from attentad.models.file import load_model, save_model
+from attentad.models.file import FORMAT, load_model, save_model
 from attentad.training.weights import load_into
 
 CONTRACT = {"classes": ["spin", "Überschlag"], "sampling": {"fps": 10.0}, "recipe": None}
@@ -38,7 +38,7 @@ def model(tmp_path):
 
 def test_round_trip(model):
     loaded, contract = load_model(model)
-    assert contract == CONTRACT | {"format": 1}
+    assert contract == CONTRACT | {"format": FORMAT}
     assert loaded.keys() == tensors().keys()
     for name, value in tensors().items():
         assert loaded[name].dtype == value.dtype
@@ -78,7 +78,7 @@ def broken(model, tmp_path):
     content = model.read_bytes()
     flipped = bytearray(content)
     flipped[-3] ^= 1
-    newer = content.replace(b'\\"format\\": 1', b'\\"format\\": 7')
+    newer = content.replace(b'\\"format\\": 2', b'\\"format\\": 7')
     assert newer != content
     save_file({"a": torch.ones(2)}, tmp_path / "theirs.safetensors")
     save_file({"a": torch.ones(2)}, tmp_path / "meta.safetensors", {"attentad": "[1]"})

@@ -18,11 +18,24 @@ import torch
 from torch import Tensor, nn
 
 from attentad.core import AttentadError
+from attentad.core.phase import Phase
 from attentad.training.loop import FitResult, fit
 from attentad.training.seeding import seed_initial
 from attentad.training.settings import TrainingSettings
 
 ITEMS, BATCH, STEPS = 26, 4, 7
+
+
+class Task(nn.Module):
+    """A network and a function of (network, batch) → loss terms."""
+
+    def __init__(self, network: nn.Module, loss: Callable[..., dict[str, Tensor]]) -> None:
+        super().__init__()
+        self.network, self.loss = network, loss
+        self.phases: tuple[Phase, ...] = (Phase(),)
+
+    def forward(self, batch: Any, phase: str) -> dict[str, Tensor]:
+        return self.loss(self.network, batch)
 
 
 class Points:
@@ -97,7 +110,7 @@ def settings(**changes: Any) -> TrainingSettings:
 
 def train(out: Path, batch_loss: Any = loss, **options: Any) -> FitResult:
     chosen = options.pop("settings", settings())
-    return fit(network(), batch_loss, Points(), chosen, out, validate=validate, **options)
+    return fit(Task(network(), batch_loss), Points(), chosen, out, validate=validate, **options)
 
 
 def in_child(action: Callable[[], object]) -> int:
@@ -168,7 +181,7 @@ class Line:
 def line(out: Path, batch_loss: Any = line_loss, **changes: Any) -> FitResult:
     seed_initial(5)
     chosen = TrainingSettings(**LINE | changes)
-    return fit(nn.Linear(2, 1), batch_loss, Line(), chosen, out, resume=True)
+    return fit(Task(nn.Linear(2, 1), batch_loss), Line(), chosen, out, resume=True)
 
 
 def ddp(folder: Path) -> None:
@@ -185,13 +198,13 @@ def ddp(folder: Path) -> None:
     net = nn.Linear(2, 1)
     chosen = TrainingSettings(**LINE, batch_size=4, devices=2)
     rows: list[Any] = []
-    result = fit(net, watched, Line(), chosen, folder, on_epoch=rows.append)
+    result = fit(Task(net, watched), Line(), chosen, folder, on_epoch=rows.append)
     content = {"net": net.state_dict(), "seen": torch.cat(seen), "rows": len(rows)}
     torch.save(content, folder / f"rank{result.rank}.pt")
     # One process alone has bad data; both must end with the same message.
     bad = Bad() if result.rank == 1 else Line()
     try:
-        fit(nn.Linear(2, 1), line_loss, bad, chosen, folder / "bad")
+        fit(Task(nn.Linear(2, 1), line_loss), bad, chosen, folder / "bad")
     except AttentadError as error:
         (folder / f"error{result.rank}.txt").write_text(str(error))
 

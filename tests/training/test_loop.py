@@ -61,16 +61,15 @@ def test_workers_change_nothing_and_seeds_do(runs, tmp_path):
     assert not equal(weights[0, 0], weights[1, 0])
 
 
-def test_loss_means_count_items(tmp_path):
+def test_loss_means_count_items(runs, tmp_path):
     data = [torch.tensor(float(i)) for i in range(5)]
     net = nn.Linear(1, 1)
 
     def loss(net, batch):
         return {"mean": batch.mean(), "total": net(batch[:, None]).mean() * 0}
 
-    result = fit(
-        net, loss, data, TrainingSettings(accelerator="cpu", epochs=1, batch_size=2), tmp_path
-    )
+    chosen = TrainingSettings(accelerator="cpu", epochs=1, batch_size=2)
+    result = fit(runs.Task(net, loss), data, chosen, tmp_path)
     assert result.rows[0]["mean"] == pytest.approx(2.0)
 
 
@@ -84,14 +83,15 @@ def test_validation_sees_averaged_weights_and_leaves_no_trace(runs, tmp_path):
         return {"score": len(seen) == 2}
 
     chosen = runs.settings(epochs=3)
-    result = fit(runs.network(), runs.loss, runs.Points(), chosen, tmp_path, validate=validate)
+    task = runs.Task(runs.network(), runs.loss)
+    result = fit(task, runs.Points(), chosen, tmp_path, validate=validate)
     last = load_checkpoint(tmp_path / "last.ckpt")
     assert equal(seen[-1], last["average"])
-    assert not equal(last["average"], last["network"])
+    assert not equal(last["average"], task.network.state_dict())
     assert result.best_epoch == 2
     assert equal(result.weights(), seen[1])
     runs.train(tmp_path / "other", settings=runs.settings(epochs=3))
-    assert equal(last["network"], load_checkpoint(tmp_path / "other" / "last.ckpt")["network"])
+    assert equal(last["task"], load_checkpoint(tmp_path / "other" / "last.ckpt")["task"])
 
 
 def test_validation_is_due_every_so_often_and_at_the_end(runs, tmp_path):
@@ -142,12 +142,12 @@ def test_another_recipe_is_not_resumed(runs, tmp_path):
             runs.line(tmp_path, **changes)
     chosen = TrainingSettings(**runs.LINE)
     with pytest.raises(AttentadError, match="made by another recipe or other data"):
-        fit(nn.Linear(2, 1), runs.line_loss, runs.Line(), chosen, tmp_path, resume=True,
+        fit(runs.Task(nn.Linear(2, 1), runs.line_loss), runs.Line(), chosen, tmp_path, resume=True,
             fingerprint="b")  # fmt: skip
     with pytest.raises(AttentadError, match="made with 26 training items, not 2"):
-        fit(nn.Linear(2, 1), runs.line_loss, [1, 2], chosen, tmp_path, resume=True)
-    with pytest.raises(AttentadError, match=r"last.ckpt has weight of shape \(1, 2\)"):
-        fit(nn.Linear(3, 1), runs.line_loss, runs.Line(), chosen, tmp_path, resume=True)
+        fit(runs.Task(nn.Linear(2, 1), runs.line_loss), [1, 2], chosen, tmp_path, resume=True)
+    with pytest.raises(AttentadError, match=r"last.ckpt has network.weight of shape \(1, 2\)"):
+        fit(runs.Task(nn.Linear(3, 1), runs.line_loss), runs.Line(), chosen, tmp_path, resume=True)
 
 
 def test_a_damaged_checkpoint_is_named(runs, tmp_path):
@@ -203,19 +203,29 @@ class Failing:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_bad_item_is_one_sentence(tmp_path, workers):
+def test_a_bad_item_is_one_sentence(runs, tmp_path, workers):
     chosen = TrainingSettings(accelerator="cpu", epochs=1, batch_size=4, workers=workers)
     with pytest.raises(AttentadError) as caught:
-        fit(nn.Linear(1, 1), lambda n, b: {"total": n(b).mean()}, Failing(), chosen, tmp_path)
+        fit(
+            runs.Task(nn.Linear(1, 1), lambda n, b: {"total": n(b).mean()}),
+            Failing(),
+            chosen,
+            tmp_path,
+        )
     assert str(caught.value) == "features/v5.npy holds NaN; extract it again."
 
 
-def test_a_worker_that_dies_is_one_sentence(tmp_path):
+def test_a_worker_that_dies_is_one_sentence(runs, tmp_path):
     chosen = TrainingSettings(accelerator="cpu", epochs=1, batch_size=4, workers=1)
     with pytest.raises(
         AttentadError, match=r"a data worker died \(.*\); there may be too little memory"
     ) as caught:
-        fit(nn.Linear(1, 1), lambda n, b: {"total": n(b).mean()}, Failing(True), chosen, tmp_path)
+        fit(
+            runs.Task(nn.Linear(1, 1), lambda n, b: {"total": n(b).mean()}),
+            Failing(True),
+            chosen,
+            tmp_path,
+        )
     assert "\n" not in str(caught.value)
 
 
@@ -236,7 +246,7 @@ def test_what_cannot_be_done_is_said(runs, tmp_path, changes, words):
 def test_no_items_and_a_missing_metric(runs, tmp_path):
     chosen = runs.settings(epochs=1, select_by="mAP")
     with pytest.raises(AttentadError, match="no training items"):
-        fit(nn.Linear(1, 1), runs.loss, [], chosen, tmp_path, validate=runs.validate)
+        fit(runs.Task(nn.Linear(1, 1), runs.loss), [], chosen, tmp_path, validate=runs.validate)
     with pytest.raises(AttentadError, match="validation gives no mAP; it gives score"):
         runs.train(tmp_path, settings=chosen)
 
@@ -328,8 +338,7 @@ def test_batches_may_hold_anything(runs, tmp_path):
         return {"total": net(batch["x"]).square().mean()}
 
     fit(
-        nn.Linear(2, 1),
-        loss,
+        runs.Task(nn.Linear(2, 1), loss),
         runs.Line(),
         TrainingSettings(accelerator="cpu", epochs=1),
         tmp_path,
@@ -340,7 +349,7 @@ def test_batches_may_hold_anything(runs, tmp_path):
 def test_the_bar_shows_when_asked(runs, tmp_path, capsys):
     runs.line(tmp_path / "a")
     assert capsys.readouterr() == ("", "")
-    fit(nn.Linear(2, 1), runs.line_loss, runs.Line(), TrainingSettings(**runs.LINE), tmp_path,
+    fit(runs.Task(nn.Linear(2, 1), runs.line_loss), runs.Line(), TrainingSettings(**runs.LINE), tmp_path,
         progress=True)  # fmt: skip
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -351,7 +360,7 @@ def test_the_bar_shows_when_asked(runs, tmp_path, capsys):
 def test_the_gradient_scaler_is_saved_and_restored(runs, tmp_path, monkeypatch):
     """On a CPU, which has half precision and a scaler too, though Fabric would not choose them."""
 
-    def half(settings):
+    def half(settings, phases):
         return Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu"))
 
     monkeypatch.setattr("attentad.training.loop._fabric", half)
@@ -369,7 +378,7 @@ def test_the_gradient_scaler_is_saved_and_restored(runs, tmp_path, monkeypatch):
     runs.train(tmp_path / "a", resume=True)
     runs.train(tmp_path / "b")
     states = [load_checkpoint(tmp_path / name / "last.ckpt") for name in "ab"]
-    assert equal(states[0]["network"], states[1]["network"])
+    assert equal(states[0]["task"], states[1]["task"])
     assert states[0]["scaler"] == states[1]["scaler"]
     # The scaler starts at 2**16, finds that too large for this loss's gradients or counts steps.
     assert states[0]["scaler"]["_growth_tracker"] > 0

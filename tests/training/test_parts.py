@@ -4,6 +4,7 @@ import math
 import resource
 import signal
 from collections import Counter
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -237,7 +238,7 @@ def test_positions_come_back():
     position.add({"total": 2.0}, 4)
     position.add({"total": 1.0, "other": 3.0}, 2)
     assert position.sums == {"total": (10.0, 6), "other": (6.0, 2)}
-    assert Position.from_dict(position.to_dict()) == position
+    assert Position.from_dict(asdict(position)) == position
     assert merged_sums([position.sums, {"total": (1.0, 1)}]) == {
         "total": (11.0, 7),
         "other": (6.0, 2),
@@ -260,7 +261,7 @@ def test_damaged_checkpoints_are_named(tmp_path):
     torch.save({"a": 1}, path)
     with pytest.raises(AttentadError, match="no checkpoint"):
         load_checkpoint(path)
-    torch.save({"format": 2}, path)
+    torch.save({"format": 3}, path)
     with pytest.raises(AttentadError, match="newer version"):
         load_checkpoint(path)
     save_checkpoint(path, {})

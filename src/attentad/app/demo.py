@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from attentad.app.train import MODEL_NAME, train
 from attentad.core import AttentadError, read_annotations, write_detections
 from attentad.core.files import read_json, write_json
 from attentad.core.progress import progress_bar
@@ -16,6 +15,7 @@ from attentad.metrics import DetectionResult
 from attentad.metrics.evaluate import evaluate_files
 from attentad.models.encode import extract_features
 from attentad.models.run import detect, runs_report
+from attentad.models.train import MODEL_NAME, train
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe
 from attentad.report import write_page
 from attentad.training.logs import loss_curves

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attentad.attention.gate import Gate
 from attentad.core import AttentadError
 
 
@@ -84,6 +85,9 @@ class CBAM(nn.Module):
         self, feature: Tensor, context: Tensor | None, valid: Tensor | None = None
     ) -> Tensor:
         """(B, C, T) or (B, C, T, H, W), valid (B, T) → the same shape; `context` is not used."""
-        gate = self.channel_gate(feature, valid)
-        feature = feature * gate.reshape(*gate.shape, *[1] * (feature.dim() - 2))
-        return feature * self.position_gate(feature, valid)
+        channel = self.channel_gate(feature, valid)
+        feature = feature * channel.reshape(*channel.shape, *[1] * (feature.dim() - 2))
+        position = self.position_gate(feature, valid)
+        by_step = position.detach().reshape(len(feature), feature.shape[2], -1).mean(2)
+        self.last_gate = Gate(by_step, channel.detach())
+        return feature * position

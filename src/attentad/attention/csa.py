@@ -15,15 +15,17 @@ points open; the options below name the readings (spec csa §1.2, §1.3).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from attentad.attention.gate import Gate
 from attentad.attention.transformer import Transformer
 from attentad.core import AttentadError
+from attentad.core.options import check_options, shared_options
 
 Context = Literal["local", "feed_forward", "global", "local_global"]
 TemporalMode = Literal["time_pool", "channel_pool", "one_channel"]
@@ -106,27 +108,12 @@ class CSA(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        _check("context", context, ("local", "feed_forward", "global", "local_global"))
-        _check("temporal_mode", temporal_mode, ("time_pool", "channel_pool", "one_channel"))
-        _check("conv_width", conv_width, ("output", "feature", "context"))
-        _check("channel_width", channel_width, ("feature", "context"))
-        _check("branches", branches, ("both", "channel", "temporal"))
-        _check("fusion", fusion, ("concat", "add", "mean", "add_conv"))
+        options = shared_options(CSA, locals())
+        check_options(CSA, options, where="csa")
+        _check_used(options)
         _check_odd("kernel_size", kernel_size)
         _check_odd("fusion_kernel", fusion_kernel)
         _check_positive("convs", convs)
-        _check_used(
-            context,
-            kernel_size=kernel_size,
-            convs=convs,
-            temporal_mode=temporal_mode,
-            conv_width=conv_width,
-            channel_width=channel_width,
-            transformer_dim=transformer_dim,
-            heads=heads,
-            ffn_dim=ffn_dim,
-            dropout=dropout,
-        )
         if context == "feed_forward":
             channel_width, temporal_mode = "context", "channel_pool"
             reduction = SQUEEZE if reduction is None else reduction
@@ -192,6 +179,10 @@ class CSA(nn.Module):
         """
         self._check_length(feature)
         channel, temporal = self.gates(context, valid)
+        self.last_gate = Gate(
+            None if self.branches == "channel" else temporal.detach(),
+            None if self.branches == "temporal" else channel.detach(),
+        )
         by_channel, by_time = feature * channel[:, :, None], feature * temporal[:, None, :]
         if self.branches == "channel":
             attended = by_channel
@@ -279,10 +270,10 @@ def _context_block(
     return GlobalContext(context_dim, widths[-1], transformer(), local_kernel)
 
 
-def _check_used(context: str, **given: object) -> None:
-    defaults = inspect.signature(CSA).parameters
+def _check_used(options: Mapping[str, Any]) -> None:
+    defaults, context = inspect.signature(CSA).parameters, options["context"]
     for name in _UNUSED[context]:
-        if given[name] != defaults[name].default:
+        if options[name] != defaults[name].default:
             raise AttentadError(f"CSA's {name} means nothing with context {context}: leave it out.")
 
 
@@ -294,11 +285,6 @@ def _check_odd(name: str, kernel: int) -> None:
 def _check_positive(name: str, number: int) -> None:
     if number < 1:
         raise AttentadError(f"CSA's {name} must be at least 1, not {number}.")
-
-
-def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise AttentadError(f"CSA's {name} is one of {', '.join(allowed)}, not {value!r}.")
 
 
 def _context_convs(in_dim: int, widths: list[int], kernel_size: int) -> nn.ModuleList:

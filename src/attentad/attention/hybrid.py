@@ -11,9 +11,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from attentad.attention.gate import Gate
 from attentad.core import AttentadError
+from attentad.core.options import check_options, shared_options
 from attentad.layers.masking import masked
-from attentad.layers.proposals import one_of
 from attentad.layers.weak_losses import Threshold, hybrid_attentions
 
 Mode = Literal["soft", "semi_soft", "hard"]
@@ -96,15 +97,14 @@ class Hybrid(nn.Module):
         threshold: Threshold = "relative",
     ) -> None:
         super().__init__()
-        one_of("hybrid attention", "mode", mode, Mode)
-        one_of("hybrid attention", "threshold", threshold, Threshold)
+        check_options(Hybrid, shared_options(Hybrid, locals()), where="hybrid")
         self.mode = mode
         self.gamma = gamma
         self.threshold = threshold
         self.foreground = ForegroundAttention(feature_dim, hidden_dim)
 
-    def gates(self, feature: Tensor, valid: Tensor | None = None) -> tuple[None, Tensor]:
-        """No gate by channel, and that by time, (B, T) in 0..1; 0 outside `valid`.
+    def gate(self, feature: Tensor, valid: Tensor | None = None) -> Tensor:
+        """The gate over time, (B, T) in 0..1; 0 outside `valid`.
 
         Args:
             feature: F, which is R at a detector's site `input`; (B, C, T), or (B, C, T, H, W),
@@ -116,9 +116,10 @@ class Hybrid(nn.Module):
             self.foreground(steps, valid), valid, gamma=self.gamma, threshold=self.threshold
         )
         gate: Tensor = getattr(weights, self.mode)
-        return None, gate
+        return gate
 
     def forward(self, feature: Tensor, context: Tensor, valid: Tensor | None = None) -> Tensor:
         """(B, C, T) or (B, C, T, H, W) → the same shape; `context` is not used."""
-        _, gate = self.gates(feature, valid)
+        gate = self.gate(feature, valid)
+        self.last_gate = Gate(time=gate.detach())
         return feature * gate.reshape(len(gate), 1, -1, *[1] * (feature.dim() - 3))

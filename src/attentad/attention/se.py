@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attentad.attention.gate import Gate
 from attentad.core import AttentadError
 
 
@@ -44,4 +45,5 @@ class SE(nn.Module):
     def forward(self, feature: Tensor, context: Tensor, valid: Tensor | None = None) -> Tensor:
         """(B, C, T) or (B, C, T, H, W) → the same shape; `context` is not used."""
         gate = self.gate(feature, valid)
+        self.last_gate = Gate(channel=gate.detach())
         return feature * gate.reshape(*gate.shape, *[1] * (feature.dim() - 2))

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attentad.attention.gate import Gate
 from attentad.core import AttentadError
+from attentad.core.options import check_options, shared_options
 
 TAPS = 3  # kernel of Deconv and Conv2 in time
 
@@ -64,11 +66,7 @@ class STA(nn.Module):
         on_size_mismatch: Literal["pool", "error"] = "pool",
     ) -> None:
         super().__init__()
-        _check("variant", variant, ("sta", "ta", "sa"))
-        _check("deconv_padding", deconv_padding, (0, 1))
-        _check("sa_time", sa_time, ("conv", "mean"))
-        _check("gate", gate, ("sigmoid", "2sigmoid", "1+sigmoid"))
-        _check("on_size_mismatch", on_size_mismatch, ("pool", "error"))
+        check_options(STA, shared_options(STA, locals()), where="sta")
         if step < 1 or squeeze_channels < 1:
             raise AttentadError("sta: step and squeeze_channels must be at least 1.")
         if step > 1 and not deconv:
@@ -115,6 +113,10 @@ class STA(nn.Module):
             AttentadError: the size differs from Conv1's with `on_size_mismatch="error"`.
         """
         weights = self.weights(feature, valid)
+        seen = weights.detach()
+        self.last_gate = (
+            Gate(channel=seen[:, :, 0]) if self.variant == "sa" else Gate(time=seen.mean(1))
+        )
         if feature.ndim == 5:
             weights = weights[:, :, :, None, None]
         return feature * weights
@@ -173,12 +175,6 @@ class STA(nn.Module):
         points = torch.arange((valid.shape[1] - 1) * self.step + 1, device=valid.device)
         before, after = points // self.step, (points + self.step - 1) // self.step
         return valid[:, before] & valid[:, after]
-
-
-def _check(option: str, value: object, allowed: tuple[object, ...]) -> None:
-    if value not in allowed:
-        names = ", ".join(str(name) for name in allowed)
-        raise AttentadError(f"sta: {option} must be one of {names}, not {value!r}.")
 
 
 def _size(span: tuple[int | None, int, int]) -> str:

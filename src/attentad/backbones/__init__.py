@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from attentad.backbones.output import RecogniserOutput, loss
-from attentad.backbones.resnet3d import SITES, ResNet3D
+from attentad.backbones.resnet3d import ResNet3D
 
 __all__ = [
     "RECOGNISERS",
@@ -25,13 +25,11 @@ class Recogniser(NamedTuple):
     Args:
         network: class or function of (classes, *, frames, size_px, attention, …) → a network with
             `forward(clips (B, 3, L, H, W)) -> RecogniserOutput`.
-        sites: where attention modules can go.
         loss: (outputs, labels (B,), **options) → dict of terms with the key `total`.
     """
 
     network: Callable[..., nn.Module]
-    sites: tuple[str, ...]
     loss: Callable[..., dict[str, Tensor]]
 
 
-RECOGNISERS: dict[str, Recogniser] = {"resnet3d": Recogniser(ResNet3D, SITES, loss)}
+RECOGNISERS: dict[str, Recogniser] = {"resnet3d": Recogniser(ResNet3D, loss)}

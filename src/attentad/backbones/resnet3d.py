@@ -1,19 +1,19 @@
 """3D residual networks for recognising actions in clips (Hara et al.), with sites for attention.
 
 Parameter names are those of the public checkpoints (`conv1`, `layer2.0.bn1`, `fc`, …); attention
-modules add keys named `attention`.
+modules add keys named `sites`, or `layer3_out` and the like.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attentad.attention.sites import AttentionChoice, FeatureShape, attention_at
+from attentad.attention.sites import AttentionChoice, Sites, SiteShape, check_sites
 from attentad.backbones.output import RecogniserOutput
 from attentad.core import AttentadError
 
@@ -30,7 +30,8 @@ DEPTHS: dict[int, tuple[bool, tuple[int, int, int, int]]] = {
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 # A stage's name puts one module in each of its blocks, `…_out` a single one on its output.
 SITES = (*STAGES, *(f"{stage}_out" for stage in STAGES))
-POSITIONS = ("residual_end", "post_add", "block_input")
+Depth = Literal[10, 18, 34, 50, 101, 152, 200]
+Position = Literal["residual_end", "post_add", "block_input"]
 
 
 class ResNet3D(nn.Module):
@@ -58,45 +59,45 @@ class ResNet3D(nn.Module):
             before branch and shortcut.
 
     Raises:
-        AttentadError: an unknown depth, shortcut, position, site or attention module.
+        AttentadError: an unknown site or attention module, or a kernel or stride that cannot be.
     """
 
     def __init__(
         self,
         classes: int,
         *,
-        depth: int = 18,
+        depth: Depth = 18,
         width: int = 64,
         shortcut: Literal["A", "B"] = "B",
         shortcut_a_detach: bool = False,
         in_channels: int = 3,
         frames: int = 16,
         size_px: int = 112,
-        stem_kernel: Sequence[int] = (7, 7, 7),
-        stem_stride: Sequence[int] = (1, 2, 2),
+        stem_kernel: tuple[int, int, int] = (7, 7, 7),
+        stem_stride: tuple[int, int, int] = (1, 2, 2),
         stem_pool: bool = True,
         attention: Mapping[str, AttentionChoice] | None = None,
-        position: Literal["residual_end", "post_add", "block_input"] = "residual_end",
+        position: Position = "residual_end",
     ) -> None:
         super().__init__()
         attention = attention or {}
-        _check("depth", depth, DEPTHS)
-        _check("shortcut", shortcut, ("A", "B"))
-        _check("position", position, POSITIONS)
-        for site in attention:
-            _check("attention site", site, SITES)
-        kernel, stride = _triple("stem_kernel", stem_kernel), _triple("stem_stride", stem_stride)
-        if any(taps % 2 == 0 for taps in kernel):
-            raise AttentadError(f"resnet3d: stem_kernel needs odd numbers, not {list(kernel)}.")
-        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-        self.conv1 = _convolution(in_channels, width, kernel, stride, padding)
+        check_sites(attention, SITES)
+        if any(taps < 1 or taps % 2 == 0 for taps in stem_kernel):
+            raise AttentadError(
+                f"resnet3d: stem_kernel needs odd, positive numbers, not {list(stem_kernel)}."
+            )
+        if min(stem_stride) < 1:
+            raise AttentadError(
+                f"resnet3d: stem_stride needs positive numbers, not {list(stem_stride)}."
+            )
+        padding = (stem_kernel[0] // 2, stem_kernel[1] // 2, stem_kernel[2] // 2)
+        self.conv1 = _convolution(in_channels, width, stem_kernel, stem_stride, padding)
         self.bn1 = nn.BatchNorm3d(width)
         self.stem_pool = stem_pool
 
-        size = _strided((frames, size_px, size_px), stride)
-        shape = FeatureShape(width, *(_strided(size, (2, 2, 2)) if stem_pool else size))
+        size = _strided((frames, size_px, size_px), stem_stride)
+        shape = SiteShape(width, None, *(_strided(size, (2, 2, 2)) if stem_pool else size))
         bottleneck, counts = DEPTHS[depth]
-        self.out_sites: set[str] = set()
         for index, (stage, blocks) in enumerate(zip(STAGES, counts, strict=True)):
             modules = []
             for block in range(blocks):
@@ -113,10 +114,8 @@ class ResNet3D(nn.Module):
                 modules.append(made)
                 shape = made.out_shape
             self.add_module(stage, nn.Sequential(*modules))
-            if f"{stage}_out" in attention:
-                self.out_sites.add(stage)
-                self.add_module(f"{stage}_out", attention_at(shape, attention[f"{stage}_out"]))
-        self.feature_dim = shape.channels
+            self.add_module(f"{stage}_out", _site("output", attention.get(f"{stage}_out"), shape))
+        self.feature_dim = shape.feature_dim
         self.fc = nn.Linear(self.feature_dim, classes)
 
     def forward(self, clips: Tensor) -> RecogniserOutput:
@@ -126,8 +125,7 @@ class ResNet3D(nn.Module):
             feature = functional.max_pool3d(feature, 3, stride=2, padding=1)
         for stage in STAGES:
             feature = self.get_submodule(stage)(feature)
-            if stage in self.out_sites:
-                feature = self.get_submodule(f"{stage}_out")(feature, feature)
+            feature = self.get_submodule(f"{stage}_out")("output", feature, feature)
         pooled = feature.mean(dim=(2, 3, 4))
         return RecogniserOutput(pooled, self.fc(pooled))
 
@@ -141,7 +139,7 @@ class Block(nn.Module):
 
     def __init__(
         self,
-        shape: FeatureShape,
+        shape: SiteShape,
         planes: int,
         *,
         bottleneck: bool,
@@ -149,16 +147,17 @@ class Block(nn.Module):
         shortcut: str,
         detach_shortcut: bool,
         attention: AttentionChoice | None,
-        position: str,
+        position: Position,
     ) -> None:
         super().__init__()
         channels = planes * 4 if bottleneck else planes
-        self.out_shape = FeatureShape(channels, *_strided(shape[1:], (stride, stride, stride)))
+        assert shape.length is not None
+        size = _strided((shape.length, shape.height, shape.width), (stride, stride, stride))
+        self.out_shape = SiteShape(channels, None, *size)
         self.stride = stride
         self.detach_shortcut = detach_shortcut
-        self.position = position
 
-        widths = (shape.channels, planes, planes, channels)[: 4 if bottleneck else 3]
+        widths = (shape.feature_dim, planes, planes, channels)[: 4 if bottleneck else 3]
         kernels = (1, 3, 1) if bottleneck else (3, 3)
         strides = (1, stride, 1) if bottleneck else (stride, 1)
         self.convolutions = len(kernels)
@@ -167,34 +166,28 @@ class Block(nn.Module):
             self.add_module(f"conv{i + 1}", convolution)
             self.add_module(f"bn{i + 1}", nn.BatchNorm3d(widths[i + 1]))
 
-        self.changes_shape = stride != 1 or shape.channels != channels
+        self.changes_shape = stride != 1 or shape.feature_dim != channels
         self.downsample: nn.Sequential | None = None
         if self.changes_shape and shortcut == "B":
             self.downsample = nn.Sequential(
-                _convolution(shape.channels, channels, 1, stride),
+                _convolution(shape.feature_dim, channels, 1, stride),
                 nn.BatchNorm3d(channels),
             )
-        self.attention: nn.Module | None = None
-        if attention is not None:
-            place = shape if position == "block_input" else self.out_shape
-            self.attention = attention_at(place, attention)
+        place = shape if position == "block_input" else self.out_shape
+        self.sites = _site(position, attention, place)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(B, C, L, H, W) → (B, C_out, L', H', W')."""
-        if self.position == "block_input":
-            feature = self._attend(feature)
+        feature = self.sites("block_input", feature, feature)
         branch = feature
         for i in range(1, self.convolutions + 1):
             branch = self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(branch))
             if i < self.convolutions:
                 branch = torch.relu_(branch)
-        if self.position == "residual_end":
-            branch = self._attend(branch)
+        branch = self.sites("residual_end", branch, branch)
         output = torch.relu(branch + self._shortcut(feature))
-        return self._attend(output) if self.position == "post_add" else output
-
-    def _attend(self, feature: Tensor) -> Tensor:
-        return feature if self.attention is None else self.attention(feature, feature)
+        attended: Tensor = self.sites("post_add", output, output)
+        return attended
 
     def _shortcut(self, feature: Tensor) -> Tensor:
         if not self.changes_shape:
@@ -205,8 +198,13 @@ class Block(nn.Module):
         kept = feature[:, :, ::step, ::step, ::step]
         if self.detach_shortcut:
             kept = kept.detach()
-        missing = self.out_shape.channels - kept.shape[1]
+        missing = self.out_shape.feature_dim - kept.shape[1]
         return functional.pad(kept, (0, 0, 0, 0, 0, 0, 0, missing))
+
+
+def _site(name: str, choice: AttentionChoice | None, shape: SiteShape) -> Sites:
+    """A single site, with or without a module."""
+    return Sites({} if choice is None else {name: choice}, {name: shape})
 
 
 def _convolution(
@@ -230,18 +228,3 @@ def _strided(size: Sequence[int], stride: Sequence[int]) -> tuple[int, int, int]
     """Length, height and width after an odd kernel k with padding k // 2 and this stride."""
     length, height, width = ((n - 1) // step + 1 for n, step in zip(size, stride, strict=True))
     return length, height, width
-
-
-def _triple(name: str, values: Sequence[int]) -> tuple[int, int, int]:
-    if len(values) != 3 or any(value < 1 for value in values):
-        raise AttentadError(
-            f"resnet3d: {name} needs three positive numbers (frames, height, width), not "
-            f"{list(values)}."
-        )
-    return int(values[0]), int(values[1]), int(values[2])
-
-
-def _check(option: str, value: object, allowed: Iterable[object]) -> None:
-    if value not in tuple(allowed):
-        names = ", ".join(str(name) for name in allowed)
-        raise AttentadError(f"resnet3d: {option} must be one of {names}, not {value!r}.")

@@ -1,46 +1,150 @@
-"""Whether an option from a recipe has the type that the function taking it is annotated with."""
+"""The options of a part: what its signature and its docstring say of them, and their only check."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
+from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from attentad.core.errors import AttentadError
+
+
+class Option(NamedTuple):
+    """An option of a part, to be read by people.
+
+    Args:
+        name: of the keyword argument, which is the key in a recipe.
+        type: what can be given, in words, see `describe`.
+        default: what holds without it; `inspect.Parameter.empty` where it must be given.
+        about: what the docstring says of it; may be empty.
+    """
+
+    name: str
+    type: str
+    default: object
+    about: str
+
+
+def check_options(
+    function: Callable[..., Any],
+    options: Mapping[str, Any],
+    given: Iterable[str] = (),
+    where: str = "options",
+) -> None:
+    """Check options against a signature and its annotations, before the function is called.
+
+    Args:
+        function: what will be called, a function or a class.
+        options: the keyword arguments that a user gives.
+        given: parameters that the caller itself fills, and a user cannot.
+        where: key of the recipe that the options stand under, for the error.
+
+    Raises:
+        AttentadError: names the first option that `function` does not take, and those it takes;
+            or the first whose value is none of those annotated, and what to use.
+    """
+    hints = _option_hints(function, given)
+    for name, value in options.items():
+        if name not in hints:
+            raise AttentadError(
+                f"{where} has no option {name!r}; it takes: {', '.join(hints) or 'none'}."
+            )
+        if not fits(value, hints[name]):
+            raise AttentadError(f"{where}.{name} cannot be {value!r}; use {describe(hints[name])}.")
+
+
+def shared_options(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that `function` takes too: one setting for two functions."""
+    taken = inspect.signature(function).parameters
+    return {key: value for key, value in options.items() if key in taken}
+
+
+def part_options(function: Callable[..., Any], given: Iterable[str] = ()) -> list[Option]:
+    """The options of a function or class in its order, without those that the caller fills."""
+    parameters = inspect.signature(function).parameters
+    about = _described_arguments(inspect.getdoc(function) or "")
+    return [
+        Option(name, describe(hint), parameters[name].default, about.get(name, ""))
+        for name, hint in _option_hints(function, given).items()
+    ]
 
 
 def fits(value: object, hint: Any) -> bool:
     """Whether `value`, as YAML or JSON gives it, has the annotated type.
 
-    Numbers, words, true and false, null, and lists of them are judged, other types let through.
-    True is not the number 1; a whole number will do where any number does.
+    Numbers, words, true and false, null, lists and mappings of them are judged, other types let
+    through. True is not the number 1; a whole number will do where any number does.
 
     Args:
         value: of the option.
         hint: the annotation, resolved (`typing.get_type_hints`).
     """
-    origin = get_origin(hint)
+    origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return any(fits(value, part) for part in get_args(hint))
+        return any(fits(value, part) for part in parts)
     if origin is Literal:
-        return any(type(value) is type(part) and value == part for part in get_args(hint))
-    if origin in (list, Sequence):
-        (item,) = get_args(hint)
-        return isinstance(value, list | tuple) and all(fits(part, item) for part in value)
-    if hint is float:
-        return type(value) in (int, float)
-    if hint in (int, bool, str, NoneType):
-        return type(value) is hint
-    return True
+        return any(type(value) is type(part) and value == part for part in parts)
+    if origin is tuple and parts[-1:] != (...,):
+        return (
+            isinstance(value, list | tuple)
+            and len(value) == len(parts)
+            and all(map(fits, value, parts))
+        )
+    if origin in (list, tuple, Sequence):
+        return isinstance(value, list | tuple) and all(fits(item, parts[0]) for item in value)
+    if origin in (dict, Mapping):
+        return isinstance(value, Mapping) and all(
+            fits(key, parts[0]) and fits(item, parts[1]) for key, item in value.items()
+        )
+    if hint in (int, float):
+        number = Integral if hint is int else Real
+        return isinstance(value, number) and not isinstance(value, bool)
+    return type(value) is hint if hint in (bool, str, NoneType) else True
 
 
 def describe(hint: Any) -> str:
     """What to use for an option of that annotation, for an error sentence."""
-    origin = get_origin(hint)
+    origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return " or ".join(describe(part) for part in get_args(hint))
+        return " or ".join(describe(part) for part in parts)
     if origin is Literal:
-        return " or ".join(str(part) for part in get_args(hint))
-    if origin in (list, Sequence):
-        (item,) = get_args(hint)
-        return f"a list, each {describe(item)}"
-    words = {int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
-    return words.get(hint, "text" if hint is str else str(getattr(hint, "__name__", hint)))
+        return " or ".join(str(part) for part in parts)
+    if origin is tuple and parts[-1:] != (...,):
+        words = [describe(part) for part in parts]
+        if len(set(words)) == 1:
+            return f"a list of {len(words)}, each {words[0]}"
+        return f"a list of {len(words)}: {', '.join(words)}"
+    if origin in (list, tuple, Sequence):
+        return f"a list, each {describe(parts[0])}"
+    if origin in (dict, Mapping):
+        return f"a mapping, {describe(parts[0])} to {describe(parts[1])}"
+    words_of = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return "null" if hint is NoneType else words_of.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _option_hints(function: Callable[..., Any], given: Iterable[str]) -> dict[str, Any]:
+    """Option → annotation, resolved; `Any` without one."""
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    taken = set(given)
+    return {
+        name: hints.get(name, Any)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and name not in taken
+    }
+
+
+def _described_arguments(doc: str) -> dict[str, str]:
+    """Argument → text, of the section `Args:` of a docstring (Google style)."""
+    _, _, rest = doc.partition("\nArgs:\n")
+    section = "".join(takewhile(lambda line: line[0].isspace(), rest.splitlines(keepends=True)))
+    described: dict[str, str] = {}
+    for entry in re.split(r"\n(?=\S)", textwrap.dedent(section)):
+        names, _, text = " ".join(entry.split()).partition(": ")
+        described |= dict.fromkeys(names.split(", "), text)
+    return described

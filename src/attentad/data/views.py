@@ -1,16 +1,154 @@
-"""Training views of a video's features: the whole video rescaled to T steps, or windows of T."""
+"""Views of a track, which a network reads: rescaled to T steps, windows, snippets, the whole."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core import AttentadError, Segments, Timeline
+from attentad.core import AttentadError, Timeline
+from attentad.data.random_snippets import Sampling, sample_snippets, snippet_rows
+from attentad.data.tracks import Track
 
 RescaleMode = Literal["bsn", "linear", "as_is"]
 EDGE_SEC = 1e-4  # keeps the samples strictly between the first and the last snippet centre
+
+
+class View(NamedTuple):
+    """A part of a track, or all of it, in T steps.
+
+    Args:
+        features: (T, C) float32.
+        valid: (T,) true where there is video.
+        timeline: where the T steps lie.
+    """
+
+    features: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    timeline: Timeline
+
+
+class Views(Protocol):
+    """A way to take views of a track."""
+
+    @property
+    def random(self) -> bool:
+        """Whether training draws its views anew in every epoch."""
+
+    def take(self, track: Track, rng: np.random.Generator | None) -> list[View]:
+        """The views of a track (n, C), one or more.
+
+        Args:
+            track: of one video.
+            rng: in training, where the randomness comes from; None in detection.
+
+        Raises:
+            AttentadError: the track does not fit the view's options.
+        """
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """The whole video rescaled to T steps, see `rescale`.
+
+    Args:
+        length: T.
+        mode: how it interpolates; `as_is` takes features that have T rows.
+    """
+
+    random: ClassVar[bool] = False
+    length: int = 100
+    mode: RescaleMode = "bsn"
+
+    def take(self, track: Track, rng: np.random.Generator | None) -> list[View]:
+        """One view, all of it valid."""
+        features, timeline = rescale(track.array, track.timeline, self.length, mode=self.mode)
+        return [View(features, np.ones(self.length, bool), timeline)]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of T steps, see `window_starts`.
+
+    Args:
+        length: T.
+        stride_steps: from one window to the next; None for half a window.
+        cover_tail: the last window ends with the video.
+    """
+
+    random: ClassVar[bool] = False
+    length: int = 100
+    stride_steps: int | None = None
+    cover_tail: bool = True
+
+    def take(self, track: Track, rng: np.random.Generator | None) -> list[View]:
+        """Every window, in the order of time."""
+        stride = self.stride_steps or max(1, self.length // 2)
+        starts = window_starts(len(track.array), self.length, stride, cover_tail=self.cover_tail)
+        return [take_window(track.array, track.timeline, start, self.length) for start in starts]
+
+
+@dataclass(frozen=True)
+class Snippets:
+    """A sample of N snippets in training, see `sample_snippets`; all of them in detection.
+
+    Args:
+        length: N.
+        sampling: how they are drawn.
+
+    Raises:
+        AttentadError: as `snippet_rows`.
+    """
+
+    random: ClassVar[bool] = True
+    length: int = 100
+    sampling: Sampling = "perturb"
+
+    def __post_init__(self) -> None:
+        snippet_rows(1, self.length, self.sampling, np.random.default_rng(0))
+
+    def take(self, track: Track, rng: np.random.Generator | None) -> list[View]:
+        """One view. The timeline of a sample spreads its steps evenly over the video."""
+        if rng is None:
+            return [_whole(track)]
+        features, valid = sample_snippets(track.array, self.length, self.sampling, rng)
+        return [View(features, valid, track.timeline.rescaled(len(valid)))]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The whole video, however long; in training at most `length` steps of it in a row.
+
+    Args:
+        length: of a longer video, as many steps are taken from a random one on.
+    """
+
+    random: ClassVar[bool] = True
+    length: int = 100
+
+    def take(self, track: Track, rng: np.random.Generator | None) -> list[View]:
+        """One view, all of it valid."""
+        spare = len(track.array) - self.length
+        if rng is None or spare <= 0:
+            return [_whole(track)]
+        start = int(rng.integers(0, spare, endpoint=True))
+        return [take_window(track.array, track.timeline, start, self.length)]
+
+
+# Adding a view = one class above and one line here.
+VIEWS: dict[str, Callable[..., Views]] = {
+    "rescaled": Rescaled,
+    "windows": Windows,
+    "snippets": Snippets,
+    "whole": Whole,
+}
+
+
+def _whole(track: Track) -> View:
+    return View(track.array, np.ones(len(track.array), bool), track.timeline)
 
 
 def rescale(
@@ -85,33 +223,10 @@ def window_starts(n: int, length: int, stride_steps: int, *, cover_tail: bool = 
 
 def take_window(
     features: NDArray[np.float32], timeline: Timeline, start_index: int, length: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], Timeline]:
-    """Window (length, C) from `start_index`, zero beyond the end; its mask; its timeline."""
-    part = features[start_index : start_index + length]
-    window = np.zeros((length, features.shape[1]), np.float32)
-    window[: len(part)] = part
-    return window, np.arange(length) < len(part), timeline.window(start_index, length)
-
-
-def window_is_useful(
-    segments: NDArray[np.float64], start_sec: float, end_sec: float, min_coverage: float
-) -> bool:
-    """Whether some instance lies in the window with more than `min_coverage` of its length."""
-    return bool((_coverage(segments, start_sec, end_sec) > min_coverage).any())
-
-
-def instances_in_window(
-    segments: Segments, start_sec: float, end_sec: float, min_coverage: float
-) -> Segments:
-    """The instances of which more than `min_coverage` lies in the window, cut to it.
-
-    OpenTAD's rule for training windows (spec csa §5.2).
-    """
-    kept = segments[_coverage(segments, start_sec, end_sec) > min_coverage]
-    return np.clip(kept, start_sec, end_sec)
-
-
-def _coverage(segments: Segments, start_sec: float, end_sec: float) -> NDArray[np.float64]:
-    """What part of each instance lies in the window; 0 or less for none."""
-    inside = np.minimum(segments[:, 1], end_sec) - np.maximum(segments[:, 0], start_sec)
-    return inside / np.maximum(segments[:, 1] - segments[:, 0], 1e-9)
+) -> View:
+    """The window (length, C) from `start_index` on, zero and not valid beyond the last step."""
+    steps = features[start_index : start_index + length]
+    valid = np.arange(length) < len(steps)
+    if len(steps) < length:
+        steps = np.pad(steps, ((0, length - len(steps)), (0, 0)))
+    return View(steps, valid, timeline.window(start_index, length))

@@ -2,47 +2,59 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.core import VideoDetections
+from attentad.core.found import Found
 from attentad.detection import bmn, dbg, gtad, hamnet
+from attentad.detection.task import DetectionTask
 
 
 class Detector(NamedTuple):
-    """What training and detection need of a detector, see the functions of `detection.bmn`.
+    """What training and detection need of a detector; `detection.bmn` is an example.
 
-    A detector that learns from video-level labels (`supervision` is `video`) has `targets(labels,
-    classes)`, of the class indices of a video; `classify`, how surely the video holds each class;
-    and `curves`, what there is to look at beside its detections. See `detection.hamnet`.
+    The keyword arguments of each part, beside those named here, are a recipe's options; of the
+    network's, those that another part takes too are handed to that as well.
+
+    Args:
+        network: class, whose constructor names what it needs of `feature_dim`, `length`, `classes`
+            (a network that takes it names the classes itself) and `attention`; features (B, C, T),
+            valid (B, T) → outputs.
+        targets: (truth, timeline of the view, **options) → arrays for the loss.
+        loss: (outputs, targets, valid, **options) → terms, and what is minimised as `total`.
+        decode: (outputs, timelines, valid, **options) → what each view holds; a decode that names
+            `loss_options` is given those of the recipe's loss.
+        task: (network, loss, **options of the loss) → what trains, a `training.task.Task`.
+        weak: learns from the classes of whole videos alone.
     """
 
     network: type[nn.Module]
-    site_dims: Callable[..., dict[str, int]]
-    targets: Callable[..., dict[str, NDArray[np.float32]]]
+    targets: Callable[..., dict[str, NDArray[Any]]]
     loss: Callable[..., dict[str, Tensor]]
-    decode: Callable[..., list[VideoDetections]]
-    supervision: Literal["segments", "video"] = "segments"
-    classify: Callable[..., NDArray[np.float64]] | None = None
-    curves: Callable[..., dict[str, NDArray[np.float32]]] | None = None
+    decode: Callable[..., list[Found]]
+    task: Callable[..., Any] = DetectionTask
+    weak: bool = False
+
+    @property
+    def names_classes(self) -> bool:
+        """Whether its detections have classes, so that no labeller is needed."""
+        return "classes" in inspect.signature(self.network).parameters
 
 
+# Arguments of each part that its caller fills, and no recipe.
+GIVEN: Final[dict[str, tuple[str, ...]]] = {
+    "network": ("feature_dim", "length", "classes", "attention"),
+    "targets": ("truth", "timeline"),
+    "loss": ("outputs", "targets", "valid", "generator"),
+    "decode": ("outputs", "timelines", "valid", "loss_options"),
+}
 DETECTORS: dict[str, Detector] = {
-    "bmn": Detector(bmn.BMN, bmn.site_dims, bmn.targets, bmn.loss, bmn.decode),
-    "gtad": Detector(gtad.GTAD, gtad.site_dims, gtad.targets, gtad.loss, gtad.decode),
-    "dbg": Detector(dbg.DBG, dbg.site_dims, dbg.targets, dbg.loss, dbg.decode),
-    "hamnet": Detector(
-        hamnet.HAMNet,
-        hamnet.site_dims,
-        hamnet.targets,
-        hamnet.loss,
-        hamnet.decode,
-        supervision="video",
-        classify=hamnet.video_scores,
-        curves=hamnet.curves,
-    ),
+    "bmn": Detector(bmn.BMN, bmn.targets, bmn.loss, bmn.decode),
+    "gtad": Detector(gtad.GTAD, gtad.targets, gtad.loss, gtad.decode),
+    "dbg": Detector(dbg.DBG, dbg.targets, dbg.loss, dbg.decode),
+    "hamnet": Detector(hamnet.HAMNet, hamnet.targets, hamnet.loss, hamnet.decode, weak=True),
 }

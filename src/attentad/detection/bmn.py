@@ -7,7 +7,7 @@ action starts or ends there; the proposal evaluation module (PEM) says for every
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -15,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.core import AttentadError, Segments, Timeline, VideoDetections
+from attentad.attention.sites import AttentionChoice, Sites, SiteShape
+from attentad.core import AttentadError, Timeline
+from attentad.core.found import Truth
 from attentad.layers.balanced_loss import balanced_bce, balanced_regression
 from attentad.layers.boundary_matching import Border, BoundaryMatching, SampleRule, valid_cells
 from attentad.layers.masking import masked
@@ -23,32 +25,15 @@ from attentad.layers.proposal_map import Layout, ProposalMapConvs
 from attentad.layers.proposals import (
     BoundaryRegion,
     BoundaryRule,
-    Candidates,
-    Confidence,
-    Pairing,
     ProposalOutput,
     countable_cells,
     decode_proposals,
-    one_of,
     proposal_targets,
 )
 
 Variant = Literal["code", "paper"]
 CPU_ITEMS = 4
-SITES = ("input", "middle", "encoder")
 BMNOutput = ProposalOutput
-
-
-def site_dims(
-    feature_dim: int, hidden_dim: int = 256, *, variant: Variant = "code"
-) -> dict[str, int]:
-    """Channels at the sites where an attention module can stand.
-
-    `input` is R itself, `middle` comes after the first base convolution, `encoder` is F, what the
-    boundary heads and the PEM read.
-    """
-    encoder_dim = hidden_dim // 2 if variant == "paper" else hidden_dim
-    return {"input": feature_dim, "middle": hidden_dim, "encoder": encoder_dim}
 
 
 class BMN(nn.Module):
@@ -73,7 +58,8 @@ class BMN(nn.Module):
             start × end (needs D = T). The output is duration × start either way.
         sampling: which interval is sampled, see `layers.boundary_matching.sampled_interval`.
         border: what is sampled outside the grid, see `layers.boundary_matching.interpolation`.
-        attention: site → module, see `site_dims`.
+        attention: site → name and options of a module. `input` is R itself, `middle` comes after
+            the first base convolution, `encoder` is F, what the boundary heads and the PEM read.
 
     Raises:
         AttentadError: a setting that does not fit the others.
@@ -98,14 +84,10 @@ class BMN(nn.Module):
         layout: Layout = "dur_start",
         sampling: SampleRule = "pd",
         border: Border = "legacy",
-        attention: Mapping[str, nn.Module] | None = None,
+        attention: Mapping[str, AttentionChoice] | None = None,
     ) -> None:
         super().__init__()
         duration = length if max_duration is None else max_duration
-        one_of("BMN", "variant", variant, Variant)
-        one_of("BMN", "layout", layout, Layout)
-        one_of("BMN", "sampling", sampling, SampleRule)
-        one_of("BMN", "border", border, Border)
         if not 1 <= duration <= length:
             raise AttentadError(f"BMN's max_duration must be 1 to {length} steps, not {duration}.")
         for dim in (feature_dim, hidden_dim):
@@ -113,13 +95,12 @@ class BMN(nn.Module):
                 raise AttentadError(
                     f"BMN's groups = {groups} must divide its {dim} channels: set groups to 1."
                 )
-        for site in attention or {}:
-            if site not in SITES:
-                raise AttentadError(f"BMN has no site {site!r} for attention, only {SITES}.")
         self.feature_dim, self.length = feature_dim, length
         self.max_duration, self.variant = duration, variant
-        self.attention = nn.ModuleDict(attention or {})
-        encoder_dim = site_dims(feature_dim, hidden_dim, variant=variant)["encoder"]
+        encoder_dim = hidden_dim // 2 if variant == "paper" else hidden_dim
+        dims = {"input": feature_dim, "middle": hidden_dim, "encoder": encoder_dim}
+        shapes = {site: SiteShape(dim, feature_dim, length) for site, dim in dims.items()}
+        self.sites = Sites(attention, shapes)
         if variant == "paper":
             groups, pem_dim, map_convs = 1, encoder_dim, 1
             self.boundary_head = _boundary_head(encoder_dim, hidden_dim, 2, groups)
@@ -159,19 +140,14 @@ class BMN(nn.Module):
                 f"and got {features.shape[1]} and {features.shape[2]}."
             )
         context = masked(features, valid)
-        hidden = self._attend("input", context, context, valid)
+        hidden = self.sites("input", context, context, valid)
         hidden = masked(torch.relu(self.base_1(hidden)), valid)
-        hidden = self._attend("middle", hidden, context, valid)
+        hidden = self.sites("middle", hidden, context, valid)
         hidden = masked(torch.relu(self.base_2(hidden)), valid)
-        feature = self._attend("encoder", hidden, context, valid)
+        feature = self.sites("encoder", hidden, context, valid)
         start, end = self._boundaries(feature, valid)
         regression, classification = self._proposals(feature, valid)
         return BMNOutput(start, end, regression, classification)
-
-    def _attend(self, site: str, feature: Tensor, context: Tensor, valid: Tensor | None) -> Tensor:
-        if site not in self.attention:
-            return feature
-        return masked(self.attention[site](feature, context, valid), valid)
 
     def _boundaries(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         heads = (
@@ -211,7 +187,7 @@ def _boundary_head(in_dim: int, hidden_dim: int, out_dim: int, groups: int) -> n
 
 
 def targets(
-    segments: Segments,
+    truth: Truth,
     timeline: Timeline,
     *,
     max_duration: int | None = None,
@@ -223,10 +199,8 @@ def targets(
     `boundary_region` is 1.5 `steps` on both sides of a boundary, as in the public codes, or a
     tenth of the action's `duration`, as in the paper. See `layers.proposals.proposal_targets`.
     """
-    one_of("BMN", "boundary_rule", boundary_rule, BoundaryRule)
-    one_of("BMN", "boundary_region", boundary_region, BoundaryRegion)
     return proposal_targets(
-        segments,
+        truth,
         timeline,
         max_duration=max_duration,
         boundary_rule=boundary_rule,
@@ -278,35 +252,4 @@ def loss(
     return {"total": total + regression_weight * terms["regression"], **terms}
 
 
-def decode(
-    outputs: BMNOutput,
-    timelines: Sequence[Timeline],
-    *,
-    valid: Tensor | None = None,
-    candidates: Candidates = "peaks",
-    pairing: Pairing = "inclusive",
-    confidence: Confidence = "product",
-    boundary_scores: bool = True,
-    max_proposals: int = 1000,
-) -> list[VideoDetections]:
-    """Proposals of each view in seconds, best first, labels −1, by p_s · p_e · p_c · p_r.
-
-    `confidence` sqrt takes √(p_c · p_r) instead, as the paper does. See
-    `layers.proposals.decode_proposals`.
-
-    Raises:
-        AttentadError: the outputs are not finite.
-    """
-    one_of("BMN", "candidates", candidates, Candidates)
-    one_of("BMN", "pairing", pairing, Pairing)
-    one_of("BMN", "confidence", confidence, Confidence)
-    return decode_proposals(
-        outputs,
-        timelines,
-        valid=valid,
-        candidates=candidates,
-        pairing=pairing,
-        confidence=confidence,
-        boundary_scores=boundary_scores,
-        max_proposals=max_proposals,
-    )
+decode = decode_proposals

@@ -17,16 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.core import AttentadError, Segments, Timeline, VideoDetections, as_segments, tiou
+from attentad.attention.sites import AttentionChoice, Sites, SiteShape
+from attentad.core import AttentadError, Timeline, tiou
+from attentad.core.found import Found, Truth
 from attentad.layers.balanced_loss import balanced_bce
 from attentad.layers.masking import masked
 from attentad.layers.proposal_features import POINTS, ProposalFeatures, proposal_cells, repeat_last
-from attentad.layers.proposals import one_of
+from attentad.layers.proposals import best_proposals, boundary_curves, finite_arrays
 from attentad.layers.relu_dropout import relu_dropout
 
 Streams = Literal["halves", "full"]
 CPU_ITEMS = 1
-SITES = ("input", "encoder")
 
 
 class DBGOutput(NamedTuple):
@@ -45,15 +46,6 @@ class DBGOutput(NamedTuple):
     end: Tensor
 
 
-def site_dims(feature_dim: int, hidden_dim: int = 256) -> dict[str, int]:
-    """Channels at the sites where an attention module can stand.
-
-    `input` is R itself, both streams together; `encoder` is f, what its actionness and the TBC
-    read.
-    """
-    return {"input": feature_dim, "encoder": hidden_dim // 2}
-
-
 class DBG(nn.Module):
     """Features (B, C_in, T) → `DBGOutput`.
 
@@ -69,7 +61,8 @@ class DBG(nn.Module):
         tf_relu: whether a ReLU follows the Conv3d, as in the authors' TensorFlow code; their
             PyTorch code has none.
         dropout: probability after the maps' first two convolutions.
-        attention: site → module, see `site_dims`.
+        attention: site → name and options of a module. `input` is R itself, both streams together;
+            `encoder` is f, what its actionness and the TBC read.
 
     Raises:
         AttentadError: a setting that does not fit the others.
@@ -85,22 +78,21 @@ class DBG(nn.Module):
         hidden_dim: int = 256,
         sampled_dim: int = 512,
         map_dim: int = 256,
-        points: Sequence[int] = POINTS,
+        points: tuple[int, int, int] = POINTS,
         streams: Streams = "halves",
         tf_relu: bool = False,
         dropout: float = 0.3,
-        attention: Mapping[str, nn.Module] | None = None,
+        attention: Mapping[str, AttentionChoice] | None = None,
     ) -> None:
         super().__init__()
         _check_settings(feature_dim, hidden_dim, points, streams, dropout)
-        for site in attention or {}:
-            if site not in SITES:
-                raise AttentadError(f"DBG has no site {site!r} for attention, only {SITES}.")
         self.feature_dim, self.length, self.streams = feature_dim, length, streams
         self.points, self.tf_relu, self.dropout = tuple(points), tf_relu, dropout
-        self.attention = nn.ModuleDict(attention or {})
-        stream_dim = feature_dim // 2 if streams == "halves" else feature_dim
         base_dim = hidden_dim // 2
+        dims = {"input": feature_dim, "encoder": base_dim}
+        shapes = {site: SiteShape(dim, feature_dim, length) for site, dim in dims.items()}
+        self.sites = Sites(attention, shapes)
+        stream_dim = feature_dim // 2 if streams == "halves" else feature_dim
         self.stream_1 = _stream(stream_dim, hidden_dim, base_dim)
         self.stream_2 = _stream(stream_dim, hidden_dim, base_dim)
         self.actionness = nn.ModuleList(nn.Conv1d(base_dim, 1, 1) for _ in range(3))
@@ -126,14 +118,14 @@ class DBG(nn.Module):
                 f"and got {features.shape[1]} and {features.shape[2]}."
             )
         context = masked(features, valid)
-        hidden = self._attend("input", context, context, valid)
+        hidden = self.sites("input", context, context, valid)
         first, second = hidden.chunk(2, dim=1) if self.streams == "halves" else (hidden, hidden)
         encoded = []
         for stream, part in ((self.stream_1, first), (self.stream_2, second)):
             for conv in stream:
                 part = masked(torch.relu(conv(part)), valid)
             encoded.append(part)
-        feature = self._attend("encoder", encoded[0] + encoded[1], context, valid)
+        feature = self.sites("encoder", encoded[0] + encoded[1], context, valid)
         inputs = zip(self.actionness, [*encoded, feature], strict=True)
         actionness = self._probability(torch.cat([conv(part) for conv, part in inputs], dim=1))
         # PFG repeats the video's last step where a point lies beyond it.
@@ -142,11 +134,6 @@ class DBG(nn.Module):
         completeness, start_map, end_map = maps.unbind(1)
         start, end = _boundary_means(start_map, end_map, valid)
         return DBGOutput(actionness, completeness, start_map, end_map, start, end)
-
-    def _attend(self, site: str, feature: Tensor, context: Tensor, valid: Tensor | None) -> Tensor:
-        if site not in self.attention:
-            return feature
-        return masked(self.attention[site](feature, context, valid), valid)
 
     def _proposals(self, feature: Tensor, score: Tensor) -> Tensor:
         """f (B, C, T) and actionness (B, T) → completeness, start and end map, (B, 3, T, T)."""
@@ -186,9 +173,8 @@ class DBG(nn.Module):
 
 
 def _check_settings(
-    feature_dim: int, hidden_dim: int, points: Sequence[int], streams: str, dropout: float
+    feature_dim: int, hidden_dim: int, points: Sequence[int], streams: Streams, dropout: float
 ) -> None:
-    one_of("DBG", "streams", streams, Streams)
     if streams == "halves" and feature_dim % 2:
         raise AttentadError(
             f"DBG's streams = halves needs an even number of channels, not {feature_dim}: set "
@@ -196,10 +182,8 @@ def _check_settings(
         )
     if hidden_dim < 2:
         raise AttentadError(f"DBG's hidden_dim must be at least 2, not {hidden_dim}.")
-    if len(points) != 3 or min(points) < 1:
-        raise AttentadError(
-            f"DBG's points are three numbers of at least 1, such as {POINTS}, not {tuple(points)}."
-        )
+    if min(points) < 1:
+        raise AttentadError(f"DBG's points must be at least 1, as in {POINTS}, not {points}.")
     if not 0 <= dropout < 1:
         raise AttentadError(f"DBG's dropout must be in 0..1 (1 excluded), not {dropout}.")
 
@@ -241,11 +225,11 @@ def _boundary_means(
     return start, end
 
 
-def targets(segments: Segments, timeline: Timeline) -> dict[str, NDArray[np.float32]]:
+def targets(truth: Truth, timeline: Timeline) -> dict[str, NDArray[np.float32]]:
     """What the network should say of one view (§4.2).
 
     Args:
-        segments: (N, 2) actions of the video in seconds; those outside the timeline are ignored.
+        truth: the video's actions; those outside the timeline are ignored, as are all classes.
         timeline: of the view, T steps.
 
     Returns:
@@ -255,7 +239,7 @@ def targets(segments: Segments, timeline: Timeline) -> dict[str, NDArray[np.floa
         view), 0 where j < i.
     """
     length = timeline.length
-    actions = timeline.grid(timeline.clip(as_segments(segments)))
+    actions = timeline.grid(timeline.clip(truth.segments))
     clipped = np.clip(actions, 0, length)
     inside = clipped[:, 1] > clipped[:, 0]
     actions, clipped = actions[inside], clipped[inside]
@@ -356,12 +340,12 @@ def completeness_loss(
 def decode(
     outputs: DBGOutput,
     timelines: Sequence[Timeline],
-    *,
     valid: Tensor | None = None,
+    *,
     boundary_scores: bool = True,
     max_proposals: int = 1000,
-) -> list[VideoDetections]:
-    """Proposals of each view in seconds, best first, labels −1 (§4.4).
+) -> list[Found]:
+    """Proposals of each view in seconds, best first, labels −1, and its boundaries (§4.4).
 
     Args:
         outputs: of the network, B views.
@@ -374,10 +358,8 @@ def decode(
     Raises:
         AttentadError: the outputs are not finite.
     """
-    arrays = [part.detach().double().cpu().numpy() for part in outputs]
-    if not all(np.isfinite(part).all() for part in arrays):
-        raise AttentadError("the detector's outputs are not finite: check features and weights.")
-    _, completeness, _, _, start, end = arrays
+    _, completeness, _, _, start, end = finite_arrays(outputs)
+    curves = boundary_curves(outputs, timelines, valid)
     cells = _countable_cells(outputs.completeness, valid).cpu().numpy()
     results = []
     for item, timeline in enumerate(timelines):
@@ -385,10 +367,7 @@ def decode(
         scores = completeness[item, i, j]
         if boundary_scores:
             scores = scores * start[item, i] * end[item, j]
-        boxes = timeline.clip(timeline.seconds(np.stack([i, j + 1], axis=1)))
-        # A cell beyond the video has no length left.
-        kept = np.flatnonzero(boxes[:, 1] > boxes[:, 0])
-        order = kept[np.argsort(-scores[kept], kind="stable")][:max_proposals]
-        labels = np.full(len(order), -1, dtype=np.int64)
-        results.append(VideoDetections(boxes[order], scores[order], labels))
+        boxes = timeline.seconds(np.stack([i, j + 1], axis=1))
+        proposals = best_proposals(boxes, scores, timeline, max_proposals)
+        results.append(Found(proposals, curves=curves[item]))
     return results

@@ -9,13 +9,16 @@ graph, and the localization module says how well it fits an action.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.core import AttentadError, Segments, Timeline, VideoDetections
+from attentad.attention.sites import AttentionChoice, Sites, SiteShape
+from attentad.core import AttentadError, Timeline
+from attentad.core.found import Found, Truth
 from attentad.layers.align import RoiRule, SGAlign
 from attentad.layers.balanced_loss import balanced_bce, balanced_regression
 from attentad.layers.boundary_matching import valid_cells
@@ -30,25 +33,13 @@ from attentad.layers.proposals import (
     ProposalOutput,
     countable_cells,
     decode_proposals,
-    one_of,
     proposal_targets,
 )
 
 CPU_ITEMS = 4
-SITES = ("input", "middle", "encoder", "proposal")
 RELEASE_ADDED_COUNT = 10.0
 HALF_SHIFT_STEPS = 0.5
 GTADOutput = ProposalOutput
-
-
-def site_dims(feature_dim: int, hidden_dim: int = 256) -> dict[str, int]:
-    """Channels at the sites where an attention module can stand.
-
-    `input` is R itself, `middle` comes after the first convolution, `encoder` is the output of
-    the backbone's first part, what the boundary heads and the second part read, and `proposal`
-    the output of the second part, which only the proposals are read from.
-    """
-    return {"input": feature_dim} | dict.fromkeys(SITES[1:], hidden_dim)
 
 
 class GTAD(nn.Module):
@@ -69,9 +60,12 @@ class GTAD(nn.Module):
         neighbours: K, semantic neighbours of a step, the step itself among them.
         interior_bins: aligned points of a proposal's features.
         context_bins: aligned points of the means of their neighbours.
-        map_kernel: q, size of the map's two last hidden convolutions: 1 or 3.
+        map_kernel: q, size of the map's two last hidden convolutions.
         roi: which region is aligned, see `layers.align.regions`.
-        attention: site → module, see `site_dims`.
+        attention: site → name and options of a module. `input` is R itself, `middle` comes after
+            the first convolution, `encoder` is the output of the backbone's first part, what the
+            boundary heads and the second part read, and `proposal` the output of the second part,
+            which only the proposals are read from.
 
     Raises:
         AttentadError: a setting that does not fit the others.
@@ -93,19 +87,16 @@ class GTAD(nn.Module):
         neighbours: int = 3,
         interior_bins: int = 32,
         context_bins: int = 4,
-        map_kernel: int = 1,
+        map_kernel: Literal[1, 3] = 1,
         roi: RoiRule = "gtad",
-        attention: Mapping[str, nn.Module] | None = None,
+        attention: Mapping[str, AttentionChoice] | None = None,
     ) -> None:
         super().__init__()
         duration = length if max_duration is None else max_duration
-        one_of("G-TAD", "roi", roi, RoiRule)
         if not 1 <= duration <= length:
             raise AttentadError(
                 f"G-TAD's max_duration must be 1 to {length} steps, not {duration}."
             )
-        if map_kernel not in (1, 3):
-            raise AttentadError(f"G-TAD's map_kernel is 1 or 3, not {map_kernel}.")
         counts = {
             "graph_groups": graph_groups,
             "neighbours": neighbours,
@@ -120,12 +111,11 @@ class GTAD(nn.Module):
                 f"G-TAD's groups = {groups} must divide its {feature_dim} input and {hidden_dim} "
                 "hidden channels: set groups to 1."
             )
-        for site in attention or {}:
-            if site not in SITES:
-                raise AttentadError(f"G-TAD has no site {site!r} for attention, only {SITES}.")
         self.feature_dim, self.length = feature_dim, length
         self.max_duration, self.neighbours = duration, neighbours
-        self.attention = nn.ModuleDict(attention or {})
+        dims = {"input": feature_dim} | dict.fromkeys(("middle", "encoder", "proposal"), hidden_dim)
+        shapes = {site: SiteShape(dim, feature_dim, length) for site, dim in dims.items()}
+        self.sites = Sites(attention, shapes)
         self.stem = nn.Conv1d(feature_dim, hidden_dim, 3, padding=1, groups=groups)
         self.backbone_1 = GCNeXt(hidden_dim, graph_groups)
         self.backbone_2 = GCNeXt(hidden_dim, graph_groups)
@@ -163,22 +153,17 @@ class GTAD(nn.Module):
                 f"steps and got {features.shape[1]} and {features.shape[2]}."
             )
         context = masked(features, valid)
-        hidden = self._attend("input", context, context, valid)
+        hidden = self.sites("input", context, context, valid)
         hidden = masked(torch.relu(self.stem(hidden)), valid)
-        hidden = self._attend("middle", hidden, context, valid)
+        hidden = self.sites("middle", hidden, context, valid)
         base = self.backbone_1(hidden, nearest(hidden, self.neighbours, valid), valid)
-        base = self._attend("encoder", base, context, valid)
+        base = self.sites("encoder", base, context, valid)
         # One graph serves the three blocks that read the base.
         graph = nearest(base, self.neighbours, valid)
         start, end = self._boundaries(base, graph, valid)
-        feature = self._attend("proposal", self.backbone_2(base, graph, valid), context, valid)
+        feature = self.sites("proposal", self.backbone_2(base, graph, valid), context, valid)
         regression, classification = self._proposals(feature, valid)
         return GTADOutput(start, end, regression, classification)
-
-    def _attend(self, site: str, feature: Tensor, context: Tensor, valid: Tensor | None) -> Tensor:
-        if site not in self.attention:
-            return feature
-        return masked(self.attention[site](feature, context, valid), valid)
 
     def _boundaries(
         self, base: Tensor, graph: Neighbours, valid: Tensor | None
@@ -221,7 +206,7 @@ def _boundary_head(hidden_dim: int, graph_groups: int) -> tuple[GCNeXt, nn.Conv1
 
 
 def targets(
-    segments: Segments,
+    truth: Truth,
     timeline: Timeline,
     *,
     max_duration: int | None = None,
@@ -238,9 +223,8 @@ def targets(
             snippet when it makes the map (0.4 or 0.6 of a step, as it truncates to frames), but
             not for the boundaries, nor at inference. True moves the map's actions by half a step.
     """
-    one_of("G-TAD", "boundary_rule", boundary_rule, BoundaryRule)
     return proposal_targets(
-        segments,
+        truth,
         timeline,
         max_duration=max_duration,
         boundary_rule=boundary_rule,
@@ -304,14 +288,14 @@ def loss(
 def decode(
     outputs: GTADOutput,
     timelines: Sequence[Timeline],
-    *,
     valid: Tensor | None = None,
+    *,
     candidates: Candidates = "peaks",
     pairing: Pairing = "inclusive",
     confidence: Confidence = "product",
     boundary_scores: bool = False,
     max_proposals: int = 1000,
-) -> list[VideoDetections]:
+) -> list[Found]:
     """Proposals of each view in seconds, best first, labels −1, by p_c · p_r.
 
     Both releases pair `exclusive`; the one for ActivityNet takes `peaks` as candidates, the one
@@ -322,13 +306,10 @@ def decode(
     Raises:
         AttentadError: the outputs are not finite.
     """
-    one_of("G-TAD", "candidates", candidates, Candidates)
-    one_of("G-TAD", "pairing", pairing, Pairing)
-    one_of("G-TAD", "confidence", confidence, Confidence)
     return decode_proposals(
         outputs,
         timelines,
-        valid=valid,
+        valid,
         candidates=candidates,
         pairing=pairing,
         confidence=confidence,

@@ -8,33 +8,39 @@ attention is cut at several thresholds, and the runs above them are the proposal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.attention.hybrid import ForegroundAttention, initialise, leaky_relu
+from attentad.attention.sites import AttentionChoice, Sites, SiteShape
 from attentad.core import AttentadError, Timeline, VideoDetections, no_detections
-from attentad.layers.any_length import attend_at_any_length
+from attentad.core.found import Curve, Found, Truth
+from attentad.core.options import shared_options
 from attentad.layers.masking import masked
-from attentad.layers.proposals import one_of
+from attentad.layers.step_curves import step_curves
 from attentad.layers.weak_losses import (
     Drop,
     DroppedValue,
     Reduction,
     Threshold,
+    guide_loss,
     hybrid_attentions,
+    hybrid_scores,
+    multiple_instance_loss,
+    sparsity_loss,
     top_k_mean,
-    weak_losses,
 )
 from attentad.suppression import outer_inner, runs_above
 
 Smooth = Literal["in_network", "test_only", "off"]
 Proposals = Literal["attention", "class"]
-SITES = ("input",)
 # The published code's ten, and the paper's .1 to .9 in steps of .05.
+NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 THRESHOLDS = {"code": np.linspace(0.1, 0.9, 10), "paper": np.linspace(0.1, 0.9, 17)}
 
 
@@ -48,17 +54,12 @@ class HAMOutput(NamedTuple):
     attention: Tensor
 
 
-def site_dims(feature_dim: int) -> dict[str, int]:
-    """Channels at the site where an attention module can stand: `input` is R itself."""
-    return {"input": feature_dim}
-
-
 class HAMNet(nn.Module):
     """Features (B, C_in, T) → `HAMOutput`, for any T.
 
     Args:
         feature_dim: C_in.
-        length: T in training. The network takes any other as well, see `layers.any_length`.
+        length: T in training. The network takes any other as well.
         classes: C.
         hidden_dim: channels of the classification branch; C_in by default.
         attention_dim: channels of the attention branch.
@@ -67,7 +68,7 @@ class HAMNet(nn.Module):
             beyond the video's ends. 17 for ActivityNet.
         smooth: whether that happens `in_network`, as in the published code, after training only
             (`test_only`), or not at all (`off`).
-        attention: site → module, see `site_dims`.
+        attention: site → name and options of a module; the one site is `input`, R itself.
 
     Raises:
         AttentadError: a setting that cannot be.
@@ -84,10 +85,9 @@ class HAMNet(nn.Module):
         dropout: float = 0.7,
         pool_steps: int = 1,
         smooth: Smooth = "in_network",
-        attention: Mapping[str, nn.Module] | None = None,
+        attention: Mapping[str, AttentionChoice] | None = None,
     ) -> None:
         super().__init__()
-        one_of("HAM-Net", "smooth", smooth, Smooth)
         if classes < 1:
             raise AttentadError(f"HAM-Net needs at least 1 class, not {classes}.")
         if hidden_dim is not None and hidden_dim < 1:
@@ -96,9 +96,8 @@ class HAMNet(nn.Module):
             raise AttentadError(f"HAM-Net's pool_steps must be odd, not {pool_steps}.")
         if not 0 <= dropout < 1:
             raise AttentadError(f"HAM-Net's dropout must lie in 0..1, 1 excluded, not {dropout}.")
-        for site in attention or {}:
-            if site not in SITES:
-                raise AttentadError(f"HAM-Net has no site {site!r} for attention, only {SITES}.")
+        # First, as it always drew its random numbers before the others.
+        sites = Sites(attention, {"input": SiteShape(feature_dim, feature_dim, length)})
         width = feature_dim if hidden_dim is None else hidden_dim
         self.feature_dim, self.length, self.classes = feature_dim, length, classes
         self.smooth = smooth
@@ -110,7 +109,7 @@ class HAMNet(nn.Module):
         self.foreground = ForegroundAttention(feature_dim, attention_dim)
         self.pool = nn.AvgPool1d(pool_steps, stride=1, padding=pool_steps // 2)
         # Last, so that `initialise` leaves these modules as they are.
-        self.attention = nn.ModuleDict(attention or {})
+        self.sites = sites
 
     def forward(self, features: Tensor, valid: Tensor | None = None) -> HAMOutput:
         """Features (B, C_in, T), valid (B, T) true where there is video → `HAMOutput`.
@@ -124,9 +123,7 @@ class HAMNet(nn.Module):
                 f"{features.shape[1]}."
             )
         feature = masked(features, valid)
-        if "input" in self.attention:
-            module = self.attention["input"]
-            feature = masked(attend_at_any_length(module, feature, feature, valid), valid)
+        feature = self.sites("input", feature, feature, valid)
         hidden = masked(leaky_relu(self.conv_1(feature)), valid)
         hidden = masked(leaky_relu(self.conv_2(hidden)), valid)
         logits = self.classifier(self.dropout(hidden)).to(self.classifier.weight.dtype)
@@ -137,24 +134,19 @@ class HAMNet(nn.Module):
         return HAMOutput(scores.transpose(1, 2), attention[:, 0])
 
 
-def targets(labels: ArrayLike, classes: int) -> dict[str, NDArray[np.float32]]:
+def targets(truth: Truth, timeline: Timeline) -> dict[str, NDArray[np.float32]]:
     """`labels` (C,): 1 for every class that the video holds, 0 for the others.
 
-    Args:
-        labels: indices of the classes present, in any order, also none.
-        classes: C.
-
     Raises:
-        AttentadError: an index outside 0..C − 1.
+        AttentadError: a label outside 0..C − 1.
     """
-    present = np.asarray(labels, dtype=np.int64).reshape(-1)
-    wrong = present[(present < 0) | (present >= classes)]
+    wrong = truth.labels[(truth.labels < 0) | (truth.labels >= truth.classes)]
     if len(wrong):
         raise AttentadError(
-            f"there is no class {wrong[0]} among {classes}; correct the video's labels."
+            f"there is no class {wrong[0]} among {truth.classes}; correct the video's labels."
         )
-    hot = np.zeros(classes, dtype=np.float32)
-    hot[present] = 1
+    hot = np.zeros(truth.classes, dtype=np.float32)
+    hot[truth.labels] = 1
     return {"labels": hot}
 
 
@@ -180,45 +172,69 @@ def loss(
     reduction: Reduction = "mean",
     generator: torch.Generator | None = None,
 ) -> dict[str, Tensor]:
-    """HAM-Net's joint loss (eq. 10); the defaults are those of THUMOS14 in the published code.
+    """λ0·base + λ1·soft + λ2·semi-soft + λ3·hard + α·sparsity + β·guide (eq. 10).
+
+    The defaults are those of THUMOS14 in the published code. There λ0 to λ3 come from a share w
+    of the dropped sequences, first·[(1 − w)·base + w·hard] + second·[(1 − w)·soft + w·semi_soft]:
+    w = .2 and first = second = 1 for THUMOS14, w = .5, first = .25 and second = 2 for ActivityNet.
 
     Args:
         outputs: of the network.
         targets: of `targets`, stacked: `labels` (B, C).
         valid: (B, T).
-        base_weight, soft_weight, semi_soft_weight, hard_weight: λ0 to λ3.
-        sparsity_weight, guide_weight: α, β.
-        top_k_ratio, top_k, gamma, threshold, dropped_value, drop, drop_probability,
-            normalize_labels, reduction, generator: see `layers.weak_losses.weak_losses`.
+        base_weight: λ0, of the cross-entropy of all snippets' scores.
+        soft_weight: λ1, of that of the scores under soft attention.
+        semi_soft_weight: λ2, under semi-soft attention.
+        hard_weight: λ3, under hard attention.
+        sparsity_weight: α.
+        guide_weight: β.
+        top_k_ratio, top_k: ratio and k of `layers.weak_losses.top_k_mean`.
+        gamma, threshold, dropped_value, drop, drop_probability, generator: see
+            `layers.weak_losses.hybrid_scores`.
+        normalize_labels: see `layers.weak_losses.multiple_instance_loss`.
+        reduction: see `layers.weak_losses.sparsity_loss`.
 
     Returns:
-        `base`, `soft`, `semi_soft`, `hard`, `sparsity`, `guide` and their weighted sum `total`.
+        `base`, `soft`, `semi_soft`, `hard`, `sparsity`, `guide` and their weighted sum `total`,
+        scalars. Each is the mean over the videos, whatever their lengths.
 
     Raises:
-        AttentadError: an option has an unknown or impossible value.
+        AttentadError: an option has an impossible value.
     """
-    return weak_losses(
-        outputs.scores,
-        outputs.attention,
-        targets["labels"],
+    scores, attention = outputs
+    sequences = hybrid_scores(
+        scores,
+        attention,
         valid,
-        base_weight=base_weight,
-        soft_weight=soft_weight,
-        semi_soft_weight=semi_soft_weight,
-        hard_weight=hard_weight,
-        sparsity_weight=sparsity_weight,
-        guide_weight=guide_weight,
-        top_k_ratio=top_k_ratio,
-        top_k=top_k,
+        dropped_value=dropped_value,
         gamma=gamma,
         threshold=threshold,
-        dropped_value=dropped_value,
         drop=drop,
         drop_probability=drop_probability,
-        normalize_labels=normalize_labels,
-        reduction=reduction,
         generator=generator,
     )
+    # Soft and semi-soft attention leave the background out, the other two see it.
+    present = {"base": 1.0, "soft": 0.0, "semi_soft": 0.0, "hard": 1.0}
+    terms = {
+        name: multiple_instance_loss(
+            top_k_mean(sequence, valid, ratio=top_k_ratio, k=top_k),
+            targets["labels"],
+            background=present[name],
+            normalize_labels=normalize_labels,
+        )
+        for name, sequence in sequences._asdict().items()
+    }
+    terms["sparsity"] = sparsity_loss(attention, valid, reduction=reduction)
+    terms["guide"] = guide_loss(attention, scores, valid, reduction=reduction)
+    total = (
+        base_weight * terms["base"]
+        + soft_weight * terms["soft"]
+        + semi_soft_weight * terms["semi_soft"]
+        + hard_weight * terms["hard"]
+        + sparsity_weight * terms["sparsity"]
+        + guide_weight * terms["guide"]
+    )
+    return {"total": total, **terms}
 
 
 def video_scores(
@@ -238,9 +254,8 @@ def video_scores(
         proposals: `attention` scores the snippets by a·s, `class` by s, see `decode`.
 
     Raises:
-        AttentadError: an option has an unknown or impossible value, or the outputs are not finite.
+        AttentadError: an option has an impossible value, or the outputs are not finite.
     """
-    one_of("HAM-Net", "proposals", proposals, Proposals)
     scores, attention = _finite(outputs, valid)
     if proposals == "attention":
         scores = attention[..., None] * scores
@@ -248,42 +263,11 @@ def video_scores(
     return torch.softmax(pooled, dim=1)[:, :-1].cpu().numpy()
 
 
-def curves(
-    outputs: HAMOutput,
-    valid: Tensor | None = None,
-    *,
-    gamma: float = 0.2,
-    threshold: Threshold = "relative",
-    drop: Drop = "most_discriminative",
-    drop_probability: float = 0.2,
-) -> dict[str, NDArray[np.float32]]:
-    """The three attentions as curves to look at (HAM-Net, Figures 3 and 5), each (B, T).
-
-    Args:
-        outputs: of the network.
-        valid: (B, T).
-        gamma, threshold, drop, drop_probability: see `layers.weak_losses.hybrid_attentions`.
-
-    Raises:
-        AttentadError: an option has an unknown or impossible value.
-    """
-    attentions = hybrid_attentions(
-        outputs.attention.detach().float(),
-        valid,
-        gamma=gamma,
-        threshold=threshold,
-        drop=drop,
-        drop_probability=drop_probability,
-    )
-    names = ("soft attention", "semi-soft attention", "hard attention")
-    return {name: part.cpu().numpy() for name, part in zip(names, attentions, strict=True)}
-
-
 def decode(
     outputs: HAMOutput,
     timelines: Sequence[Timeline],
-    *,
     valid: Tensor | None = None,
+    *,
     class_threshold: float = 0.2,
     attention_thresholds: Literal["code", "paper"] | list[float] = "code",
     proposals: Proposals = "attention",
@@ -294,12 +278,14 @@ def decode(
     scale: int = 1,
     force_top1: bool = False,
     drop_negative: bool = False,
-) -> list[VideoDetections]:
+    loss_options: Mapping[str, Any] = NO_OPTIONS,
+) -> list[Found]:
     """Actions of each video in seconds, best first, before suppression (spec hamnet §1.5).
 
     Every run of snippets above one of the thresholds is scored for every class that the video
     holds by the outer-inner score ψ, a difference of logits that may be negative. Runs that several
-    thresholds find come out as often. Nothing is clipped to the video.
+    thresholds find come out as often. Nothing is clipped to the video. The curves are the three
+    attentions (HAM-Net, Figures 3 and 5).
 
     Args:
         outputs: of the network, B videos.
@@ -317,9 +303,10 @@ def decode(
         scale: scores and attention are interpolated to so many points per snippet first.
         force_top1: the best class counts even if it does not reach τ.
         drop_negative: leave out what has ψ < 0.
+        loss_options: those that `loss` was called with; the curves show its attentions.
 
     Raises:
-        AttentadError: an option has an unknown or impossible value, or the outputs are not finite.
+        AttentadError: an option has an impossible value, or the outputs are not finite.
     """
     if scale < 1:
         raise AttentadError(f"HAM-Net's scale must be at least 1, not {scale}.")
@@ -327,34 +314,48 @@ def decode(
     video = video_scores(outputs, valid, top_k_ratio=top_k_ratio, top_k=top_k, proposals=proposals)
     scores, attention = _finite(outputs, valid)
     steps = [scores.shape[1]] * len(scores) if valid is None else valid.sum(1).tolist()
+    curves = _attention_curves(outputs, timelines, valid, loss_options)
     results = []
     for item, timeline in enumerate(timelines):
         p, n = video[item], steps[item]
         kept = np.flatnonzero(p >= class_threshold)
         if force_top1 and not len(kept):
             kept = p.argmax(keepdims=True)
-        if not n or not len(kept):
-            results.append(no_detections())
-            continue
-        a, s = attention[item, :n, None], scores[item, :n][:, kept]
-        z = _upsampled(s if proposals == "class" else a * s, scale)
-        over = _unit_range(z) if proposals == "class" else _upsampled(a, scale)
-        runs = [_runs(column, thresholds) for column in over.T]
-        if proposals == "attention":  # every class has the same
-            runs *= len(kept)
-        options = {"flank": flank, "video_weight": video_weight}
-        scored = [
-            outer_inner(z[:, [k]], runs[k], video_scores=p[[label]], **options)[:, 0]
-            for k, label in enumerate(kept)
-        ]
-        psi, labels = np.concatenate(scored), np.repeat(kept, [len(part) for part in scored])
-        ends = np.array([0, 1])  # the last snippet lies inside
-        segments = timeline.seconds((np.concatenate(runs) + ends) / scale)
-        order = np.argsort(-psi, kind="stable")
-        if drop_negative:
-            order = order[psi[order] >= 0]
-        results.append(VideoDetections(segments, psi, labels)[order])
+        detections = no_detections()
+        if n and len(kept):
+            a, s = attention[item, :n, None], scores[item, :n][:, kept]
+            z = _upsampled(s if proposals == "class" else a * s, scale)
+            over = _unit_range(z) if proposals == "class" else _upsampled(a, scale)
+            runs = [_runs(column, thresholds) for column in over.T]
+            if proposals == "attention":  # every class has the same
+                runs *= len(kept)
+            options = {"flank": flank, "video_weight": video_weight}
+            scored = [
+                outer_inner(z[:, [k]], runs[k], video_scores=p[[label]], **options)[:, 0]
+                for k, label in enumerate(kept)
+            ]
+            psi, labels = np.concatenate(scored), np.repeat(kept, [len(part) for part in scored])
+            ends = np.array([0, 1])  # the last snippet lies inside
+            segments = timeline.seconds((np.concatenate(runs) + ends) / scale)
+            order = np.argsort(-psi, kind="stable")
+            if drop_negative:
+                order = order[psi[order] >= 0]
+            detections = VideoDetections(segments, psi, labels)[order]
+        results.append(Found(detections, p, curves[item]))
     return results
+
+
+def _attention_curves(
+    outputs: HAMOutput,
+    timelines: Sequence[Timeline],
+    valid: Tensor | None,
+    loss_options: Mapping[str, Any],
+) -> list[list[Curve]]:
+    """Soft, semi-soft and hard attention of each video, as the loss cut them."""
+    options = shared_options(hybrid_attentions, loss_options)
+    attentions = hybrid_attentions(outputs.attention.detach().float(), valid, **options)
+    names = ("soft attention", "semi-soft attention", "hard attention")
+    return step_curves(dict(zip(names, attentions, strict=True)), timelines, valid, "attention")
 
 
 def _finite(outputs: HAMOutput, valid: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -370,7 +371,6 @@ def _finite(outputs: HAMOutput, valid: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def _thresholds(choice: str | list[float]) -> NDArray[np.float64]:
     if isinstance(choice, str):
-        one_of("HAM-Net", "attention_thresholds", choice, Literal["code", "paper"])
         return THRESHOLDS[choice]
     if not choice or not all(0 <= threshold <= 1 for threshold in choice):
         raise AttentadError(f"attention_thresholds must be numbers in 0..1, not {choice}.")
@@ -396,5 +396,5 @@ def _unit_range(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _runs(values: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
     """The runs above every threshold, (M, 2) first and last."""
-    found = [runs_above(values, threshold) for threshold in thresholds]
-    return np.concatenate([np.zeros((0, 2), dtype=np.int64), *found])
+    runs = [runs_above(values, threshold) for threshold in thresholds]
+    return np.concatenate([np.zeros((0, 2), dtype=np.int64), *runs])

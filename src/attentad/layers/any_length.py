@@ -4,42 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
-def attend_at_any_length(
-    module: nn.Module, feature: Tensor, context: Tensor, valid: Tensor | None = None
-) -> Tensor:
-    """Run an attention module, also one of fixed `length` N on T ≠ N steps.
+class Dealing:
+    """T steps dealt to ⌈T / N⌉ sequences of N in turn, each of which spans the whole video.
 
-    The steps are dealt to ⌈T / N⌉ sequences in turn, each of which spans the whole video as the
-    random snippets of training do; within a sequence steps are repeated evenly up to N, as training
-    repeats those of a short video, and the first of a step's copies gives its result.
+    So do the random snippets of training. Within a sequence steps are repeated evenly up to N, as
+    training repeats those of a short video, and the first of a step's copies gives its result.
 
     Args:
-        module: of the attention contract; without an attribute `length` it takes any T.
-        feature: F, (B, C, T).
-        context: R, (B, C_in, T).
-        valid: (B, T).
-
-    Returns:
-        (B, C, T).
+        steps: T.
+        length: N.
     """
-    batch, channels, steps = feature.shape
-    length = getattr(module, "length", steps)
-    if length == steps:
-        attended: Tensor = module(feature, context, valid)
-        return attended
-    rows, first = dealt_rows(steps, length)
-    dealt = torch.from_numpy(rows).to(feature.device)
 
-    def deal(tensor: Tensor) -> Tensor:
-        """(B, …, T) → (B · parts, …, N)."""
-        return tensor[..., dealt].movedim(-2, 1).flatten(0, 1)
+    def __init__(self, steps: int, length: int) -> None:
+        rows, first = dealt_rows(steps, length)
+        self._rows, self._first = torch.from_numpy(rows), torch.from_numpy(first)
 
-    part = module(deal(feature), deal(context), None if valid is None else deal(valid))
-    whole = part.unflatten(0, (batch, len(rows))).movedim(1, -2).reshape(batch, channels, -1)
-    return whole[..., torch.from_numpy(first).to(feature.device)]
+    def deal(self, tensor: Tensor | None) -> Tensor | None:
+        """(B, …, T) → (B · parts, …, N); None stays None."""
+        if tensor is None:
+            return None
+        return tensor[..., self._rows.to(tensor.device)].movedim(-2, 1).flatten(0, 1)
+
+    def gather(self, dealt: Tensor) -> Tensor:
+        """(B · parts, …, N) → (B, …, T)."""
+        parts = dealt.unflatten(0, (-1, len(self._rows))).movedim(1, -2)
+        return parts.flatten(-2)[..., self._first.to(dealt.device)]
 
 
 def dealt_rows(steps: int, length: int) -> tuple[np.ndarray, np.ndarray]:

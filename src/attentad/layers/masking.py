@@ -6,5 +6,8 @@ from torch import Tensor
 
 
 def masked(feature: Tensor, valid: Tensor | None) -> Tensor:
-    """(B, C, T) with zeros, even for NaN, where `valid` (B, T) is false; None keeps everything."""
-    return feature if valid is None else feature.masked_fill(~valid[:, None], 0)
+    """(B, C, T, …) with zeros, even for NaN, where `valid` (B, T) is false; None keeps all."""
+    if valid is None:
+        return feature
+    outside = ~valid[:, None]
+    return feature.masked_fill(outside[(..., *[None] * (feature.dim() - 3))], 0)

@@ -5,16 +5,18 @@ A *cell* (d, s) of the map is the proposal [s, s + d + 1) in grid coordinates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.core import AttentadError, Segments, Timeline, VideoDetections, as_segments, tiou
+from attentad.core import AttentadError, Timeline, VideoDetections, tiou
+from attentad.core.found import Curve, Found, Truth
 from attentad.layers.boundary_matching import valid_cells
+from attentad.layers.step_curves import step_curves
 
 BoundaryRule = Literal["center", "edge"]
 BoundaryRegion = Literal["steps", "duration"]
@@ -36,14 +38,8 @@ class ProposalOutput(NamedTuple):
     classification: Tensor
 
 
-def one_of(owner: str, name: str, value: object, allowed: Any) -> None:
-    """Raise AttentadError unless `value` is among those of the Literal `allowed`."""
-    if value not in get_args(allowed):
-        raise AttentadError(f"{owner}'s {name} is one of {get_args(allowed)}, not {value!r}.")
-
-
 def proposal_targets(
-    segments: Segments,
+    truth: Truth,
     timeline: Timeline,
     *,
     max_duration: int | None = None,
@@ -54,7 +50,7 @@ def proposal_targets(
     """Boundary labels and the tIoU map of one view.
 
     Args:
-        segments: (N, 2) actions of the video in seconds; those outside the timeline are ignored.
+        truth: the video's actions; those outside the timeline are ignored, as are all classes.
         timeline: of the view, T steps.
         max_duration: D; T by default.
         boundary_rule: a step is a boundary when its `center` (i + ½) or its `edge` (i) is less than
@@ -70,7 +66,7 @@ def proposal_targets(
     """
     length = timeline.length
     duration = length if max_duration is None else max_duration
-    actions = timeline.grid(timeline.clip(as_segments(segments)))
+    actions = timeline.grid(timeline.clip(truth.segments))
     clipped = np.clip(actions + map_shift_steps, 0, length)
     inside = clipped[:, 1] > clipped[:, 0]
     actions, clipped = actions[inside], clipped[inside]
@@ -104,15 +100,17 @@ def countable_cells(iou: Tensor, valid: Tensor | None) -> Tensor:
 def decode_proposals(
     outputs: ProposalOutput,
     timelines: Sequence[Timeline],
+    valid: Tensor | None = None,
     *,
-    valid: Tensor | None,
-    candidates: Candidates,
-    pairing: Pairing,
-    confidence: Confidence,
-    boundary_scores: bool,
-    max_proposals: int,
-) -> list[VideoDetections]:
-    """Proposals of each view in seconds, best first, labels −1.
+    candidates: Candidates = "peaks",
+    pairing: Pairing = "inclusive",
+    confidence: Confidence = "product",
+    boundary_scores: bool = True,
+    max_proposals: int = 1000,
+) -> list[Found]:
+    """Proposals of each view in seconds, best first, labels −1, and its boundary probabilities.
+
+    A proposal's score is p_s · p_e · p_c · p_r.
 
     Args:
         outputs: of the network, B views.
@@ -122,23 +120,21 @@ def decode_proposals(
             more than half the maximum; `all` pairs.
         pairing: whether a proposal's end probability is that of its last step s + d (`inclusive`)
             or of the step after it (`exclusive`; no proposal then ends with the view).
-        confidence: the proposal's own score: p_c · p_r, or its square root.
+        confidence: the proposal's own score: p_c · p_r, or its square root as in the BMN paper.
         boundary_scores: whether p_s · p_e multiplies it.
         max_proposals: how many to keep.
 
     Raises:
         AttentadError: the outputs are not finite.
     """
-    arrays = [part.detach().double().cpu().numpy() for part in outputs]
-    if not all(np.isfinite(part).all() for part in arrays):
-        raise AttentadError("the detector's outputs are not finite: check features and weights.")
-    start, end, regression, classification = arrays
+    start, end, regression, classification = finite_arrays(outputs)
     conf = regression * classification
     if confidence == "sqrt":
         conf = np.sqrt(conf)
     batch, duration, length = conf.shape
     steps = [length] * batch if valid is None else valid.sum(1).tolist()
     shift = 0 if pairing == "inclusive" else 1
+    curves = boundary_curves(outputs, timelines, valid)
     results = []
     for item, timeline in enumerate(timelines):
         p_s, p_e = start[item, : steps[item]], end[item, : steps[item]]
@@ -153,13 +149,42 @@ def decode_proposals(
         scores = conf[item, d, s]
         if boundary_scores:
             scores = scores * p_s[s] * p_e[e]
-        boxes = timeline.clip(timeline.seconds(np.stack([s, s + d + 1], axis=1)))
-        # A cell beyond the video has no length left.
-        kept = np.flatnonzero(boxes[:, 1] > boxes[:, 0])
-        order = kept[np.argsort(-scores[kept], kind="stable")][:max_proposals]
-        labels = np.full(len(order), -1, dtype=np.int64)
-        results.append(VideoDetections(boxes[order], scores[order], labels))
+        boxes = timeline.seconds(np.stack([s, s + d + 1], axis=1))
+        proposals = best_proposals(boxes, scores, timeline, max_proposals)
+        results.append(Found(proposals, curves=curves[item]))
     return results
+
+
+def best_proposals(
+    boxes: NDArray[np.float64], scores: NDArray[np.float64], timeline: Timeline, limit: int
+) -> VideoDetections:
+    """The best `limit` boxes (N, 2) in seconds that lie in the video, cut to it, labels −1."""
+    boxes = timeline.clip(boxes)
+    # A cell beyond the video has no length left.
+    kept = np.flatnonzero(boxes[:, 1] > boxes[:, 0])
+    order = kept[np.argsort(-scores[kept], kind="stable")][:limit]
+    labels = np.full(len(order), -1, dtype=np.int64)
+    return VideoDetections(boxes[order], scores[order], labels)
+
+
+def boundary_curves(
+    outputs: Any, timelines: Sequence[Timeline], valid: Tensor | None
+) -> list[list[Curve]]:
+    """`start` and `end` probability (B, T) of the outputs as curves of each view."""
+    boundaries = {"start": outputs.start, "end": outputs.end}
+    return step_curves(boundaries, timelines, valid, "boundaries")
+
+
+def finite_arrays(outputs: Iterable[Tensor]) -> list[NDArray[np.float64]]:
+    """A network's outputs in double precision.
+
+    Raises:
+        AttentadError: they are not finite.
+    """
+    arrays = [part.detach().double().cpu().numpy() for part in outputs]
+    if not all(np.isfinite(part).all() for part in arrays):
+        raise AttentadError("the detector's outputs are not finite: check features and weights.")
+    return arrays
 
 
 def _peaks(probability: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Losses on snippet scores from video-level labels: HAM-Net's six (spec hamnet §1.3, §1.4).
+"""The terms of losses on snippet scores from video-level labels (spec hamnet §1.3, §1.4).
 
 A network scores every snippet for C classes and, last, the background; an attention in 0..1 says
 which snippets are foreground. Scores are logits (B, T, C + 1), attention (B, T), `valid` (B, T) is
@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 
 from attentad.core import AttentadError
-from attentad.layers.proposals import one_of
 
 Threshold = Literal["relative", "absolute", "minmax"]
 DroppedValue = Literal["class_min", "zero"]
 Drop = Literal["most_discriminative", "random", "inverse"]
 Reduction = Literal["mean", "sum_time_mean_batch"]
-OWNER = "weak supervision"
 LABEL_EPSILON = 1e-4
 
 
@@ -109,8 +107,6 @@ def hybrid_attentions(
     Raises:
         AttentadError: an option has an unknown or impossible value.
     """
-    one_of(OWNER, "threshold", threshold, Threshold)
-    one_of(OWNER, "drop", drop, Drop)
     if not 0 <= drop_probability <= 1:
         raise AttentadError(f"drop_probability must lie in 0..1, not {drop_probability}.")
     soft = _clean(attention, valid)
@@ -151,7 +147,6 @@ def hybrid_scores(
     Raises:
         AttentadError: an option has an unknown or impossible value.
     """
-    one_of(OWNER, "dropped_value", dropped_value, DroppedValue)
     soft, semi_soft, hard = hybrid_attentions(
         attention,
         valid,
@@ -239,106 +234,6 @@ def guide_loss(
     return _over_time(_clean(gap, valid), valid, reduction)
 
 
-def loss_weights(w: float, first: float = 1.0, second: float = 1.0) -> dict[str, float]:
-    """λ0..λ3 in the form of the published code: `w` is the share of the dropped sequences.
-
-    first·[(1 − w)·base + w·hard] + second·[(1 − w)·soft + w·semi_soft]. THUMOS14 has w = .2,
-    ActivityNet w = .5, first = .25, second = 2.
-
-    Returns:
-        `base_weight`, `soft_weight`, `semi_soft_weight`, `hard_weight`, see `weak_losses`.
-    """
-    return {
-        "base_weight": first * (1 - w),
-        "soft_weight": second * (1 - w),
-        "semi_soft_weight": second * w,
-        "hard_weight": first * w,
-    }
-
-
-def weak_losses(
-    scores: Tensor,
-    attention: Tensor,
-    labels: Tensor,
-    valid: Tensor | None = None,
-    *,
-    base_weight: float = 0.8,
-    soft_weight: float = 0.8,
-    semi_soft_weight: float = 0.2,
-    hard_weight: float = 0.2,
-    sparsity_weight: float = 0.8,
-    guide_weight: float = 0.8,
-    top_k_ratio: float | None = 10.0,
-    top_k: int | None = None,
-    gamma: float = 0.2,
-    threshold: Threshold = "relative",
-    dropped_value: DroppedValue = "class_min",
-    drop: Drop = "most_discriminative",
-    drop_probability: float = 0.2,
-    normalize_labels: bool = True,
-    reduction: Reduction = "mean",
-    generator: torch.Generator | None = None,
-) -> dict[str, Tensor]:
-    """λ0·base + λ1·soft + λ2·semi-soft + λ3·hard + α·sparsity + β·guide (HAM-Net eq. 10).
-
-    Args:
-        scores: (B, T, C + 1).
-        attention: (B, T).
-        labels: (B, C), 1 for the classes present.
-        valid: (B, T).
-        base_weight: λ0, of the cross-entropy of all snippets' scores.
-        soft_weight: λ1, of that of the scores under soft attention.
-        semi_soft_weight: λ2, under semi-soft attention.
-        hard_weight: λ3, under hard attention.
-        sparsity_weight: α.
-        guide_weight: β.
-        top_k_ratio, top_k: ratio and k of `top_k_mean`.
-        gamma, threshold, dropped_value, drop, drop_probability, generator: see `hybrid_scores`.
-        normalize_labels: see `multiple_instance_loss`.
-        reduction: see `sparsity_loss`.
-
-    Returns:
-        `base`, `soft`, `semi_soft`, `hard`, `sparsity`, `guide` and their weighted sum `total`,
-        scalars. Each is the mean over the videos, whatever their lengths.
-
-    Raises:
-        AttentadError: an option has an unknown or impossible value.
-    """
-    sequences = hybrid_scores(
-        scores,
-        attention,
-        valid,
-        dropped_value=dropped_value,
-        gamma=gamma,
-        threshold=threshold,
-        drop=drop,
-        drop_probability=drop_probability,
-        generator=generator,
-    )
-    # Soft and semi-soft attention leave the background out, the other two see it.
-    present = {"base": 1.0, "soft": 0.0, "semi_soft": 0.0, "hard": 1.0}
-    terms = {
-        name: multiple_instance_loss(
-            top_k_mean(sequence, valid, ratio=top_k_ratio, k=top_k),
-            labels,
-            background=present[name],
-            normalize_labels=normalize_labels,
-        )
-        for name, sequence in sequences._asdict().items()
-    }
-    terms["sparsity"] = sparsity_loss(attention, valid, reduction=reduction)
-    terms["guide"] = guide_loss(attention, scores, valid, reduction=reduction)
-    total = (
-        base_weight * terms["base"]
-        + soft_weight * terms["soft"]
-        + semi_soft_weight * terms["semi_soft"]
-        + hard_weight * terms["hard"]
-        + sparsity_weight * terms["sparsity"]
-        + guide_weight * terms["guide"]
-    )
-    return {"total": total, **terms}
-
-
 def _clean(values: Tensor, valid: Tensor | None) -> Tensor:
     """(B, T) with zeros outside `valid`."""
     return values if valid is None else values.masked_fill(~valid, 0)
@@ -358,7 +253,6 @@ def _threshold(attention: Tensor, valid: Tensor | None, gamma: float, rule: Thre
 
 def _over_time(values: Tensor, valid: Tensor | None, reduction: Reduction) -> Tensor:
     """Values (B, T), 0 outside `valid`, over each video's snippets; then the mean over videos."""
-    one_of(OWNER, "reduction", reduction, Reduction)
     summed = values.sum(1)
     if reduction == "mean":
         count = values.shape[1] if valid is None else valid.sum(1).clamp(min=1)

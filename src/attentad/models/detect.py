@@ -1,26 +1,22 @@
-"""From the features of one video to its detections: views, network, decoding, labels, NMS."""
+"""From the features of one video to what a model finds: views, network, decoding, labels, NMS."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from attentad.core import AttentadError, Timeline, VideoDetections
-from attentad.core.found import Curve, CurveKind, Found
+from attentad.core.found import Curve, Found
+from attentad.data.tracks import Track
+from attentad.data.views import View
+from attentad.layers.step_curves import step_curves
+from attentad.models.build import detector_options
 from attentad.models.model import DetectorModel
-from attentad.recipes.load import shared_options
-from attentad.suppression import (
-    label_by_snippets,
-    label_by_video,
-    merge_windows,
-)
+from attentad.suppression import label_by_snippets, label_by_video, merge_windows
 
 BATCH = 16  # views at a time through the network
 CLASS_CURVES = 10
@@ -32,7 +28,7 @@ def detect_features(
     timeline: Timeline,
     *,
     video: str,
-    class_scores: NDArray[np.float32] | None = None,
+    class_scores: NDArray[np.floating] | None = None,
 ) -> Found:
     """Detect actions in the features of one video.
 
@@ -43,115 +39,80 @@ def detect_features(
         video: name for error sentences.
         class_scores: (K,) scores of the whole video, needed where the recipe labels by file.
 
+    Returns:
+        Detections by score; how surely the video holds each class, of a detector that says so
+        (of several views, the surest); curves of the network and of the snippets' class scores.
+
     Raises:
-        AttentadError: the features have another width than the model was trained on.
+        AttentadError: the features have another width than the model was trained on, or nothing
+            says which classes its proposals have.
     """
     if features.shape[1] != model.feature_dim:
         raise AttentadError(
             f"the features of {video} are {features.shape[1]} wide, but the model takes "
             f"{model.feature_dim}; extract them with the encoder that the model was trained on."
         )
-    views = model.views(features, timeline)
-    runs = [_run(model, views[first : first + BATCH]) for first in range(0, len(views), BATCH)]
-    decoded = [found for run in runs for found in run.detections]
-    scores = None if model.scores is None else model.scores.read(features)
-    if model.detector.supervision == "segments":  # class-agnostic proposals
-        decoded = [
-            _label(model, proposals, scores, timeline, video, class_scores) for proposals in decoded
+    views = model.views.take(Track(features, timeline, timeline.duration_sec), None)
+    batches = [views[first : first + BATCH] for first in range(0, len(views), BATCH)]
+    by_view = [found for batch in batches for found in _detect_in_views(model, batch)]
+    scores = None if model.labeller is None else model.labeller.read(features)
+    detections = [found.detections for found in by_view]
+    if any((proposals.labels < 0).any() for proposals in detections):
+        detections = [
+            _label(model, proposals, scores, timeline, video, class_scores)
+            for proposals in detections
         ]
     options = model.recipe.suppression.model_dump()
     max_frames = options.pop("max_length_frames")
     if max_frames is not None:
         options["max_length_sec"] = max_frames / timeline.fps
-    kept = merge_windows(decoded, duration_sec=timeline.duration_sec, **options)
-    probabilities = [named for run in runs for named in run.curves]
-    curves = _join_curves([view_timeline for _, _, view_timeline in views], probabilities)
+    kept = merge_windows(detections, duration_sec=timeline.duration_sec, **options)
+    said = [found.class_probabilities for found in by_view if found.class_probabilities is not None]
     return Found(
         kept,
-        None if runs[0].classified is None else runs[0].classified[0],
-        curves + _class_curves(model, scores, timeline, kept),
+        np.max(said, axis=0) if said else None,
+        _joined_curves(by_view) + _class_curves(model, scores, timeline, kept),
     )
 
 
-class _Run(NamedTuple):
-    """Of a batch of views: detections and curves of each, and class probabilities (B, K)."""
-
-    detections: list[VideoDetections]
-    curves: list[dict[str, NDArray[np.float32]]]
-    classified: NDArray[np.float64] | None
-
-
 @torch.inference_mode()
-def _run(model: DetectorModel, views: list[Any]) -> _Run:
-    detector = model.detector
-    features = torch.from_numpy(np.stack([view.T for view, _, _ in views])).to(model.device)
-    valid = torch.from_numpy(np.stack([mask for _, mask, _ in views])).to(model.device)
-    timelines = [timeline for _, _, timeline in views]
-    with _gates_over_time(model.network, valid.shape) as gates:
-        outputs = model.network(features, valid)
-    decode = model.recipe.detector.decode
-    detections = detector.decode(outputs, timelines, valid=valid, **decode)
-    classified = None
-    if detector.classify is not None:
-        classify_options = shared_options(detector.classify, decode)
-        classified = detector.classify(outputs, valid, **classify_options)
-    named = {
-        name: getattr(outputs, name).float().cpu().numpy()
-        for name in ("start", "end")
-        if hasattr(outputs, name)
+def _detect_in_views(model: DetectorModel, views: Sequence[View]) -> list[Found]:
+    features = torch.from_numpy(np.stack([view.features.T for view in views])).to(model.device)
+    valid = torch.from_numpy(np.stack([view.valid for view in views])).to(model.device)
+    timelines = [view.timeline for view in views]
+    outputs = model.network(features, valid)
+    options = detector_options(model.recipe, "decode")
+    by_view = model.detector.decode(outputs, timelines, valid, **options)
+    sites = getattr(model.network, "sites", None)
+    gates = {
+        f"{site} gate over time": gate.time
+        for site, gate in ({} if sites is None else sites.curves()).items()
+        if gate.time is not None and gate.time.shape == valid.shape
     }
-    if detector.curves is not None:
-        loss_options = shared_options(detector.curves, model.recipe.detector.loss)
-        named |= detector.curves(outputs, valid, **loss_options)
-    named |= {f"{site} gate over time": gate.float().cpu().numpy() for site, gate in gates.items()}
-    per_view = [
-        {name: values[i][views[i][1]] for name, values in named.items()} for i in range(len(views))
+    gate_curves = step_curves(gates, timelines, valid, "attention")
+    return [
+        replace(found, curves=(*found.curves, *curves))
+        for found, curves in zip(by_view, gate_curves, strict=True)
     ]
-    return _Run(detections, per_view, classified)
 
 
-@contextmanager
-def _gates_over_time(network: nn.Module, steps: torch.Size) -> Iterator[dict[str, Tensor]]:
-    """Site → gate of shape `steps` (B, T) of the attention modules, filled as the network runs."""
-    gates: dict[str, Tensor] = {}
-
-    def watch(site: str, module: Any, arguments: tuple[Any, ...]) -> None:
-        # A module gates by F or by R; its `gates` names the one that it reads.
-        given = dict(zip(("feature", "context", "valid"), arguments, strict=False))
-        _, temporal = module.gates(**shared_options(module.gates, given))
-        # Where a module of fixed length gates parts of a long video, there is no one curve.
-        if temporal is not None and temporal.shape == steps:
-            gates[site] = temporal
-
-    handles = [
-        module.register_forward_pre_hook(partial(watch, site))
-        for site, module in getattr(network, "attention", {}).items()
-        if hasattr(module, "gates")
-    ]
-    try:
-        yield gates
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _join_curves(
-    timelines: list[Timeline], probabilities: list[dict[str, NDArray[np.float32]]]
-) -> list[Curve]:
-    """One curve per name over the video; where windows overlap, the earlier one speaks."""
-    curves = []
-    for name in probabilities[0]:
-        times, values = [], []
-        last = -np.inf
-        for timeline, named in zip(timelines, probabilities, strict=True):
-            centres = timeline.centres_sec()[: len(named[name])]
-            new = centres > last
-            times.append(centres[new])
-            values.append(named[name][new])
-            last = max(last, centres[-1])
-        kind: CurveKind = "boundaries" if name in ("start", "end") else "attention"
-        curves.append(Curve(name, np.concatenate(times), np.concatenate(values), kind))
-    return curves
+def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:
+    """One curve per name over the video; where views overlap, the earlier one speaks."""
+    parts: dict[str, list[Curve]] = {}
+    for found in by_view:
+        for curve in found.curves:
+            parts.setdefault(curve.name, []).append(curve)
+    joined = []
+    for curves in parts.values():
+        times, values, last_sec = [], [], -np.inf
+        for curve in curves:
+            new = curve.time_sec > last_sec
+            times.append(curve.time_sec[new])
+            values.append(curve.value[new])
+            last_sec = curve.time_sec.max(initial=last_sec)
+        first = curves[0]
+        joined.append(Curve(first.name, np.concatenate(times), np.concatenate(values), first.kind))
+    return joined
 
 
 def _class_curves(
@@ -174,7 +135,7 @@ def _label(
     scores: NDArray[np.float32] | None,
     timeline: Timeline,
     video: str,
-    class_scores: NDArray[np.float32] | None,
+    class_scores: NDArray[np.floating] | None,
 ) -> VideoDetections:
     labels = model.recipe.labels
     topk = min(labels.topk, len(model.classes))

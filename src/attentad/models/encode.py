@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from attentad.core import AttentadError, Sampling, Timeline
 from attentad.data.augment import normalised, resized
 from attentad.data.features import Sidecar, read_sidecar, write_features
-from attentad.models.model import RecogniserModel, file_sha256, load_recogniser
+from attentad.models.file import file_sha256, load_recogniser
+from attentad.models.model import RecogniserModel
 from attentad.video import VIDEO_SUFFIXES, frames, probe
 
 Picture = NDArray[np.uint8]

@@ -1,28 +1,250 @@
-"""The model file: weights and the contract they were made under, in one safetensors file.
+"""The model file: trained parts and the contract they were made under, in one safetensors file.
 
-Opening a stranger's file never runs code. This module does not import Lightning, so detection
-does not need it.
+Its parts are `detector`, `backbone` (what makes R from video) and `labeller` (what names
+proposals by R). Opening a stranger's file never runs code. This module does not import Lightning,
+so detection does not need it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import platform
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+import attentad
 from attentad.core import AttentadError
 from attentad.core.files import write_bytes
+from attentad.data.clocks import read_clock
+from attentad.models.build import build_detector, build_recogniser
+from attentad.models.format_1 import renamed_from_format_1
+from attentad.models.labels import Labeller, SnippetScores
+from attentad.models.model import DetectorModel, RecogniserModel, best_device
+from attentad.models.snippet_classifier import SnippetClassifier
+from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, parse_recipe
+from attentad.training.weights import load_into
 
-FORMAT = 1
+FORMAT = 2
 # A single metadata key: safetensors writes several in an order that changes from run to run.
 _KEY = "attentad"
+
+Kind = Literal["detector", "backbone", "labeller"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A trained part of a model.
+
+    Args:
+        name: which of its kind, such as `bmn`.
+        options: what it was built by: a recipe, or keyword arguments.
+        sizes: numbers that its data fixed, such as `feature_dim`.
+        classes: names of those that it tells apart; a labeller's are the detector's.
+        tensors: its parameters and buffers.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def save_detector(path: str | Path, model: DetectorModel) -> None:
+    """Write a detector and, if any, its labeller and its encoder into one file.
+
+    Raises:
+        AttentadError: the file cannot be written.
+    """
+    parts: dict[Kind, Part] = {
+        "detector": Part(
+            model.recipe.detector.name,
+            model.recipe.model_dump(mode="json"),
+            {"feature_dim": model.feature_dim},
+            model.classes,
+            model.network.state_dict(),
+        )
+    }
+    if model.encoder is not None:
+        parts["backbone"] = _backbone_part(model.encoder)
+    if isinstance(model.labeller, SnippetScores):
+        parts["labeller"] = Part("columns", vars(model.labeller))
+    elif model.labeller is not None:
+        parts["labeller"] = Part(
+            "classifier",
+            {"smoothing": model.labeller.smoothing},
+            tensors=model.labeller.state_dict(),
+        )
+    clock = None if model.clock is None else model.clock.to_clock()
+    _save_parts(path, parts, {"clock": clock})
+
+
+def save_recogniser(path: str | Path, model: RecogniserModel) -> None:
+    """Write a recogniser into a file.
+
+    Raises:
+        AttentadError: the file cannot be written.
+    """
+    _save_parts(path, {"backbone": _backbone_part(model)}, {})
+
+
+def load_detector(path: str | Path) -> DetectorModel:
+    """Load a detector and, if it is inside, its encoder, ready for inference on the best device.
+
+    Raises:
+        AttentadError: not a model file of ours, damaged, or without a detector.
+    """
+    parts, contract = _load_parts(path)
+    if "detector" not in parts:
+        raise AttentadError(
+            f"{path} holds a recogniser, not a detector; train one with `attentad train`."
+        )
+    part = parts["detector"]
+    recipe = parse_recipe(part.options, str(path))
+    assert isinstance(recipe, DetectionRecipe)
+    network = build_detector(recipe, part.sizes["feature_dim"], len(part.classes))
+    load_into(network, renamed_from_format_1(part.tensors, network), path)
+    clock = contract["clock"]
+    return DetectorModel(
+        recipe=recipe,
+        classes=part.classes,
+        feature_dim=part.sizes["feature_dim"],
+        network=network.to(best_device()).eval(),
+        clock=None if clock is None else read_clock(clock),
+        labeller=_labeller(parts, path),
+        encoder=_recogniser(parts["backbone"], path) if "backbone" in parts else None,
+    )
+
+
+def load_recogniser(path: str | Path) -> RecogniserModel:
+    """Load a recogniser, also out of a detector's file that has one inside.
+
+    Raises:
+        AttentadError: not a model file of ours, damaged, or without a recogniser.
+    """
+    parts, _ = _load_parts(path)
+    if "backbone" not in parts:
+        raise AttentadError(
+            f"{path} holds no recogniser, so it cannot read video; give it feature files."
+        )
+    return _recogniser(parts["backbone"], path)
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _backbone_part(model: RecogniserModel) -> Part:
+    return Part(
+        model.recipe.recogniser.name,
+        model.recipe.model_dump(mode="json"),
+        classes=model.classes,
+        tensors=model.network.state_dict(),
+    )
+
+
+def _recogniser(part: Part, path: str | Path) -> RecogniserModel:
+    recipe = parse_recipe(part.options, str(path))
+    assert isinstance(recipe, RecognitionRecipe)
+    network = build_recogniser(recipe, part.classes)
+    load_into(network, renamed_from_format_1(part.tensors, network), path)
+    return RecogniserModel(recipe, part.classes, network.to(best_device()).eval())
+
+
+def _labeller(parts: Mapping[Kind, Part], path: str | Path) -> Labeller | None:
+    if "labeller" not in parts:
+        return None
+    detector, part = parts["detector"], parts["labeller"]
+    if part.name == "columns":
+        return SnippetScores(**{**part.options, "columns": tuple(part.options["columns"])})
+    classifier = SnippetClassifier(
+        detector.sizes["feature_dim"], len(detector.classes), **part.options
+    )
+    load_into(classifier, part.tensors, path)
+    return classifier
+
+
+def _save_parts(path: str | Path, parts: Mapping[Kind, Part], contract: Mapping[str, Any]) -> None:
+    described = {
+        kind: {
+            "name": part.name,
+            "options": part.options,
+            "sizes": part.sizes,
+            "classes": part.classes,
+        }
+        for kind, part in parts.items()
+    }
+    versions = {
+        "attentad": attentad.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    tensors = {
+        f"{kind}.{name}": tensor
+        for kind, part in parts.items()
+        for name, tensor in part.tensors.items()
+    }
+    save_model(path, tensors, {**contract, "parts": described, "versions": versions})
+
+
+def _load_parts(path: str | Path) -> tuple[dict[Kind, Part], dict[str, Any]]:
+    tensors, contract = load_model(path)
+    if contract["format"] == 1:
+        return _parts_of_format_1(tensors, contract), contract
+    parts = {
+        kind: Part(
+            described["name"],
+            described["options"],
+            described["sizes"],
+            tuple(described["classes"]),
+            _under(tensors, kind),
+        )
+        for kind, described in contract["parts"].items()
+    }
+    return parts, contract
+
+
+def _parts_of_format_1(
+    tensors: Mapping[str, Tensor], contract: Mapping[str, Any]
+) -> dict[Kind, Part]:
+    """The parts of a file from before they were called so."""
+    parts: dict[Kind, Part] = {}
+    is_detector = contract["kind"] == "detector"
+    encoder = contract["encoder"] if is_detector else contract
+    if encoder is not None:
+        recipe, classes = encoder["recipe"], tuple(encoder["classes"])
+        name = recipe["recogniser"]["name"]
+        parts["backbone"] = Part(name, recipe, {}, classes, _under(tensors, "encoder"))
+    if is_detector:
+        recipe, classes = contract["recipe"], tuple(contract["classes"])
+        sizes = {"feature_dim": contract["feature_dim"]}
+        name = recipe["detector"]["name"]
+        parts["detector"] = Part(name, recipe, sizes, classes, _under(tensors, "detector"))
+        if contract["scores"] is not None:
+            parts["labeller"] = Part("columns", contract["scores"])
+        elif contract.get("classifier") is not None:
+            weights = _under(tensors, "classifier")
+            parts["labeller"] = Part("classifier", contract["classifier"], tensors=weights)
+    return parts
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors named `prefix.…`, without that."""
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
 def save_model(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import AttentadError
-from attentad.data.detection_data import DetectionData
 from attentad.data.features import FeatureStore
-from attentad.models.model import SnippetScores
+from attentad.data.training_items import TrainingItems
 from attentad.models.snippet_classifier import (
     SnippetClassifier,
     fit_snippet_classifier,
@@ -19,14 +19,49 @@ from attentad.models.snippet_classifier import (
 from attentad.recipes.load import DetectionRecipe
 
 
-def snippet_scores(
-    recipe: DetectionRecipe, data: DetectionData, classes: tuple[str, ...]
-) -> SnippetScores | SnippetClassifier | None:
+@dataclass(frozen=True)
+class SnippetScores:
+    """How class scores are read out of R.
+
+    Args:
+        columns: K columns of R, in class order.
+        activation: `none`, `sigmoid`, or `softmax` over the classes and the background.
+        background: column of the background class, or None.
+        temperature: scores are divided by it before the activation.
+    """
+
+    columns: tuple[int, ...]
+    activation: str = "none"
+    background: int | None = None
+    temperature: float = 1.0
+
+    def read(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """R (n, C) → class scores (n, K)."""
+        columns = list(self.columns)
+        if self.background is not None:
+            columns.append(self.background)
+        scores = features[:, columns] / self.temperature
+        if self.activation == "sigmoid":
+            scores = 1 / (1 + np.exp(-scores))
+        elif self.activation == "softmax":
+            scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+            scores = scores / scores.sum(axis=1, keepdims=True)
+        return scores[:, : len(self.columns)]
+
+
+# What names proposals: R (n, C) → class scores (n, K) by `read`.
+Labeller = SnippetScores | SnippetClassifier
+
+
+def snippet_labeller(
+    recipe: DetectionRecipe, store: FeatureStore, items: TrainingItems, classes: tuple[str, ...]
+) -> Labeller | None:
     """What reads class scores out of R, as the recipe's `labels` say; None if a file has them.
 
     Args:
         recipe: of the detector.
-        data: its training data, which a classifier is fitted to.
+        store: its features.
+        items: its training items, to whose tracks a classifier is fitted.
         classes: K class names in the order of the model.
 
     Raises:
@@ -35,23 +70,22 @@ def snippet_scores(
     """
     if recipe.labels.source == "classifier":
         settings = recipe.labels.classifier.model_dump()
-        labelled = _labelled_snippets(data, classes)
+        labelled = _labelled_snippets(items)
         return fit_snippet_classifier(labelled, seed=recipe.training.seed, **settings)
     if recipe.labels.source != "snippets":
         return None
-    return _score_columns(recipe, data.store, classes, data.feature_dim)
+    return _score_columns(recipe, store, classes, items.feature_dim)
 
 
 def _labelled_snippets(
-    data: DetectionData, classes: tuple[str, ...]
+    items: TrainingItems,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Features and targets of each training video."""
-    numbers = {name: i for i, name in enumerate(classes)}
-    for video, annotation in data.annotations.videos.items():
-        features, timeline = data.load(video)
-        labels = [numbers.get(label, -1) for label in annotation.labels]
-        centres = timeline.centres_sec()
-        yield features, snippet_targets(centres, annotation.segments, labels, len(classes))
+    for video, truth in items.truths.items():
+        track = items.read(video)
+        centres = track.timeline.centres_sec()
+        targets = snippet_targets(centres, truth.segments, truth.labels, truth.classes)
+        yield track.array, targets
 
 
 def _score_columns(

@@ -19,16 +19,16 @@ from attentad.core import (
     Detections,
     Timeline,
     VideoAnnotation,
-    as_segments,
     no_detections,
 )
 from attentad.core.found import Found
 from attentad.core.names import align_classes
-from attentad.data.clocks import frame_rate, video_timeline
 from attentad.data.features import is_feature_file, join_features, open_features
+from attentad.data.tracks import FeatureSource
 from attentad.models.detect import detect_features
 from attentad.models.encode import find_videos, video_features
-from attentad.models.model import DetectorModel, file_sha256, load_detector
+from attentad.models.file import file_sha256, load_detector
+from attentad.models.model import DetectorModel
 from attentad.models.video_scores import video_scores
 from attentad.report import Report, VideoPage, plain_facts
 
@@ -190,23 +190,14 @@ def _feature_entries(
     model: DetectorModel, paths: Sequence[Path], annotated: Mapping[str, VideoAnnotation]
 ) -> list[_Input]:
     every = model.recipe.data.every
-    unknown = VideoAnnotation(as_segments([]), ())
     store = join_features([open_features(path, every=every) for path in paths])
+    source = FeatureSource(store, annotated, model.clock)
 
     def read(video: str) -> tuple[NDArray[np.float32], Timeline]:
-        features = store.load(video)
-        told = annotated.get(video) or annotated.get(video.removeprefix("v_")) or unknown
-        timeline = video_timeline(
-            video,
-            len(features),
-            store.sidecar(video),
-            model.clock,
-            told.duration_sec,
-            frame_rate(told),
-        )
-        return features, timeline
+        track = source.read(video)
+        return track.array, track.timeline
 
-    return [_Input(video, None, partial(read, video)) for video in store.readers]
+    return [_Input(video, None, partial(read, video)) for video in source.videos]
 
 
 def _video_entries(model: DetectorModel, path: Path) -> list[_Input]:

@@ -10,14 +10,13 @@ import numpy as np
 
 from attentad.core import Annotations, Detections
 from attentad.core.found import Found
-from attentad.data.clocks import frame_rate, video_timeline
 from attentad.data.features import FeatureStore
+from attentad.data.tracks import FeatureSource
 from attentad.metrics import DetectionResult, VideoMapResult, detection_map, video_map
 from attentad.metrics.thresholds import parse_tiou
 from attentad.models.detect import detect_features
 from attentad.models.model import DetectorModel
 from attentad.models.sets import AnnotatedSets
-from attentad.models.training_data import multi_hot
 from attentad.models.video_scores import video_scores
 
 
@@ -109,27 +108,20 @@ def run_annotated(
 ) -> dict[str, Found]:
     """What the model says of the features of every annotated video."""
     class_scores = video_scores(model.recipe, model.classes)
+    source = FeatureSource(store, annotations.videos, model.clock)
     results = {}
-    for video, annotation in annotations.videos.items():
-        features = store.load(video)
-        timeline = video_timeline(
-            video,
-            len(features),
-            store.sidecar(video),
-            model.clock,
-            annotation.duration_sec,
-            frame_rate(annotation),
-        )
+    for video in annotations.videos:
+        track = source.read(video)
         results[video] = detect_features(
-            model, features, timeline, video=video, class_scores=class_scores(video)
+            model, track.array, track.timeline, video=video, class_scores=class_scores(video)
         )
     return results
 
 
 def as_detections(model: DetectorModel, results: dict[str, Found]) -> Detections:
     """The results' detections with the model's classes."""
-    found = {video: result.detections for video, result in results.items()}
-    return Detections(found, model.classes, {"detector": model.recipe.detector.name})
+    detections = {video: found.detections for video, found in results.items()}
+    return Detections(detections, model.classes, {"detector": model.recipe.detector.name})
 
 
 def _video_classification(
@@ -137,12 +129,15 @@ def _video_classification(
 ) -> VideoMapResult | None:
     """HAM-Net's measures of whole videos; None where nothing is said of them, or none has a class.
 
-    The exact set is that of the classes which get detections.
+    The exact set is that of the classes which get detections, if decoding has a threshold for it.
     """
-    probabilities = [result.class_probabilities for result in results.values()]
-    truth = multi_hot(sets, results)
+    probabilities = [found.class_probabilities for found in results.values()]
+    truth = np.zeros((len(results), len(sets.classes)), dtype=bool)
+    for row, video in zip(truth, results, strict=True):
+        row[sets.video_classes(video)] = True
     if not truth.any() or any(row is None for row in probabilities):
         return None
-    by_default = inspect.signature(model.detector.decode).parameters["class_threshold"].default
+    options = inspect.signature(model.detector.decode).parameters
+    by_default = options["class_threshold"].default if "class_threshold" in options else 0.5
     threshold = model.recipe.detector.decode.get("class_threshold", by_default)
     return video_map(np.array(probabilities), truth, classes=sets.classes, threshold=threshold)

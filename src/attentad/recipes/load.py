@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_type_hints
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from attentad.core import AttentadError
-from attentad.core.options import describe, fits
 from attentad.recipes.schema import (
     Component,
     DetectorChoice,
@@ -214,43 +212,17 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> DetectionRecipe | Re
         raise AttentadError(f"{where}: {reason}.") from None
 
 
-def check_arguments(
-    function: Callable[..., Any], options: Mapping[str, Any], given: Iterable[str], where: str
-) -> None:
-    """Check options against a signature and its annotations before any work starts.
-
-    Args:
-        function: what will be called.
-        options: the keyword arguments that the recipe gives.
-        given: parameters that the caller itself fills; a recipe may not set them.
-        where: key of the recipe, for the error.
+def fold_recipe(recipe: DetectionRecipe, fold: str) -> DetectionRecipe:
+    """The recipe with another fold held out for testing.
 
     Raises:
-        AttentadError: names the first option that `function` does not take, and those it takes;
-            or the first whose value has another type than annotated.
+        AttentadError: the recipe has no such fold.
     """
-    allowed = [
-        name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        and name not in set(given)
-    ]
-    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    for option, value in options.items():
-        if option not in allowed:
-            raise AttentadError(
-                f"{where} has no option {option!r}; it takes: {', '.join(allowed) or 'none'}."
-            )
-        if option in hints and not fits(value, hints[option]):
-            raise AttentadError(
-                f"{where}.{option} cannot be {value!r}; use {describe(hints[option])}."
-            )
-
-
-def shared_options(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the options that `function` takes too: one setting for two functions."""
-    taken = inspect.signature(function).parameters
-    return {key: value for key, value in options.items() if key in taken}
+    if fold not in recipe.data.folds:
+        folds = ", ".join(recipe.data.folds) or "none"
+        raise AttentadError(f"the recipe has no fold {fold!r}; its folds are: {folds}.")
+    data = recipe.data.model_copy(update={"test": (fold,), "train": None})
+    return recipe.model_copy(update={"data": data})
 
 
 def _apply_override(content: dict[str, Any], override: str) -> None:

@@ -55,12 +55,17 @@ DurationRef = Literal["annotated", "feature_frames", "floor16"]
 class View(Section):
     """How a video of any length becomes T steps."""
 
-    name: Literal["rescaled", "windows", "snippets"] = Field(
+    name: Literal["rescaled", "windows", "snippets", "whole"] = Field(
         "rescaled",
         description="snippets: a sample of them in training, all in detection; for detectors that "
-        "learn from video-level labels",
+        "learn from video-level labels. whole: of any length, for detectors that take it",
     )
-    length: int = Field(100, ge=2, description="T, in feature steps; of `snippets` in training")
+    length: int = Field(
+        100,
+        ge=2,
+        description="T, in feature steps; of `snippets` in training; of `whole` at most so many "
+        "there",
+    )
     sampling: Literal["perturb", "uniform", "pad", "avg", "all"] = Field(
         "perturb", description="snippets: how T of them are taken, see `sample_snippets`"
     )

@@ -6,13 +6,6 @@ from attentad.suppression.nms import TIES, nms
 from attentad.suppression.outer_inner import outer_inner, runs_above
 from attentad.suppression.soft import SOFT_RULES, soft_nms
 from attentad.suppression.variants import SOFT_VARIANTS, SoftOptions, SuppressionOptions
-from attentad.suppression.video_scores import (
-    THUMOS14_CLASS_IDS,
-    read_cuhk_scores,
-    read_untrimmednet,
-    scores_of,
-    untrimmednet_scores,
-)
 from attentad.suppression.voting import vote_segments
 from attentad.suppression.windows import merge_windows
 
@@ -21,7 +14,6 @@ __all__ = [
     "METHODS",
     "SOFT_RULES",
     "SOFT_VARIANTS",
-    "THUMOS14_CLASS_IDS",
     "TIES",
     "SoftOptions",
     "SuppressionOptions",
@@ -31,12 +23,8 @@ __all__ = [
     "merge_windows",
     "nms",
     "outer_inner",
-    "read_cuhk_scores",
-    "read_untrimmednet",
     "runs_above",
-    "scores_of",
     "soft_nms",
     "suppress",
-    "untrimmednet_scores",
     "vote_segments",
 ]

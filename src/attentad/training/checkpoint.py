@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -15,7 +15,7 @@ from attentad.core.files import atomic_path
 from attentad.training.schedule import Plateau
 from attentad.training.settings import TrainingSettings
 
-FORMAT = 1
+FORMAT = 2
 # What may change between a run and its resumption without changing its result.
 _FREE = {
     "epochs",
@@ -62,13 +62,9 @@ class Position:
         """Go to the beginning of the next epoch."""
         self.epoch, self.step, self.sums, self.seconds = self.epoch + 1, 0, {}, 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
+        """The inverse of `dataclasses.asdict`."""
         position = cls(**values)
         return replace(position, plateau=Plateau(**values["plateau"]))
 
@@ -91,12 +87,11 @@ class Run:
         dumped = settings.model_dump(mode="json", exclude=free)
         return cls(fingerprint, _flat(dumped), items, processes)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-    def check(self, path: Path, checkpoint: Mapping[str, Any]) -> None:
+    def check(self, path: Path, checkpoint: Mapping[str, Any], optimizers: Iterable[str]) -> None:
         """Compare with the run that a checkpoint belongs to.
+
+        Args:
+            optimizers: the phases that have one.
 
         Raises:
             AttentadError: they differ; the message says in what, and what to do.
@@ -112,6 +107,9 @@ class Run:
             if old != new:
                 counts = f"{old} training {name}, not {new}"
                 raise AttentadError(f"{path} was made with {counts}; {advice}")
+        old, new = (", ".join(names) for names in (checkpoint["optimizers"], optimizers))
+        if old != new:
+            raise AttentadError(f"{path} was made by the phases {old}, not {new}; {advice}")
         if self.fingerprint != theirs.fingerprint:
             raise AttentadError(f"{path} was made by another recipe or other data; {advice}")
 
@@ -148,6 +146,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise AttentadError(f"{path} is no checkpoint of attentad; delete it or give another.")
     if content["format"] > FORMAT:
         raise AttentadError(f"{path} comes from a newer version of attentad; upgrade attentad.")
+    if content["format"] == 1 and "optimizer" in content:
+        # The state of a run as it was before there were phases.
+        content["task"] = {f"network.{key}": value for key, value in content["network"].items()}
+        content["optimizers"] = {"main": content.pop("optimizer")}
     return content
 
 
@@ -158,8 +160,11 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
         AttentadError: the file is missing, damaged or no checkpoint.
     """
     content = load_checkpoint(Path(path))
-    weights = content.get("average") or content.get("network")
-    if not isinstance(weights, dict):
+    own = "network."
+    task: dict[str, Tensor] = content.get("task", {})
+    network = {key.removeprefix(own): task[key] for key in task if key.startswith(own)}
+    weights = content.get("average") or content.get("network") or network
+    if not weights:
         raise AttentadError(f"{path} holds no weights; give best.ckpt or last.ckpt of a training.")
     return weights
 

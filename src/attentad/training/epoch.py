@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from attentad.core import AttentadError
+from attentad.core.phase import Phase
 from attentad.training.checkpoint import merged_sums
 from attentad.training.ema import ema_rate, ema_update, weights_applied
 from attentad.training.items import ItemFailure, to_device, videos_of
@@ -18,20 +19,19 @@ from attentad.training.logs import Row
 from attentad.training.optimizer import set_lr
 from attentad.training.progress import Tick
 from attentad.training.ranks import gathered, largest, on_first, raise_together, rank
-from attentad.training.schedule import better, lr_factor
+from attentad.training.schedule import better
 from attentad.training.seeding import STEP, VALIDATION, seed_all
 from attentad.training.state import State, check_weights, save, save_best
+from attentad.training.task import learning, mixed_precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-BatchLoss = Callable[[nn.Module, Any], Mapping[str, Tensor]]
 Validate = Callable[[nn.Module], Mapping[str, float]]
 
 
 def train_epoch(
     state: State,
-    batch_loss: BatchLoss,
     loader: Iterator[Any],
     sizes: Sequence[int],
     stopping: Callable[[], bool],
@@ -39,18 +39,21 @@ def train_epoch(
 ) -> None:
     """Take the steps that the epoch still has; save and raise when asked to stop."""
     position, every = state.position, state.settings.checkpoint_every_steps
-    state.network.train()
+    state.task.train()
+    set_epoch: Any = getattr(state.task, "set_epoch", None)
+    if set_epoch is not None:
+        set_epoch(position.epoch)
     mark = time.perf_counter()
     while position.step < state.steps:
         batch = _next_batch(loader)
         _stop_if_asked(state, stopping)
         raise_together(batch.message if isinstance(batch, ItemFailure) else None)
-        losses = _step(state, batch_loss, to_device(batch, state.fabric.device))
+        losses = _step(state, to_device(batch, state.fabric.device))
         position.add(losses, sizes[position.step])
         position.step += 1
         now = time.perf_counter()
         position.seconds, mark = position.seconds + now - mark, now
-        tick(position.epoch + 1, position.step, losses["total"])
+        tick(position.epoch + 1, position.step, _total(state, losses))
         done = position.epoch * state.steps + position.step
         if every is not None and done % every == 0 and position.step < state.steps:
             save(state)
@@ -58,44 +61,76 @@ def train_epoch(
     _stop_if_asked(state, stopping)
 
 
-def _step(state: State, batch_loss: BatchLoss, batch: Any) -> dict[str, float]:
-    """One optimiser step; the loss terms of this process's batch."""
-    settings, position, fabric = state.settings, state.position, state.fabric
-    step = position.epoch * state.steps + position.step
-    plateau = position.plateau.factor
-    factor = lr_factor(settings.schedule, step, state.steps, settings.epochs, plateau)
-    set_lr(state.optimizer, settings.optimizer.lr * factor)
-    seed_all(settings.seed, STEP, position.epoch, position.step, rank())
-
-    terms = batch_loss(state.module, batch)
-    values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
-    losses = dict(zip(terms, values, strict=True))
-    raise_together(_not_finite(state, losses, batch))
-    fabric.backward(terms["total"])
-    if settings.clip_norm is not None:
-        norm = fabric.clip_gradients(
-            state.module, state.optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
+def _step(state: State, batch: Any) -> dict[str, float]:
+    """The optimiser steps of one batch; the loss terms of this process's part of it."""
+    position, settings = state.position, state.settings
+    factor, updates = state.lr_factor(position.step), state.updates
+    losses: dict[str, float] = {}
+    phases = 0
+    for update in updates:
+        set_lr(update.optimizer, update.lr * factor)
+        for phase in update.phases:
+            # The first phase has the seed that it has where there is no other.
+            further = [phases] if phases else []
+            seed_all(settings.seed, STEP, position.epoch, position.step, rank(), *further)
+            losses |= _backward(state, phase, batch)
+            phases += 1
+        _update(state, update.optimizer, batch)
+    if (
+        state.average is not None
+        and settings.ema_decay is not None
+        and any(update.moves_network for update in updates)
+    ):
+        step = state.optimizer_steps(position.step) + 1
+        ema_update(
+            state.average, state.network, ema_rate(settings.ema_decay, step, settings.ema_warmup)
         )
-        # With a gradient scaler infinite gradients are normal: it leaves the step out and adapts.
-        if norm is not None and not _has_scaler(fabric) and not norm.isfinite():
-            raise_together(_where(state, batch, "the gradient is not finite"))
-    state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
-    if state.average is not None and settings.ema_decay is not None:
-        rate = ema_rate(settings.ema_decay, step + 1, settings.ema_warmup)
-        ema_update(state.average, state.network, rate)
     return losses
 
 
+def _backward(state: State, phase: Phase, batch: Any) -> dict[str, float]:
+    """Add the gradients of a phase's loss; its terms as the log names them."""
+    fabric = state.fabric
+    with learning(state.task, phase):
+        with mixed_precision(state.task, fabric.strategy.precision):
+            terms = state.module(batch, phase.name)
+        values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
+        names = [state.prefixes[phase.name] + name for name in terms]
+        losses = dict(zip(names, values, strict=True))
+        raise_together(_not_finite(state, losses, batch))
+        fabric.backward(terms["total"])
+    return losses
+
+
+def _update(state: State, optimizer: torch.optim.Optimizer, batch: Any) -> None:
+    """Take an optimiser's step and forget its gradients."""
+    strategy = state.fabric.strategy
+    if state.settings.clip_norm is not None:
+        norm = strategy.clip_gradients_norm(
+            state.module, optimizer, state.settings.clip_norm, error_if_nonfinite=False
+        )
+        # With a gradient scaler infinite gradients are normal: it leaves the step out and adapts.
+        if not _has_scaler(state.fabric) and not norm.isfinite():
+            raise_together(_where(state, batch, "the gradient is not finite"))
+    strategy.optimizer_step(optimizer)
+    optimizer.zero_grad(set_to_none=True)
+
+
 def loss_row(state: State) -> Row:
-    """The epoch's row: number from 1, learning rate of its last step, mean loss terms."""
-    position, settings = state.position, state.settings
-    step = (position.epoch + 1) * state.steps - 1
-    plateau = position.plateau.factor
-    factor = lr_factor(settings.schedule, step, state.steps, settings.epochs, plateau)
-    sums = merged_sums(gathered(position.sums))
+    """The epoch's row: number from 1, learning rate of its last step, mean loss terms.
+
+    `lr` is that of the settings, which a phase may replace; `total` is summed over phases.
+    """
+    sums = merged_sums(gathered(state.position.sums))
     means = {name: total / items for name, (total, items) in sums.items()}
-    return {"epoch": position.epoch + 1, "lr": settings.optimizer.lr * factor, **means}
+    lr = state.settings.optimizer.lr * state.lr_factor(state.steps - 1)
+    return {"epoch": state.position.epoch + 1, "lr": lr, **means, "total": _total(state, means)}
+
+
+def _total(state: State, losses: Mapping[str, float]) -> float:
+    """What is minimised, over those phases that the losses are of."""
+    names = [f"{prefix}total" for prefix in state.prefixes.values()]
+    return sum(losses[name] for name in names if name in losses)
 
 
 def validated(state: State, validate: Validate | None, loss: float) -> Row:

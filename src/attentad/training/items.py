@@ -62,7 +62,9 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
 
     The key carries the epoch, so that workers which live on from epoch to epoch keep in step.
 
-    Args: as of `epoch_batches`.
+    Args:
+        passes: over the data in each epoch, all in the same order.
+        items, …: as of `epoch_batches`.
     """
 
     def __init__(
@@ -74,9 +76,10 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         rank: int = 0,
         world_size: int = 1,
         drop_last: bool = False,
+        passes: int = 1,
     ) -> None:
-        self.items = items
-        self._batches = partial(
+        self.items, self.passes = items, passes
+        self._batches_of_pass = partial(
             epoch_batches,
             items,
             batch_size,
@@ -88,17 +91,20 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         self.epoch = 0
         self.first_step = 0
         # Of a whole epoch: the same in every epoch and on every rank.
-        self.steps = len(self._batches(epoch=0))
+        self.steps = len(self._batches())
+
+    def _batches(self) -> list[list[int]]:
+        return self._batches_of_pass(epoch=self.epoch) * self.passes
 
     def sizes(self) -> list[int]:
         """Items in each step of this epoch."""
-        return [len(batch) for batch in self._batches(epoch=self.epoch)]
+        return [len(batch) for batch in self._batches()]
 
     def __len__(self) -> int:
         return self.steps - self.first_step
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for batch in self._batches(epoch=self.epoch)[self.first_step :]:
+        for batch in self._batches()[self.first_step :]:
             yield [(self.epoch, index) for index in batch]
 
 

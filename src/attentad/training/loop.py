@@ -1,4 +1,4 @@
-"""The training loop for any detector or recogniser, on Lightning Fabric.
+"""The training loop for any task, on Lightning Fabric.
 
 The only module of the project that imports Lightning when it runs.
 """
@@ -8,20 +8,22 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from traceback import clear_frames
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessExitedException
 
 from attentad.core import AttentadError
+from attentad.core.phase import Phase
 from attentad.training.checkpoint import (
     Position,
     Run,
@@ -30,7 +32,7 @@ from attentad.training.checkpoint import (
     remove_leftovers,
 )
 from attentad.training.ema import ema_start
-from attentad.training.epoch import BatchLoss, Validate, loss_row, train_epoch, validated
+from attentad.training.epoch import Validate, loss_row, train_epoch, validated
 from attentad.training.interrupt import stop_requests
 from attentad.training.items import Collate, EpochBatches, make_loader
 from attentad.training.logs import Row, read_rows, write_log
@@ -38,9 +40,15 @@ from attentad.training.optimizer import make_optimizer
 from attentad.training.progress import training_bar
 from attentad.training.ranks import leave_group, on_first, rank
 from attentad.training.settings import TrainingSettings
-from attentad.training.state import State, save
-from attentad.training.weights import load_into
+from attentad.training.state import State, Update, save
+from attentad.training.task import Task, load_saved, passes_of
 
+_STARTS: dict[str, Literal["popen", "spawn", "fork"]] = {
+    "auto": "popen",
+    "ddp": "popen",
+    "ddp_spawn": "spawn",
+    "ddp_fork": "fork",
+}
 # Fabric announces devices and precision at level INFO on stderr.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
@@ -73,8 +81,7 @@ class FitResult:
 
 
 def fit(
-    network: nn.Module,
-    batch_loss: BatchLoss,
+    task: Task,
     train_data: Any,
     settings: TrainingSettings,
     out: str | Path,
@@ -87,16 +94,16 @@ def fit(
     progress: bool | None = None,
     on_epoch: Callable[[Row], None] | None = None,
 ) -> FitResult:
-    """Train a network; the same arguments give the same weights, interrupted or not.
+    """Train a task's network; the same arguments give the same weights, interrupted or not.
 
     Every source of randomness is seeded from `settings.seed` and the place in training (epoch,
     step, item), so that a run that was killed and resumed ends, on a CPU, bit for bit like one
     that was not. For this an item may depend on its index, the epoch and the global random
-    generators only, and `batch_loss` may draw from the global generators but must not keep one
-    of its own. Seed before building `network` too (`seeding.seed_initial`).
+    generators only, and `task` may draw from the global generators but must not keep one of its
+    own. Seed before building the network too (`seeding.seed_initial`).
 
     With several devices every process calls `fit`, sees its own part of each epoch's items, and
-    `batch_loss` is the mean over a process's own batch; gradients are then averaged, so a step
+    the loss is the mean over a process's own batch; gradients are then averaged, so a step
     equals one of a single process with a batch `devices` times as large wherever the loss is a
     plain mean over items. A loss that is normalised within the batch (such as by its number of
     positives) is so per process. Strategy `ddp` (also what `auto` means) runs the
@@ -104,11 +111,9 @@ def fit(
     pickled.
 
     Args:
-        network: trained in place; afterwards it holds the last weights (without EMA), so take
-            `FitResult.weights()`.
-        batch_loss: (network, batch) → loss terms, scalars; `total` is minimised, all are logged
-            as their means over the epoch's items. It must call the network it is given, as a
-            function.
+        task: trained in place; afterwards its network holds the last weights (without EMA), so
+            take `FitResult.weights()`. Loss terms are logged as their means over the epoch's
+            items, under `PHASE/TERM` where there are several phases.
         train_data: a data set of items (`len` and `[]`); `set_epoch(epoch)`, from 0, is called
             where it exists, in the process that makes the items.
         out: folder of `last.ckpt`, `best.ckpt`, `log.jsonl` and `log.csv`.
@@ -126,10 +131,9 @@ def fit(
             of another recipe; a loss or weight is not finite; a data item is bad; a validation
             metric is missing; the user asked to stop (the state is saved then).
     """
-    fabric = _fabric(settings)
+    fabric = _fabric(settings, task.phases)
     run = partial(
         _outcome,
-        batch_loss=batch_loss,
         train_data=train_data,
         settings=settings,
         out=Path(out),
@@ -141,9 +145,9 @@ def fit(
         progress=progress,
         on_epoch=on_epoch,
     )
-    # The network is an argument of its own: a launcher that spawns looks for modules to unshare.
+    # The task is an argument of its own: a launcher that spawns looks for modules to unshare.
     try:
-        outcome = fabric.launch(run, network)
+        outcome = fabric.launch(run, task)
     except ProcessExitedException as error:
         raise AttentadError(
             f"a training process died ({error}); resume to go on from {Path(out) / 'last.ckpt'}."
@@ -153,15 +157,13 @@ def fit(
     return FitResult(**outcome)
 
 
-def _outcome(
-    fabric: Fabric, network: nn.Module, **arguments: Any
-) -> dict[str, Any] | AttentadError:
+def _outcome(fabric: Fabric, task: Task, **arguments: Any) -> dict[str, Any] | AttentadError:
     """The result's fields or the error, as values that also come back from a spawned process."""
     if fabric.world_size > 1:
         atexit.register(leave_group)  # registering it again does no harm
     try:
         with _determinism(arguments["settings"].deterministic):
-            return vars(_train(fabric, network, **arguments))
+            return vars(_train(fabric, task, **arguments))
     except AttentadError as error:
         # The frames would keep data workers and the connection to other processes alive.
         clear_frames(error.__traceback__)
@@ -170,9 +172,8 @@ def _outcome(
 
 def _train(
     fabric: Fabric,
-    network: nn.Module,
+    task: Task,
     *,
-    batch_loss: BatchLoss,
     train_data: Any,
     settings: TrainingSettings,
     out: Path,
@@ -191,6 +192,7 @@ def _train(
         rank=rank(),
         world_size=fabric.world_size,
         drop_last=settings.drop_last,
+        passes=len(passes_of(task.phases)),
     )
     _check_work(batches, settings, validate)
     loader = make_loader(
@@ -203,14 +205,14 @@ def _train(
     )
     run = Run.of(fingerprint, settings, len(train_data), fabric.world_size)
     on_first(lambda: _prepare_folder(out, resume, overwrite))
-    state = _start(fabric, network, settings, out, run, batches.steps)
+    state = _start(fabric, task, settings, out, run, batches.steps)
     position, rows = state.position, read_rows(out, state.position.epoch)
     bar = training_bar(progress if rank() == 0 else False, settings.epochs, state.steps)
 
     with stop_requests() as stopping, bar as tick:
         while position.epoch < settings.epochs:
             batches.epoch, batches.first_step = position.epoch, position.step
-            train_epoch(state, batch_loss, iter(loader), batches.sizes(), stopping, tick)
+            train_epoch(state, iter(loader), batches.sizes(), stopping, tick)
             row = loss_row(state)
             row |= validated(state, validate, row["total"])
             rows.append(row | {"seconds": position.seconds})
@@ -231,26 +233,27 @@ def _train(
 
 
 def _start(
-    fabric: Fabric,
-    network: nn.Module,
-    settings: TrainingSettings,
-    out: Path,
-    run: Run,
-    steps: int,
+    fabric: Fabric, task: Task, settings: TrainingSettings, out: Path, run: Run, steps: int
 ) -> State:
     """The state to begin with: of `last.ckpt` where there is one, else fresh."""
-    last = out / "last.ckpt"
-    checkpoint = load_checkpoint(last) if last.exists() else None
-    if checkpoint is not None:
-        run.check(last, checkpoint)
-        load_into(network, checkpoint["network"], last)
-    module, optimizer = fabric.setup(network, make_optimizer(network, settings.optimizer))
+    last, module, network = out / "last.ckpt", cast(nn.Module, task), task.network
+    passes = [
+        [_update(task, phases, settings) for phases in each] for each in passes_of(task.phases)
+    ]
+    # Not `Fabric.setup`: its module would also convert the batch and compute losses in half
+    # precision; see `task.mixed_precision`.
+    fabric.strategy.module_to_device(module)
+    wrapped = fabric.strategy.setup_module(module)
     average = ema_start(network) if settings.ema_decay is not None else None
     state = State(
-        fabric, settings, out, run, steps, network, module, optimizer, average, Position()
+        fabric, settings, out, run, steps, module, network, wrapped, passes, average, Position()
     )
-    if checkpoint is not None:
-        optimizer.load_state_dict(checkpoint["optimizer"])
+    if last.exists():
+        checkpoint = load_checkpoint(last)
+        run.check(last, checkpoint, state.optimizers)
+        load_saved(module, checkpoint["task"], last)
+        for name, optimizer in state.optimizers.items():
+            optimizer.load_state_dict(checkpoint["optimizers"][name])
         fabric.strategy.precision.load_state_dict(checkpoint["scaler"])
         for name, value in (average or {}).items():
             value.copy_(checkpoint["average"][name])
@@ -258,6 +261,14 @@ def _start(
         if rank() > 0:
             state.position.sums = {}  # saved as the sum over all processes
     return state
+
+
+def _update(task: Task, phases: list[Phase], settings: TrainingSettings) -> Update:
+    """The optimiser of a phase and of those that share its steps."""
+    chosen = settings.optimizer.with_changes(phases[0].optimizer or {})
+    optimizer = make_optimizer(cast(nn.Module, task), chosen, phases)
+    moved = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+    return Update(phases, optimizer, chosen.lr, not moved.isdisjoint(task.network.parameters()))
 
 
 def _prepare_folder(out: Path, resume: bool, overwrite: bool) -> None:
@@ -289,7 +300,7 @@ def _check_work(
         )
 
 
-def _fabric(settings: TrainingSettings) -> Fabric:
+def _fabric(settings: TrainingSettings, phases: Sequence[Phase]) -> Fabric:
     """Fabric for these settings, once it is sure that the machine has the devices."""
     gpus = torch.cuda.device_count()
     gpu = gpus > 0 if settings.accelerator == "auto" else settings.accelerator == "gpu"
@@ -301,9 +312,18 @@ def _fabric(settings: TrainingSettings) -> Fabric:
     return Fabric(
         accelerator="cuda" if gpu else "cpu",
         devices=settings.devices,
-        strategy=settings.strategy,
+        strategy=_strategy(settings, phases),
         precision=_precision(settings, gpu),
     )
+
+
+def _strategy(settings: TrainingSettings, phases: Sequence[Phase]) -> str | DDPStrategy:
+    """The strategy that the settings name; parts that rest in a phase would block a plain DDP."""
+    name = settings.strategy
+    plain = len(phases) == 1 and not phases[0].parts
+    if plain or (name == "auto" and settings.devices == 1) or name not in _STARTS:
+        return name
+    return DDPStrategy(start_method=_STARTS[name], find_unused_parameters=True)
 
 
 def _precision(

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from attentad.core import AttentadError
+from attentad.core.phase import Phase
 from attentad.training.settings import OptimizerSettings
+from attentad.training.task import learning_parts
 
 
-def parameter_groups(network: nn.Module, settings: OptimizerSettings) -> list[dict[str, Any]]:
-    """Trainable parameters grouped by learning-rate factor and weight decay.
+def parameter_groups(
+    task: nn.Module, settings: OptimizerSettings, phases: Sequence[Phase] = (Phase(),)
+) -> list[dict[str, Any]]:
+    """Parameters that learn in the phases, grouped by learning-rate factor and weight decay.
 
     A name in `lr_multipliers` or `weight_decays` matches a parameter of that name and all
-    parameters of a module of that name (`layer1` matches `layer1.0.weight`, not `layer10.weight`).
+    parameters of a module of that name (`layer1` matches `layer1.0.weight`, not `layer10.weight`);
+    names within the task's `network` go without `network.`.
 
     Returns:
-        Groups with keys params, lr, weight_decay and lr_factor, in the network's order.
+        Groups with keys params, lr, weight_decay and lr_factor, in the task's order.
 
     Raises:
         AttentadError: such a name matches nothing, or nothing is trainable.
     """
-    names = [name for name, _ in network.named_parameters()]
-    for option in ("lr_multipliers", "weight_decays"):
-        for prefix in getattr(settings, option):
-            if not any(_matches(name, prefix) for name in names):
-                parts = ", ".join(sorted({name.split(".")[0] for name in names}))
-                raise AttentadError(
-                    f"optimizer.{option}: {prefix} is no module or parameter of the network; "
-                    f"it has {parts}."
-                )
+    names = [name for name, _ in task.named_parameters()]
+    factors = _absolute("lr_multipliers", settings.lr_multipliers, names)
+    decays = _absolute("weight_decays", settings.weight_decays, names)
+    parts = [part for phase in phases for part in learning_parts(task, phase)]
+    learning = {parameter for part in parts for parameter in part.parameters()}
     groups: dict[tuple[float, float], dict[str, Any]] = {}
-    for name, parameter in network.named_parameters():
-        if not parameter.requires_grad:
+    for name, parameter in task.named_parameters():
+        if not parameter.requires_grad or parameter not in learning:
             continue
-        factor = _longest_match(name, settings.lr_multipliers, 1.0)
+        factor = _longest_match(name, factors, 1.0)
         exempt = parameter.ndim <= 1 and not settings.decay_1d
-        own_decay = _longest_match(name, settings.weight_decays, settings.weight_decay)
+        own_decay = _longest_match(name, decays, settings.weight_decay)
         decay = 0.0 if exempt else own_decay
         group = groups.setdefault(
             (factor, decay),
@@ -56,9 +57,11 @@ def parameter_groups(network: nn.Module, settings: OptimizerSettings) -> list[di
     return list(groups.values())
 
 
-def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
+def make_optimizer(
+    task: nn.Module, settings: OptimizerSettings, phases: Sequence[Phase] = (Phase(),)
+) -> torch.optim.Optimizer:
     """The optimiser that the settings name; see `parameter_groups` for errors."""
-    groups = parameter_groups(network, settings)
+    groups = parameter_groups(task, settings, phases)
     if settings.name == "sgd":
         return torch.optim.SGD(
             groups,
@@ -77,8 +80,23 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr * group["lr_factor"]
 
 
+def _absolute(option: str, values: Mapping[str, float], names: list[str]) -> dict[str, float]:
+    """The values by module or parameter of the task; recipes leave out `network.`."""
+    absolute: dict[str, float] = {}
+    for given, value in values.items():
+        prefixes = [prefix.rstrip(".") for prefix in (f"network.{given}", given)]
+        matching = [prefix for prefix in prefixes if any(_matches(n, prefix) for n in names)]
+        if not matching:
+            parts = sorted({name.removeprefix("network.").split(".")[0] for name in names})
+            raise AttentadError(
+                f"optimizer.{option}: {given} is no module or parameter of the network; "
+                f"it has {', '.join(parts)}."
+            )
+        absolute[matching[0]] = value
+    return absolute
+
+
 def _matches(name: str, prefix: str) -> bool:
-    prefix = prefix.rstrip(".")
     return name == prefix or name.startswith(prefix + ".")
 
 

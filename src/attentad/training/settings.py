@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -66,6 +67,13 @@ class OptimizerSettings(_Settings):
         description="module or parameter name → its own weight decay; the longest match holds",
     )
 
+    def with_changes(self, changes: Mapping[str, Any]) -> Self:
+        """These settings with some changed; another `name` drops options that it does not have."""
+        foreign = _OPTIMIZER_OPTIONS[self.name] - _OPTIMIZER_OPTIONS.get(
+            changes.get("name", self.name), set()
+        )
+        return self.model_validate(self.model_dump(exclude=foreign) | dict(changes))
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         _check_options(self, self.name, _OPTIMIZER_OPTIONS)
@@ -121,7 +129,7 @@ class ScheduleSettings(_Settings):
 
 
 class TrainingSettings(_Settings):
-    """Everything `training.loop.fit` needs to know beside network, loss and data."""
+    """Everything `training.loop.fit` needs to know beside task and data."""
 
     epochs: int = Field(ge=1, description="passes over the training data")
     batch_size: int = Field(default=16, ge=1, description="items per step and device")
@@ -161,7 +169,8 @@ class TrainingSettings(_Settings):
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "ddp_spawn", "ddp_fork"] = (
         Field(
             default="auto",
-            description="how processes start and share gradients; auto = ddp if several",
+            description="how processes start and share gradients; auto = ddp if several; phases "
+            "make any of them look for parameters that a loss leaves out",
         )
     )
     workers: int = Field(default=0, ge=0, description="processes that prepare items, per device")

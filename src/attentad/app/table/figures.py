@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attentad.app.table.runs import RowRun
-from attentad.app.train import MODEL_NAME
 from attentad.core import Annotations, VideoAnnotation, VideoDetections, read_detections
 from attentad.core.found import Curve
-from attentad.data.clocks import frame_rate, video_timeline
-from attentad.detection import DETECTORS
-from attentad.models.detect import detect_features
-from attentad.models.model import load_detector
+from attentad.models.file import load_detector
+from attentad.models.score import run_annotated
 from attentad.models.sets import open_store, read_sets
-from attentad.models.video_scores import video_scores
+from attentad.models.train import MODEL_NAME
 from attentad.report.table_figures import Tracks, timeline_figure
 from attentad.report.timelines import TRUTH, attention_curves, score_curve
 
@@ -28,7 +26,7 @@ def rows_timeline(runs: Sequence[RowRun]) -> Figure:
     """One test video: what is annotated, and the best detections of every row (a Figure 3).
 
     Of each row as many detections are shown as there are instances. Below them are the attentions
-    of the last row whose detector has any to show, as HAM-Net's.
+    of the last row, where its network has any to show, as HAM-Net's.
 
     Args:
         runs: of one seed, in the order of the table; those of the first one's fold are shown.
@@ -37,11 +35,10 @@ def rows_timeline(runs: Sequence[RowRun]) -> Figure:
     truth = sets.videos[video]
     tracks: Tracks = {TRUTH: [(truth.segments, sets.label_ids(video).tolist())]}
     for run in shown:
-        best = _found(run, sets, video)[: len(truth.labels)]
+        best = _detections(run, sets, video)[: len(truth.labels)]
         tracks[run.row.name] = [(best.segments, best.labels.tolist())]
-    attentive = [run for run in shown if DETECTORS[run.recipe.detector.name].curves is not None]
-    curves = _run_curves(attentive[-1], sets, video) if attentive else []
-    return timeline_figure(tracks, _end_sec(truth), sets.classes, attention_curves(curves))
+    attention = attention_curves(_last_curves(shown[-1], sets, video))
+    return timeline_figure(tracks, _end_sec(truth), sets.classes, attention)
 
 
 def rows_scores(runs: Sequence[RowRun]) -> Figure:
@@ -56,8 +53,9 @@ def rows_scores(runs: Sequence[RowRun]) -> Figure:
     labels = sets.label_ids(video)
     curves = {}
     for run in shown:
-        found = _found(run, sets, video)
-        curves[run.row.name] = score_curve(found[np.isin(found.labels, labels)], end_sec)
+        detections = _detections(run, sets, video)
+        of_classes = detections[np.isin(detections.labels, labels)]
+        curves[run.row.name] = score_curve(of_classes, end_sec)
     tracks: Tracks = {TRUTH: [(truth.segments, labels.tolist())]}
     return timeline_figure(tracks, end_sec, sets.classes, curves)
 
@@ -74,7 +72,7 @@ def _video_of(runs: Sequence[RowRun]) -> tuple[list[RowRun], Annotations, str]:
     return [run for run in runs if run.fold == first.fold], test, video
 
 
-def _found(run: RowRun, test: Annotations, video: str) -> VideoDetections:
+def _detections(run: RowRun, test: Annotations, video: str) -> VideoDetections:
     return read_detections(run.folder / "detections.json", test.classes).videos[video]
 
 
@@ -82,18 +80,8 @@ def _end_sec(truth: VideoAnnotation) -> float:
     return max(truth.duration_sec or 0.0, float(truth.segments.max(initial=1.0)))
 
 
-def _run_curves(run: RowRun, test: Annotations, video: str) -> Sequence[Curve]:
+def _last_curves(run: RowRun, test: Annotations, video: str) -> Sequence[Curve]:
     """What there is to look at beside the detections of a finished run."""
     model = load_detector(run.folder / MODEL_NAME)
-    store, annotation = open_store(run.recipe.data), test.videos[video]
-    features = store.load(video)
-    timeline = video_timeline(
-        video,
-        len(features),
-        store.sidecar(video),
-        model.clock,
-        annotation.duration_sec,
-        frame_rate(annotation),
-    )
-    class_scores = video_scores(model.recipe, model.classes)(video)
-    return detect_features(model, features, timeline, video=video, class_scores=class_scores).curves
+    only = replace(test, videos={video: test.videos[video]})
+    return run_annotated(model, open_store(run.recipe.data), only)[video].curves

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.app.train import MODEL_NAME, fold_recipe, train
 from attentad.core import AttentadError
 from attentad.core.files import read_json, write_json
 from attentad.metrics.evaluate import evaluate_proposals
-from attentad.models.model import load_detector
+from attentad.models.file import load_detector
+from attentad.models.model import DetectorModel
 from attentad.models.score import detect_annotated
 from attentad.models.sets import open_store, read_sets
-from attentad.recipes.load import DetectionRecipe
+from attentad.models.train import MODEL_NAME, train
+from attentad.recipes.load import DetectionRecipe, fold_recipe
 from attentad.recipes.paper_tables import PaperRow, PaperTable, row_recipe
 from attentad.training.logs import read_log
 
@@ -187,7 +188,7 @@ def run_rows(
         table: says what is measured.
         on_run: called after each run with its number, the run, its score, and whether it had been
             done before.
-        on_epoch: see `app.train.train`.
+        on_epoch: see `models.train.train`.
     """
     scores: dict[Path, RunScore] = {}
     for number, run in enumerate(runs, start=1):
@@ -205,11 +206,11 @@ def row_scores(
     table: PaperTable, runs: Sequence[RowRun], scores: Mapping[Path, RunScore]
 ) -> list[RowScore]:
     """The table's rows in order, those that were run with our values."""
-    found = []
+    scored = []
     for row in table.rows:
         own = [run for run in runs if run.row.name == row.name]
         if not own:
-            found.append(RowScore(row))
+            scored.append(RowScore(row))
             continue
         seeds = sorted({run.seed for run in own})
         values = [
@@ -219,8 +220,8 @@ def row_scores(
         first = scores[own[0].folder]
         ms = float(np.mean([scores[run.folder].ms_per_video for run in own]))
         folders = tuple(run.folder for run in own)
-        found.append(RowScore(row, np.array(values), first.parameters, ms, folders))
-    return found
+        scored.append(RowScore(row, np.array(values), first.parameters, ms, folders))
+    return scored
 
 
 def _train_run(run: RowRun, on_epoch: Callable[[dict[str, Any]], None] | None) -> None:
@@ -232,15 +233,14 @@ def _train_run(run: RowRun, on_epoch: Callable[[dict[str, Any]], None] | None) -
     content = {
         "recipe": _plain(run.recipe),
         "parameters": sum(p.numel() for p in model.network.parameters() if p.requires_grad),
-        "ms_per_video": _detection_ms(run),
+        "ms_per_video": _detection_ms(run, model),
         "seconds": seconds,
     }
     write_json(run.folder / DONE, content)
 
 
-def _detection_ms(run: RowRun) -> float:
+def _detection_ms(run: RowRun, model: DetectorModel) -> float:
     """Milliseconds from features to detections, the mean over the test videos."""
-    model = load_detector(run.folder / MODEL_NAME)
     store, sets = open_store(run.recipe.data), read_sets(run.recipe.data)
     if sets.test is None:
         return 0.0
@@ -266,10 +266,10 @@ def _read_score(run: RowRun, table: PaperTable) -> RunScore:
 def _recalls(run: RowRun) -> tuple[float, ...]:
     """AR@1, 5, 10, 100 and AUC of the run's detections, all 0..1."""
     data = run.recipe.data
-    found = run.folder / "detections.json"
+    detections = run.folder / "detections.json"
     assert data.annotations is not None
     results = evaluate_proposals(
-        [found], data.root / data.annotations, subset=data.test, merge_classes=True
+        [detections], data.root / data.annotations, subset=data.test, merge_classes=True
     )
     (result,) = results.values()
     return (*result.at.values(), result.auc_percent / 100)

@@ -10,14 +10,14 @@ import orjson
 import pytest
 
 from attentad.core import AttentadError, VideoDetections, as_segments, read_annotations
-from attentad.suppression import (
-    THUMOS14_CLASS_IDS,
-    label_by_video,
+from attentad.models.video_scores import (
+    THUMOS14_NUMBERS,
     read_cuhk_scores,
     read_untrimmednet,
     scores_of,
     untrimmednet_scores,
 )
+from attentad.suppression import label_by_video
 
 THUMOS14 = Path(__file__).parents[2] / "../shared/data/thumos14"
 
@@ -26,9 +26,8 @@ def test_columns_and_rows_of_untrimmednet() -> None:
     # Each number says where it is: row 4 (video 5), column of class 21 → 4.21.
     table = np.arange(6)[:, None] + (np.arange(101) + 1) / 1000
     row = untrimmednet_scores(table, "video_test_0000005")
-    np.testing.assert_allclose(row, 4 + np.array(THUMOS14_CLASS_IDS) / 1000)
-    assert len(set(THUMOS14_CLASS_IDS)) == 20
-    assert sorted(THUMOS14_CLASS_IDS) == list(THUMOS14_CLASS_IDS)
+    np.testing.assert_allclose(row, 4 + np.array([*THUMOS14_NUMBERS.values()]) / 1000)
+    assert sorted(set(THUMOS14_NUMBERS.values())) == list(THUMOS14_NUMBERS.values())
     for video in ("video_test_0000000", "video_test_0000007"):
         with pytest.raises(AttentadError, match=f"no row for video {video}"):
             untrimmednet_scores(table, video)

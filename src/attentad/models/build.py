@@ -1,0 +1,112 @@
+"""From a recipe to its parts: the network with its attention, its functions' options, its views."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Literal
+
+from torch import nn
+
+from attentad.attention.sites import AttentionChoice
+from attentad.backbones import RECOGNISERS
+from attentad.core import AttentadError
+from attentad.core.options import check_options, shared_options
+from attentad.data.views import VIEWS, Views
+from attentad.detection import DETECTORS, GIVEN, Detector
+from attentad.recipes.load import DetectionRecipe, RecognitionRecipe
+
+
+def build_views(recipe: DetectionRecipe) -> Views:
+    """The recipe's way to take views of a track."""
+    view = VIEWS[recipe.view.name]
+    return view(**shared_options(view, recipe.view.model_dump()))
+
+
+def check_detector(recipe: DetectionRecipe) -> Detector:
+    """The detector that the recipe names, whose options and view it has.
+
+    Raises:
+        AttentadError: an unknown detector or option, or a setting that it cannot work with, named.
+    """
+    choice = recipe.detector
+    if choice.name not in DETECTORS:
+        raise AttentadError(
+            f"detector.name: there is no detector {choice.name!r}; choose from "
+            f"{', '.join(DETECTORS)}."
+        )
+    detector = DETECTORS[choice.name]
+    for part, given in GIVEN.items():
+        check_options(getattr(detector, part), getattr(choice, part), given, f"detector.{part}")
+    if recipe.view.name == "whole" and "length" in inspect.signature(detector.network).parameters:
+        raise AttentadError(
+            f"detector.name: {choice.name} takes views of one length; set view.name to rescaled "
+            "or windows."
+        )
+    return detector
+
+
+def detector_options(
+    recipe: DetectionRecipe, part: Literal["targets", "loss", "decode"]
+) -> dict[str, Any]:
+    """The options of one of the detector's functions.
+
+    They are the recipe's for it and those of the network that it takes too, as `Detector` says.
+    """
+    choice = recipe.detector
+    function = getattr(DETECTORS[choice.name], part)
+    told = choice.network | {"loss_options": choice.loss}
+    return shared_options(function, told) | getattr(choice, part)
+
+
+def build_detector(recipe: DetectionRecipe, feature_dim: int, classes: int) -> nn.Module:
+    """The recipe's network with its attention modules at their sites, freshly initialised.
+
+    Args:
+        recipe: says which.
+        feature_dim: C_in.
+        classes: K, for networks that name classes themselves.
+
+    Raises:
+        AttentadError: an unknown detector, site, attention or option, named.
+    """
+    network = check_detector(recipe).network
+    given = {
+        "feature_dim": feature_dim,
+        "length": recipe.view.length,
+        "classes": classes,
+        "attention": _attention(recipe),
+    }
+    taken = shared_options(network, given)
+    if recipe.attention and "attention" not in taken:
+        raise AttentadError(f"attention: {recipe.detector.name} has no site for any; leave it out.")
+    return network(**taken, **recipe.detector.network)
+
+
+def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.Module:
+    """The recipe's 3D CNN with its attention modules, freshly initialised.
+
+    Raises:
+        AttentadError: an unknown recogniser, site, attention or option, named.
+    """
+    name = recipe.recogniser.name
+    if name not in RECOGNISERS:
+        raise AttentadError(
+            f"recogniser.name: there is no recogniser {name!r}; choose from "
+            f"{', '.join(RECOGNISERS)}."
+        )
+    network, loss = RECOGNISERS[name]
+    options = recipe.recogniser.options
+    given = ("classes", "frames", "size_px", "attention")
+    check_options(network, options, given, "recogniser")
+    check_options(loss, recipe.loss, ("outputs", "labels"), "loss")
+    return network(
+        len(classes),
+        frames=recipe.sampling.window_frames,
+        size_px=recipe.sampling.size_px,
+        attention=_attention(recipe),
+        **options,
+    )
+
+
+def _attention(recipe: DetectionRecipe | RecognitionRecipe) -> dict[str, AttentionChoice]:
+    return {site: (part.name, part.options) for site, part in recipe.attention.items()}

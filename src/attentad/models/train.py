@@ -1,0 +1,236 @@
+"""Training: a recipe → a model file, detections on the test videos, and their score."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import orjson
+from torch import nn
+
+from attentad.backbones import RECOGNISERS
+from attentad.backbones.task import RecognitionTask
+from attentad.core import AttentadError, Sampling, write_detections
+from attentad.core.files import write_json
+from attentad.core.options import check_options
+from attentad.data.clips import ClipData
+from attentad.data.features import FeatureStore
+from attentad.data.training_items import collate
+from attentad.metrics import DetectionResult, VideoMapResult
+from attentad.models.build import (
+    build_detector,
+    build_recogniser,
+    check_detector,
+    detector_options,
+)
+from attentad.models.clip_scores import clip_accuracy
+from attentad.models.file import file_sha256, load_recogniser, save_detector, save_recogniser
+from attentad.models.labels import snippet_labeller
+from attentad.models.model import DetectorModel, RecogniserModel, best_device
+from attentad.models.score import rehearse, score_detector
+from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
+from attentad.models.training_data import open_training_data
+from attentad.models.video_scores import video_scores
+from attentad.recipes.load import DetectionRecipe, RecognitionRecipe
+from attentad.training.loop import fit
+from attentad.training.seeding import seed_initial
+from attentad.training.weights import load_into
+
+MODEL_NAME = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainRun:
+    """Where the model is, and its score in 0..1 on the test part: average mAP, or accuracy.
+
+    The score is None where the recipe names no test subset.
+    """
+
+    model: Path
+    score: float | None
+    result: DetectionResult | None = None
+    video_classification: VideoMapResult | None = None
+
+
+class Running(TypedDict, total=False):
+    """How a training is run, see `training.loop.fit`."""
+
+    resume: bool
+    overwrite: bool
+    on_epoch: Callable[[dict[str, Any]], None] | None
+
+
+def train(
+    recipe: DetectionRecipe | RecognitionRecipe, out: Path, **running: Unpack[Running]
+) -> TrainRun | None:
+    """Train what the recipe says and score it on its test subsets.
+
+    Writes OUT/model.safetensors, OUT/log.jsonl, OUT/log.csv, OUT/last.ckpt, and for a detector
+    OUT/detections.json and OUT/evaluation.json. With several devices only process 0 returns a
+    result; the others return None.
+
+    Raises:
+        AttentadError: the recipe does not fit the data; see its message.
+    """
+    if isinstance(recipe, RecognitionRecipe):
+        return train_recogniser(recipe, out, **running)
+    return train_detector(recipe, out, **running)
+
+
+def train_detector(
+    recipe: DetectionRecipe, out: Path, **running: Unpack[Running]
+) -> TrainRun | None:
+    """Train a detector on features; see `train`."""
+    sets, store = read_sets(recipe.data), open_store(recipe.data)
+    clock = make_clock(recipe.data)
+    detector = check_detector(recipe)
+    _check_negative(recipe)
+    _check_test(recipe, sets, store)
+    items = open_training_data(recipe, sets, store, clock)
+    labeller = None
+    if not detector.names_classes:
+        labeller = snippet_labeller(recipe, store, items, sets.classes)
+    seed_initial(recipe.training.seed)
+    network = build_detector(recipe, items.feature_dim, len(sets.classes))
+    model = DetectorModel(
+        recipe=recipe,
+        classes=sets.classes,
+        feature_dim=items.feature_dim,
+        network=network,
+        clock=clock,
+        labeller=labeller,
+        encoder=_matching_encoder(recipe, store),
+    )
+    for part in (sets.validation, sets.test):
+        if part is not None:
+            rehearse(model.around(network), store, part, sets)
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        assert sets.validation is not None
+        return score_detector(model.around(module), store, sets.validation, sets).validation()
+
+    fitted = fit(
+        detector.task(network, detector.loss, **detector_options(recipe, "loss")),
+        items,
+        recipe.training,
+        out,
+        collate=collate,
+        validate=None if sets.validation is None else validate,
+        fingerprint=_fingerprint(recipe),
+        **running,
+    )
+    if fitted.rank > 0:
+        return None
+    load_into(network, fitted.weights(), out)
+    trained = model.around(network.to(best_device()))
+    save_detector(out / MODEL_NAME, trained)
+    if sets.test is None:
+        return TrainRun(out / MODEL_NAME, None)
+    scored = score_detector(trained, store, sets.test, sets)
+    write_detections(out / "detections.json", scored.detections)
+    write_json(out / "evaluation.json", scored.to_dict())
+    result = scored.result
+    return TrainRun(out / MODEL_NAME, result.average_map, result, scored.video_classification)
+
+
+def train_recogniser(
+    recipe: RecognitionRecipe, out: Path, **running: Unpack[Running]
+) -> TrainRun | None:
+    """Train a 3D CNN on trimmed clips; see `train`."""
+    data = recipe.data
+    common: dict[str, Any] = {
+        "sampling": Sampling(**recipe.sampling.model_dump()),
+        "mean": recipe.mean,
+        "std": recipe.std,
+    }
+    source = data.root / data.clips
+    given = ("source", "subset", "classes", "view", "seed", *common)
+    check_options(ClipData, data.augment, given, "data.augment")
+    train_data = ClipData(
+        source,
+        subset=data.train,
+        classes=data.classes,
+        view="random",
+        seed=recipe.training.seed,
+        **common,
+        **data.augment,
+    )
+    classes = train_data.classes
+    seed_initial(recipe.training.seed)
+    network = build_recogniser(recipe, classes)
+    loss = RECOGNISERS[recipe.recogniser.name].loss
+    fitted = fit(
+        RecognitionTask(network, loss, **recipe.loss),
+        train_data,
+        recipe.training,
+        out,
+        fingerprint=_fingerprint(recipe),
+        **running,
+    )
+    if fitted.rank > 0:
+        return None
+    load_into(network, fitted.weights(), out)
+    trained = RecogniserModel(recipe, classes, network.to(best_device()).eval())
+    test_data = ClipData(source, subset=data.test, classes=classes, **common)
+    accuracy = clip_accuracy(trained.network, test_data)
+    save_recogniser(out / MODEL_NAME, trained)
+    write_json(out / "evaluation.json", {"top1": accuracy, "clips": len(test_data.files)})
+    return TrainRun(out / MODEL_NAME, accuracy)
+
+
+def _check_negative(recipe: DetectionRecipe) -> None:
+    """Scores below 0 would stop suppression; a detector that has such can leave them out."""
+    choice = recipe.detector
+    signed = "drop_negative" in inspect.signature(check_detector(recipe).decode).parameters
+    if signed and recipe.suppression.negative == "error" and not choice.decode.get("drop_negative"):
+        raise AttentadError(
+            f"suppression.negative: scores of {choice.name} may lie below 0; set it to keep or "
+            "drop."
+        )
+
+
+def _check_test(recipe: DetectionRecipe, sets: AnnotatedSets, store: FeatureStore) -> None:
+    """What scoring will need after training is asked for before it."""
+    videos = [
+        video for part in (sets.test, sets.validation) if part is not None for video in part.videos
+    ]
+    for video in videos:
+        if video not in store.readers:
+            store.load(video)  # raises the error that says what to do
+    if not videos or recipe.labels.by_snippets or check_detector(recipe).names_classes:
+        return
+    class_scores = video_scores(recipe, sets.classes)
+    for video in videos:
+        if class_scores(video) is None:
+            raise AttentadError(
+                f"the class-score file has no row for video {video}; add one or label by snippets."
+            )
+
+
+def _matching_encoder(recipe: DetectionRecipe, store: FeatureStore) -> RecogniserModel | None:
+    """The recogniser to embed, checked to be the one that made the features."""
+    path = recipe.data.encoder
+    if path is None:
+        return None
+    sidecar = store.sidecar(next(iter(store.readers)))
+    made_by = "" if sidecar is None else sidecar.encoder.get("sha256", "")
+    if made_by != file_sha256(path):
+        raise AttentadError(
+            f"the features in {store.source} were not made by {path}; extract them again with it."
+        )
+    return load_recogniser(path)
+
+
+def _fingerprint(recipe: DetectionRecipe | RecognitionRecipe) -> str:
+    """Changes with network, data and loss, so that no run resumes under another recipe.
+
+    `fit` itself compares the training settings, of which some may change.
+    """
+    content = recipe.model_dump(
+        mode="json", exclude={"about": True, "training": True, "data": {"root"}}
+    )
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
