@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from attentad.core import AttentadError, Sampling, Timeline
 from attentad.data.augment import normalised, resized
 from attentad.data.features import Sidecar, read_sidecar, write_features
+from attentad.data.tracks import Track
 from attentad.models.file import file_sha256, load_recogniser
 from attentad.models.model import RecogniserModel
 from attentad.video import VIDEO_SUFFIXES, frames, probe
@@ -21,25 +22,23 @@ from attentad.video import VIDEO_SUFFIXES, frames, probe
 Picture = NDArray[np.uint8]
 
 
-def video_features(
-    model: RecogniserModel, path: Path, progress: Callable[[int, int], None] | None = None
-) -> tuple[NDArray[np.float32], Timeline]:
-    """R of one video file, (T, C), and its timeline; the video is streamed.
+def video_features(model: RecogniserModel, path: Path) -> Track:
+    """R of one video file, (T, C); the video is streamed.
 
     Raises:
         AttentadError: the file is missing, is not a video, or holds no pictures.
     """
     info = probe(path)
     sampling = model.sampling
-    return snippet_features(
+    features, timeline = snippet_features(
         model.network,
         frames(path, sampling.fps, size_px=sampling.size_px),
         info.duration_sec,
         sampling,
         mean=model.recipe.mean,
         std=model.recipe.std,
-        progress=progress,
     )
+    return Track(features, timeline, info.duration_sec)
 
 
 def find_videos(inputs: Sequence[Path]) -> list[Path]:
@@ -103,7 +102,7 @@ def extract_features(
             continue
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            features, timeline = video_features(model, path)
+            features, timeline, _ = video_features(model, path)
         notes += [str(warning.message) for warning in caught]
         width, classes = features.shape[1], len(model.classes)
         sidecar = Sidecar(

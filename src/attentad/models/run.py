@@ -9,9 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 import attentad
 from attentad.core import (
     Annotations,
@@ -24,7 +21,7 @@ from attentad.core import (
 from attentad.core.found import Found
 from attentad.core.names import align_classes
 from attentad.data.features import is_feature_file, join_features, open_features
-from attentad.data.tracks import FeatureSource
+from attentad.data.tracks import FeatureSource, Track
 from attentad.models.detect import detect_features
 from attentad.models.encode import find_videos, video_features
 from attentad.models.file import file_sha256, load_detector
@@ -64,7 +61,7 @@ class DetectRun:
 class _Input:
     video: str
     video_file: Path | None
-    read: Callable[[], tuple[NDArray[np.float32], Timeline]]
+    read: Callable[[], Track]
 
 
 def detect(
@@ -95,7 +92,7 @@ def detect(
             progress(done, len(entries))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            features, timeline = entry.read()
+            features, timeline, _ = entry.read()
         notes += [str(warning.message) for warning in caught]
         scores = class_scores(entry.video)
         results[entry.video] = detect_features(
@@ -192,12 +189,7 @@ def _feature_entries(
     every = model.recipe.data.every
     store = join_features([open_features(path, every=every) for path in paths])
     source = FeatureSource(store, annotated, model.clock)
-
-    def read(video: str) -> tuple[NDArray[np.float32], Timeline]:
-        track = source.read(video)
-        return track.array, track.timeline
-
-    return [_Input(video, None, partial(read, video)) for video in source.videos]
+    return [_Input(video, None, partial(source.read, video)) for video in source.videos]
 
 
 def _video_entries(model: DetectorModel, path: Path) -> list[_Input]:
