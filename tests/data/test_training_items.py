@@ -252,6 +252,13 @@ def test_broken_features_are_told_before_training(tmp_path: Path, video: str, vi
         start()
 
 
+def test_options_of_snippets_are_checked_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(AttentadError, match="no way 'best' to draw snippets"):
+        weak(tmp_path, Snippets(8, "best"))  # type: ignore[arg-type]
+    with pytest.raises(AttentadError, match="0 of 30 snippets"):
+        weak(tmp_path, Snippets(0))
+
+
 def test_no_video_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AttentadError, match="no video is labelled for training"):
         TrainingItems(source_of(tmp_path), {}, Snippets(8), multi_hot)

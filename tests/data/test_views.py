@@ -22,7 +22,7 @@ from attentad.data.views import (
     take_window,
     window_starts,
 )
-from attentad.models.build import build_views
+from attentad.models.build import build_views, check_detector
 from attentad.recipes.load import DetectionRecipe, parse_recipe
 
 
@@ -203,13 +203,6 @@ def test_snippets_are_a_sample_in_training(sampling: Sampling, n: int) -> None:
     np.testing.assert_array_equal(view.valid, valid)
 
 
-def test_options_of_snippets_are_checked_at_the_start() -> None:
-    with pytest.raises(AttentadError, match="no way 'best' to draw snippets"):
-        Snippets(8, "best")  # type: ignore[arg-type]
-    with pytest.raises(AttentadError, match="0 of 1 snippets"):
-        Snippets(0)
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 40), st.integers(0, 2**31))
 def test_a_crop_is_a_run_of_steps_with_their_times(n: int, length: int, seed: int) -> None:
@@ -240,15 +233,24 @@ def test_crops_begin_everywhere() -> None:
     ],
 )
 def test_a_recipe_chooses_a_view_by_name(options: dict[str, Any], expected: Views) -> None:
+    assert build_views(recipe_with(options)) == expected
+
+
+def test_a_network_of_one_length_takes_no_whole_videos() -> None:
+    with pytest.raises(AttentadError, match=r"bmn takes views of one length; set view.name to"):
+        check_detector(recipe_with({"name": "whole"}))
+
+
+def recipe_with(view: dict[str, Any]) -> DetectionRecipe:
     recipe = parse_recipe(
         {
             "task": "detection",
             "data": {"features": "f", "annotations": "a.json", "test": ["test"]},
             "detector": {"name": "bmn"},
             "training": {"epochs": 1},
-            "view": options,
+            "view": view,
         },
         "recipe.yaml",
     )
     assert isinstance(recipe, DetectionRecipe)
-    assert build_views(recipe) == expected
+    return recipe

@@ -244,6 +244,99 @@ def killed_line(net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor
     return line_loss(net, batch)
 
 
+def part(inputs: int, outputs: int, plain: bool) -> nn.Sequential:
+    """Layers with statistics, noise and a frozen parameter, or without all of them."""
+    layers = [nn.Linear(inputs, 6), nn.BatchNorm1d(6), nn.Dropout(0.2), nn.Tanh()]
+    if plain:
+        layers = [layers[0], layers[-1]]
+    else:
+        layers[1].weight.requires_grad_(False)
+    return nn.Sequential(*layers, nn.Linear(6, outputs))
+
+
+class Turns(nn.Module):
+    """A network, a guide that learns to rebuild its outputs, and a teacher built anew."""
+
+    unsaved = ("teacher",)
+
+    def __init__(self, phases: tuple[Phase, ...], *, plain: bool = False, stop_at: int = 0) -> None:
+        super().__init__()
+        seed_initial(7)
+        self.network, self.guide = part(5, 2, plain), part(2, 2, plain)
+        self.teacher = part(5, 2, plain)
+        self.phases, self.plain, self.stop_at = phases, plain, stop_at
+        self.calls, self.ramp, self.stop_by = 0, 0.0, signal.SIGKILL
+        self.seen: list[tuple[str, float]] = []
+
+    def set_epoch(self, epoch: int) -> None:
+        self.ramp = (epoch + 1) / 4
+
+    def forward(self, batch: Mapping[str, Tensor], phase: str) -> dict[str, Tensor]:
+        self.calls += 1
+        if self.calls == self.stop_at:
+            os.kill(os.getpid(), self.stop_by)
+        self.seen.append((phase, float(batch["x"].sum())))
+        out = self.network(batch["x"])
+        rebuilt = (self.guide(out) - out).square().mean()
+        error = (out - batch["y"]).square().mean()
+        taught = (out - self.teacher(batch["x"]).detach()).square().mean()
+        if not self.plain:
+            error = error * (1 + torch.rand(()) + random.random())
+        own = error + 0.1 * taught + self.ramp * rebuilt
+        terms = {"guide": rebuilt, "main": own, "joint": rebuilt + own}
+        return {"error": error, "total": terms[phase]}
+
+
+SGD = {"name": "sgd", "lr": 0.05}
+KINDS = {
+    "step": (Phase("guide", ("guide",), SGD), Phase("main", ("network",))),
+    "epoch": (Phase("guide", ("guide",), SGD, "epoch"), Phase("main", ("network",), None, "epoch")),
+    "shared": (
+        Phase("guide", ("network", "guide")),
+        Phase("main", ("network",), shares_step=True),
+    ),
+}
+
+
+def turns(out: Path, task: nn.Module, **changes: Any) -> FitResult:
+    chosen = settings(**{"epochs": 2, "checkpoint_every_steps": 2} | changes)
+    return fit(task, Points(), chosen, out, validate=validate, resume=True)
+
+
+def turns_killed(folder: Path) -> None:
+    """Each kind of task, undisturbed and killed in several of its phases, and resumed."""
+    for kind, phases in KINDS.items():
+        # 14 steps of two phases, or 28 of one.
+        for call in (2, 9, 16, 27):
+            out = folder / f"{kind}-{call}"
+            start = partial(turns, out, Turns(phases, stop_at=call))
+            assert in_child(start) == -signal.SIGKILL, (kind, call)
+            turns(out, Turns(phases))
+        turns(folder / kind, Turns(phases))
+
+
+def turns_ddp(folder: Path) -> None:
+    """Each kind of task in two forked processes, undisturbed, and killed and resumed."""
+    torch.set_num_threads(1)
+    several = {"devices": 2, "strategy": "ddp_fork", "drop_last": True}
+    for kind, phases in KINDS.items():
+        turns(folder / f"{kind}-plain", Turns(phases, plain=True), **several)
+        turns(folder / kind, Turns(phases), **several)
+        try:
+            turns(folder / f"{kind}-killed", Turns(phases, stop_at=11), **several)
+        except AttentadError as error:
+            assert "training process died" in str(error)  # noqa: PT017
+        turns(folder / f"{kind}-killed", Turns(phases), **several)
+
+
+RUNS = {
+    "kills": kills,
+    "slow": slow,
+    "ddp": ddp,
+    "spawned": spawned,
+    "turns_killed": turns_killed,
+    "turns_ddp": turns_ddp,
+}
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    {"kills": kills, "slow": slow, "ddp": ddp, "spawned": spawned}[sys.argv[1]](Path(sys.argv[2]))
+    RUNS[sys.argv[1]](Path(sys.argv[2]))

@@ -187,6 +187,10 @@ def test_a_gradient_or_weight_that_is_not_finite_stops(runs, tmp_path):
     assert not (tmp_path / "last.ckpt").exists()
 
 
+def mean_loss(net, batch):
+    return {"total": net(batch).mean()}
+
+
 class Failing:
     def __init__(self, kill=False):
         self.kill = kill
@@ -349,8 +353,8 @@ def test_batches_may_hold_anything(runs, tmp_path):
 def test_the_bar_shows_when_asked(runs, tmp_path, capsys):
     runs.line(tmp_path / "a")
     assert capsys.readouterr() == ("", "")
-    fit(runs.Task(nn.Linear(2, 1), runs.line_loss), runs.Line(), TrainingSettings(**runs.LINE), tmp_path,
-        progress=True)  # fmt: skip
+    task = runs.Task(nn.Linear(2, 1), runs.line_loss)
+    fit(task, runs.Line(), TrainingSettings(**runs.LINE), tmp_path, progress=True)
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "epoch 3/3" in shown.err

@@ -252,10 +252,24 @@ def table(
     )
 
 
+def parts(
+    kind: Annotated[
+        str | None, typer.Argument(help="detector, attention, backbone, view or suppression.")
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="One of them: its options.")] = None,
+) -> None:
+    """List what a recipe can name: detectors, attention modules and so on, with their options."""
+    from attentad.app.parts import list_parts
+
+    for line in list_parts(kind, name):
+        print(line)
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "check": check,
     "convert": convert,
     "eval": evaluate,
     "diagnose": diagnose,
     "table": table,
+    "parts": parts,
 }

@@ -18,7 +18,7 @@ class Phase:
         optimizer: settings that replace those of the recipe's `training.optimizer`, by key.
         each: phases of each `step` follow one another within every step, on the same batch; a
             phase of each `epoch` makes a pass of its own over the data, one after the other in
-            every epoch.
+            every epoch, all on the same batches in the same order.
         shares_step: whether gradients add to those of the phase before it, and its optimiser takes
             the step for both.
 

@@ -78,9 +78,13 @@ def video_timeline(
     Raises:
         AttentadError: nothing says when the features were taken.
     """
-    if sidecar is not None:
-        return sidecar.timeline(length, duration_sec)
-    if isinstance(clock, RescaledClock):
+    told = clock if sidecar is None else sidecar
+    if told is None:
+        raise AttentadError(
+            f"nothing says when the features of video {video} were taken; put a sidecar "
+            f"{video}.json with fps, stride_frames and window_frames beside them or set data.clock."
+        )
+    if isinstance(told, RescaledClock):
         if duration_sec is None:
             raise AttentadError(
                 f"the features of video {video} span its whole duration, which nothing says; "
@@ -88,16 +92,11 @@ def video_timeline(
             )
         step = duration_sec / length
         return Timeline(length, 1.0, step, step, duration_sec)
-    if isinstance(clock, FrameClock):
+    if isinstance(told, FrameClock):
         if fps is None:
             raise AttentadError(
                 f"the features of video {video} are counted in its frames, but nothing says how "
                 "many a second it has; annotate its fps or set data.clock.fps."
             )
-        return Sidecar(fps=fps, **clock.to_clock()).timeline(length, duration_sec)
-    if clock is None:
-        raise AttentadError(
-            f"nothing says when the features of video {video} were taken; put a sidecar "
-            f"{video}.json with fps, stride_frames and window_frames beside them or set data.clock."
-        )
-    return clock.timeline(length, duration_sec)
+        told = Sidecar(fps=fps, **told.to_clock())
+    return told.timeline(length, duration_sec)

@@ -58,12 +58,8 @@ class Sidecar:
 
     def to_clock(self) -> dict[str, float]:
         """The part of the sidecar that holds for every video: when features are taken."""
-        return {
-            "fps": self.fps,
-            "stride_frames": self.stride_frames,
-            "window_frames": self.window_frames,
-            "offset_frames": self.offset_frames,
-        }
+        keys = ("fps", "stride_frames", "window_frames", "offset_frames")
+        return {key: getattr(self, key) for key in keys}
 
 
 @dataclass(frozen=True)

@@ -127,8 +127,8 @@ class TrainingItems(Dataset[Item]):
     What an item holds depends on (seed, epoch, index) only, in whatever worker it is made. Every
     track is read once at the start, so that a broken one is reported before any training. Items,
     or tracks where views are drawn anew in every epoch, are kept in memory up to 1 GiB and made
-    again beyond that. A random view in which nothing trains is drawn again; a video of which no
-    draw has anything is left out.
+    again beyond that. A random view in which nothing trains is drawn again, up to 200 times, and
+    the last one used all the same; a video of which nothing ever trains is left out.
 
     Args:
         source: the tracks.

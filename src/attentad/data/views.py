@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import AttentadError, Timeline
-from attentad.data.random_snippets import Sampling, sample_snippets, snippet_rows
+from attentad.data.random_snippets import Sampling, sample_snippets
 from attentad.data.tracks import Track
 
 RescaleMode = Literal["bsn", "linear", "as_is"]
@@ -98,17 +98,11 @@ class Snippets:
     Args:
         length: N.
         sampling: how they are drawn.
-
-    Raises:
-        AttentadError: as `snippet_rows`.
     """
 
     random: ClassVar[bool] = True
     length: int = 100
     sampling: Sampling = "perturb"
-
-    def __post_init__(self) -> None:
-        snippet_rows(1, self.length, self.sampling, np.random.default_rng(0))
 
     def take(self, track: Track, rng: np.random.Generator | None) -> list[View]:
         """One view. The timeline of a sample spreads its steps evenly over the video."""

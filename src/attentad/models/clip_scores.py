@@ -44,5 +44,5 @@ def clip_accuracy(
     network: nn.Module, clips: Dataset[Mapping[str, Any]], *, batch_size: int = 32
 ) -> float:
     """Top-1 accuracy over videos, 0..1, by the mean of their clips' logits (spec §3.6)."""
-    found = video_logits(network, clips, batch_size=batch_size).values()
-    return sum(int(logits.argmax()) == label for logits, label in found) / max(1, len(found))
+    videos = video_logits(network, clips, batch_size=batch_size).values()
+    return sum(int(logits.argmax()) == label for logits, label in videos) / max(1, len(videos))

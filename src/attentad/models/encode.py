@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,23 +23,48 @@ from attentad.video import VIDEO_SUFFIXES, frames, probe
 Picture = NDArray[np.uint8]
 
 
-def video_features(model: RecogniserModel, path: Path) -> Track:
-    """R of one video file, (T, C); the video is streamed.
+def video_features(
+    model: RecogniserModel, path: Path, progress: Callable[[int, int], None] | None = None
+) -> tuple[NDArray[np.float32], Timeline]:
+    """R of one video file, (T, C), and its timeline; the video is streamed.
 
     Raises:
         AttentadError: the file is missing, is not a video, or holds no pictures.
     """
     info = probe(path)
     sampling = model.sampling
-    features, timeline = snippet_features(
+    return snippet_features(
         model.network,
         frames(path, sampling.fps, size_px=sampling.size_px),
         info.duration_sec,
         sampling,
         mean=model.recipe.mean,
         std=model.recipe.std,
+        progress=progress,
     )
-    return Track(features, timeline, info.duration_sec)
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """Video files as tracks of R.
+
+    Args:
+        model: the recogniser that reads them.
+        files: video id → file.
+    """
+
+    model: RecogniserModel
+    files: Mapping[str, Path]
+
+    @property
+    def videos(self) -> Sequence[str]:
+        """Ids of the videos."""
+        return tuple(self.files)
+
+    def read(self, video: str) -> Track:
+        """R of one video (T, C); see `video_features`."""
+        features, timeline = video_features(self.model, self.files[video])
+        return Track(features, timeline, timeline.duration_sec)
 
 
 def find_videos(inputs: Sequence[Path]) -> list[Path]:
@@ -102,7 +128,7 @@ def extract_features(
             continue
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            features, timeline, _ = video_features(model, path)
+            features, timeline = video_features(model, path)
         notes += [str(warning.message) for warning in caught]
         width, classes = features.shape[1], len(model.classes)
         sidecar = Sidecar(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import attentad
 from attentad.core import (
@@ -21,9 +20,9 @@ from attentad.core import (
 from attentad.core.found import Found
 from attentad.core.names import align_classes
 from attentad.data.features import is_feature_file, join_features, open_features
-from attentad.data.tracks import FeatureSource, Track
+from attentad.data.tracks import FeatureSource, Source
 from attentad.models.detect import detect_features
-from attentad.models.encode import find_videos, video_features
+from attentad.models.encode import VideoSource, find_videos
 from attentad.models.file import file_sha256, load_detector
 from attentad.models.model import DetectorModel
 from attentad.models.video_scores import video_scores
@@ -57,11 +56,9 @@ class DetectRun:
         return Detections(videos, self.classes, self.meta)
 
 
-@dataclass(frozen=True)
-class _Input:
-    video: str
+class _Input(NamedTuple):
+    source: Source
     video_file: Path | None
-    read: Callable[[], Track]
 
 
 def detect(
@@ -87,18 +84,18 @@ def detect(
     class_scores = video_scores(model.recipe, model.classes)
     results, sources, timelines = {}, {}, {}
     notes: list[str] = []
-    for done, entry in enumerate(entries):
+    for done, (video, entry) in enumerate(entries.items()):
         if progress is not None:
             progress(done, len(entries))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            features, timeline, _ = entry.read()
+            track = entry.source.read(video)
         notes += [str(warning.message) for warning in caught]
-        scores = class_scores(entry.video)
-        results[entry.video] = detect_features(
-            model, features, timeline, video=entry.video, class_scores=scores
+        scores = class_scores(video)
+        results[video] = detect_features(
+            model, track.array, track.timeline, video=video, class_scores=scores
         )
-        sources[entry.video], timelines[entry.video] = entry.video_file, timeline
+        sources[video], timelines[video] = entry.video_file, track.timeline
     if progress is not None:
         progress(len(entries), len(entries))
     meta = {
@@ -150,8 +147,8 @@ def runs_report(
 
 def _entries(
     model: DetectorModel, inputs: Sequence[Path], annotated: Mapping[str, VideoAnnotation]
-) -> list[_Input]:
-    """Each video to look at, by name; reading is left for later."""
+) -> dict[str, _Input]:
+    """Each video to look at; reading is left for later."""
     for path in inputs:
         if not (path.exists() or "*" in path.name):
             raise AttentadError(f"{path} does not exist; check the path.")
@@ -163,18 +160,18 @@ def _entries(
                 f"this model joins {streams} feature streams ({names}), but {len(inputs)} are "
                 "given; give one file or folder for each, in this order."
             )
-        return _feature_entries(model, inputs, annotated)
+        return dict(_feature_entries(model, inputs, annotated))
     entries: dict[str, _Input] = {}
     for path in inputs:
         if _holds_features(path):
             inside = _feature_entries(model, [path], annotated)
         else:
             inside = _video_entries(model, path)
-        for entry in inside:
-            if entry.video in entries:
-                raise AttentadError(f"two inputs are named {entry.video}; rename one of them.")
-            entries[entry.video] = entry
-    return list(entries.values())
+        for video, entry in inside:
+            if video in entries:
+                raise AttentadError(f"two inputs are named {video}; rename one of them.")
+            entries[video] = entry
+    return entries
 
 
 def _holds_features(path: Path) -> bool:
@@ -185,21 +182,21 @@ def _holds_features(path: Path) -> bool:
 
 def _feature_entries(
     model: DetectorModel, paths: Sequence[Path], annotated: Mapping[str, VideoAnnotation]
-) -> list[_Input]:
+) -> list[tuple[str, _Input]]:
     every = model.recipe.data.every
     store = join_features([open_features(path, every=every) for path in paths])
     source = FeatureSource(store, annotated, model.clock)
-    return [_Input(video, None, partial(source.read, video)) for video in source.videos]
+    return [(video, _Input(source, None)) for video in source.videos]
 
 
-def _video_entries(model: DetectorModel, path: Path) -> list[_Input]:
-    encoder = model.encoder
-    if encoder is None:
+def _video_entries(model: DetectorModel, path: Path) -> list[tuple[str, _Input]]:
+    if model.encoder is None:
         raise AttentadError(
             f"{path} is not a feature file and the model has no encoder for video; give feature "
             "files, or train with data.encoder=RECOGNISER."
         )
-    return [
-        _Input(file.stem, file, partial(video_features, encoder, file))
-        for file in find_videos([path])
-    ]
+    entries = []
+    for file in find_videos([path]):
+        source = VideoSource(model.encoder, {file.stem: file})
+        entries.append((file.stem, _Input(source, file)))
+    return entries

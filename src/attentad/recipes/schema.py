@@ -57,8 +57,9 @@ class View(Section):
 
     name: Literal["rescaled", "windows", "snippets", "whole"] = Field(
         "rescaled",
-        description="snippets: a sample of them in training, all in detection; for detectors that "
-        "learn from video-level labels. whole: of any length, for detectors that take it",
+        description="rescaled: the whole video as T steps; windows: overlapping parts of T steps; "
+        "snippets: a sample of them in training, all in detection; for detectors that learn from "
+        "video-level labels; whole: of any length, for detectors that take it",
     )
     length: int = Field(
         100,
@@ -149,7 +150,12 @@ class Suppression(Section):
     max_length_frames: float | None = Field(
         None, gt=0, description="the same in frames of the features' clock (G-TAD: 300)"
     )
-    method: Literal["gauss", "adaptive", "linear", "hard", "none"] = "gauss"
+    method: Literal["gauss", "adaptive", "linear", "hard", "none"] = Field(
+        "gauss",
+        description="gauss: Soft-NMS, overlap lowers scores by a Gaussian; adaptive: the same "
+        "above a tIoU that grows with the length, as BMN does; linear: Soft-NMS, scores times "
+        "1 - tIoU; hard: NMS, what overlaps is left out; none: all is kept",
+    )
     per_class: bool = Field(True, description="suppress within a class, or among all classes")
     tiou_threshold: float = Field(0.5, ge=0, le=1, description="hard, linear")
     ties: Literal["first", "last"] = Field("first", description="hard: which of equals wins")

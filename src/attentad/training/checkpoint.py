@@ -178,13 +178,6 @@ def merged_sums(parts: Sequence[Sums]) -> Sums:
     return merged
 
 
-def remove_leftovers(out: Path) -> None:
-    """Delete the temporary files that a run killed while it wrote a checkpoint left in `out`."""
-    for stem in ("last", "best"):
-        for path in out.glob(f".{stem}-*.ckpt"):
-            path.unlink(missing_ok=True)
-
-
 def all_finite(tensors: Mapping[str, Tensor]) -> bool:
     """Whether no floating-point tensor holds NaN or an infinity."""
     floats = [value for value in tensors.values() if value.is_floating_point()]

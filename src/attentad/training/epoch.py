@@ -17,12 +17,12 @@ from attentad.training.ema import ema_rate, ema_update, weights_applied
 from attentad.training.items import ItemFailure, to_device, videos_of
 from attentad.training.logs import Row
 from attentad.training.optimizer import set_lr
-from attentad.training.progress import Tick
 from attentad.training.ranks import gathered, largest, on_first, raise_together, rank
 from attentad.training.schedule import better
 from attentad.training.seeding import STEP, VALIDATION, seed_all
 from attentad.training.state import State, check_weights, save, save_best
 from attentad.training.task import learning, mixed_precision
+from attentad.training.terminal import Tick
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -66,25 +66,20 @@ def _step(state: State, batch: Any) -> dict[str, float]:
     position, settings = state.position, state.settings
     factor, updates = state.lr_factor(position.step), state.updates
     losses: dict[str, float] = {}
-    phases = 0
-    for update in updates:
+    seed = (settings.seed, STEP, position.epoch, position.step, rank())
+    for i, update in enumerate(updates):
         set_lr(update.optimizer, update.lr * factor)
-        for phase in update.phases:
-            # The first phase has the seed that it has where there is no other.
-            further = [phases] if phases else []
-            seed_all(settings.seed, STEP, position.epoch, position.step, rank(), *further)
+        for j, phase in enumerate(update.phases):
+            # A pass's first phase has the seed that it has where there is no other.
+            seed_all(*seed, *([i, j] if i or j else []))
             losses |= _backward(state, phase, batch)
-            phases += 1
         _update(state, update.optimizer, batch)
-    if (
-        state.average is not None
-        and settings.ema_decay is not None
-        and any(update.moves_network for update in updates)
-    ):
+    # The average waits while the network does.
+    moved = any(update.moves_network for update in updates)
+    if state.average is not None and settings.ema_decay is not None and moved:
         step = state.optimizer_steps(position.step) + 1
-        ema_update(
-            state.average, state.network, ema_rate(settings.ema_decay, step, settings.ema_warmup)
-        )
+        rate = ema_rate(settings.ema_decay, step, settings.ema_warmup)
+        ema_update(state.average, state.network, rate)
     return losses
 
 

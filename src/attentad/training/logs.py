@@ -38,7 +38,7 @@ def read_rows(out: Path, epochs: int) -> list[Row]:
     path = out / "log.jsonl"
     if not path.exists():
         return []
-    return [row for row in _json_rows(path) if row.get("epoch", math.inf) <= epochs]
+    return [row for row in _rows(path) if row.get("epoch", math.inf) <= epochs]
 
 
 def read_log(path: str | Path) -> dict[str, list[float]]:
@@ -52,7 +52,7 @@ def read_log(path: str | Path) -> dict[str, list[float]]:
     path = Path(path)
     if path.is_dir():
         path = path / "log.jsonl"
-    rows = _csv_rows(path) if path.suffix == ".csv" else _json_rows(path)
+    rows = _rows(path)
     return {name: [row.get(name, math.nan) for row in rows] for name in columns(rows)}
 
 
@@ -71,28 +71,21 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _json_rows(path: Path) -> list[Row]:
-    rows = []
-    for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines(), 1):
+def _rows(path: Path) -> list[Row]:
+    lines = read_bytes(path).decode("utf-8", "replace").splitlines()
+    table = path.suffix == ".csv"
+    parsed = csv.DictReader(lines) if table else map(json.loads, lines)
+    rows: list[Row] = []
+    while True:
         try:
-            rows.append(_row(json.loads(line)))
+            rows.append(_row(next(parsed)))
+        except StopIteration:
+            return rows
         except (ValueError, TypeError, AttributeError):
             raise AttentadError(
-                f"{path}, line {number} is no row of a training log; give the log.jsonl that "
-                "training wrote."
+                f"{path}, line {len(rows) + 1 + table} is no row of a training log; give the "
+                f"log.{'csv' if table else 'jsonl'} that training wrote."
             ) from None
-    return rows
-
-
-def _csv_rows(path: Path) -> list[Row]:
-    reader = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8", "replace")))
-    try:
-        return [_row(row) for row in reader]
-    except (ValueError, TypeError, AttributeError):
-        raise AttentadError(
-            f"{path}, line {reader.line_num} is no row of a training log; give the log.csv that "
-            "training wrote."
-        ) from None
 
 
 def _row(values: Mapping[str, Any]) -> Row:

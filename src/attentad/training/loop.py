@@ -19,6 +19,7 @@ from typing import Any, Literal, cast
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessExitedException
 
@@ -29,19 +30,17 @@ from attentad.training.checkpoint import (
     Run,
     load_checkpoint,
     load_weights,
-    remove_leftovers,
 )
 from attentad.training.ema import ema_start
 from attentad.training.epoch import Validate, loss_row, train_epoch, validated
-from attentad.training.interrupt import stop_requests
 from attentad.training.items import Collate, EpochBatches, make_loader
 from attentad.training.logs import Row, read_rows, write_log
 from attentad.training.optimizer import make_optimizer
-from attentad.training.progress import training_bar
 from attentad.training.ranks import leave_group, on_first, rank
 from attentad.training.settings import TrainingSettings
 from attentad.training.state import State, Update, save
 from attentad.training.task import Task, load_saved, passes_of
+from attentad.training.terminal import stop_requests, training_bar
 
 _STARTS: dict[str, Literal["popen", "spawn", "fork"]] = {
     "auto": "popen",
@@ -236,17 +235,26 @@ def _start(
     fabric: Fabric, task: Task, settings: TrainingSettings, out: Path, run: Run, steps: int
 ) -> State:
     """The state to begin with: of `last.ckpt` where there is one, else fresh."""
-    last, module, network = out / "last.ckpt", cast(nn.Module, task), task.network
+    last, module = out / "last.ckpt", cast(nn.Module, task)
     passes = [
         [_update(task, phases, settings) for phases in each] for each in passes_of(task.phases)
     ]
     # Not `Fabric.setup`: its module would also convert the batch and compute losses in half
     # precision; see `task.mixed_precision`.
     fabric.strategy.module_to_device(module)
-    wrapped = fabric.strategy.setup_module(module)
-    average = ema_start(network) if settings.ema_decay is not None else None
     state = State(
-        fabric, settings, out, run, steps, module, network, wrapped, passes, average, Position()
+        fabric=fabric,
+        settings=settings,
+        out=out,
+        run=run,
+        steps=steps,
+        task=module,
+        network=task.network,
+        module=fabric.strategy.setup_module(module),
+        passes=passes,
+        prefixes={p.name: f"{p.name}/" if len(task.phases) > 1 else "" for p in task.phases},
+        average=ema_start(task.network) if settings.ema_decay is not None else None,
+        position=Position(),
     )
     if last.exists():
         checkpoint = load_checkpoint(last)
@@ -255,7 +263,7 @@ def _start(
         for name, optimizer in state.optimizers.items():
             optimizer.load_state_dict(checkpoint["optimizers"][name])
         fabric.strategy.precision.load_state_dict(checkpoint["scaler"])
-        for name, value in (average or {}).items():
+        for name, value in (state.average or {}).items():
             value.copy_(checkpoint["average"][name])
         state.position = Position.from_dict(checkpoint["position"])
         if rank() > 0:
@@ -265,7 +273,12 @@ def _start(
 
 def _update(task: Task, phases: list[Phase], settings: TrainingSettings) -> Update:
     """The optimiser of a phase and of those that share its steps."""
-    chosen = settings.optimizer.with_changes(phases[0].optimizer or {})
+    try:
+        chosen = settings.optimizer.with_changes(phases[0].optimizer or {})
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        key = ".".join(map(str, ("optimizer", *wrong["loc"])))
+        raise AttentadError(f"{key} of phase {phases[0].name}: {wrong['msg']}.") from None
     optimizer = make_optimizer(cast(nn.Module, task), chosen, phases)
     moved = {parameter for group in optimizer.param_groups for parameter in group["params"]}
     return Update(phases, optimizer, chosen.lr, not moved.isdisjoint(task.network.parameters()))
@@ -281,7 +294,8 @@ def _prepare_folder(out: Path, resume: bool, overwrite: bool) -> None:
         raise AttentadError(
             f"{out} holds an earlier training; resume it, overwrite it or choose another folder."
         )
-    remove_leftovers(out)
+    for path in (*out.glob(".last-*.ckpt"), *out.glob(".best-*.ckpt")):
+        path.unlink(missing_ok=True)
 
 
 def _check_work(

@@ -50,7 +50,8 @@ class State:
     task: nn.Module  # plain; shares its weights with `module`
     network: nn.Module  # of the task; what ships
     module: nn.Module  # as Fabric's strategy wraps the task, for training steps
-    passes: list[list[Update]]
+    passes: list[list[Update]]  # over the data, in each epoch
+    prefixes: dict[str, str]  # phase → what its loss terms begin with in the log
     average: dict[str, Tensor] | None  # of the network; None where EMA is off
     position: Position
 
@@ -73,12 +74,6 @@ class State:
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """By the phase that brings it."""
         return {each.phases[0].name: each.optimizer for updates in self.passes for each in updates}
-
-    @property
-    def prefixes(self) -> dict[str, str]:
-        """Phase → what its loss terms begin with in the log."""
-        names = [phase.name for updates in self.passes for each in updates for phase in each.phases]
-        return dict.fromkeys(names, "") if len(names) == 1 else {name: f"{name}/" for name in names}
 
     def optimizer_steps(self, step: int) -> int:
         """Those that an optimiser has done before a step of this epoch's passes."""

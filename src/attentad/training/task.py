@@ -34,7 +34,8 @@ class Task(Protocol):
     def forward(self, batch: Any, phase: str) -> Mapping[str, Tensor]:
         """Loss terms of a batch in a phase, scalars; `total` is minimised, all are logged.
 
-        `total` must depend on a parameter that learns, on every batch and in every process.
+        `total` must depend on a parameter that learns, on every batch and in every process, and
+        the other terms on none that it does not depend on, unless they are detached.
         """
         ...
 

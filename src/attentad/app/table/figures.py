@@ -37,7 +37,7 @@ def rows_timeline(runs: Sequence[RowRun]) -> Figure:
     for run in shown:
         best = _detections(run, sets, video)[: len(truth.labels)]
         tracks[run.row.name] = [(best.segments, best.labels.tolist())]
-    attention = attention_curves(_last_curves(shown[-1], sets, video))
+    attention = attention_curves(_curves(shown[-1], sets, video))
     return timeline_figure(tracks, _end_sec(truth), sets.classes, attention)
 
 
@@ -80,7 +80,7 @@ def _end_sec(truth: VideoAnnotation) -> float:
     return max(truth.duration_sec or 0.0, float(truth.segments.max(initial=1.0)))
 
 
-def _last_curves(run: RowRun, test: Annotations, video: str) -> Sequence[Curve]:
+def _curves(run: RowRun, test: Annotations, video: str) -> Sequence[Curve]:
     """What there is to look at beside the detections of a finished run."""
     model = load_detector(run.folder / MODEL_NAME)
     only = replace(test, videos={video: test.videos[video]})
