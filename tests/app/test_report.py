@@ -58,7 +58,7 @@ def data(page: Path) -> dict[str, Any]:
 
 
 def test_detections_alone_make_a_page(files: Path) -> None:
-    report_files(files / "detections.json", out=files / "page.html")
+    report_files([files / "detections.json"], out=files / "page.html")
     page = data(files / "page.html")
     assert [video["id"] for video in page["videos"]] == ["one", "two", "three"]
     assert page["videos"][0]["truth"] is None
@@ -70,11 +70,11 @@ def test_ground_truth_videos_and_log_join_in(files: Path) -> None:
     rows = [{"epoch": 1, "lr": 0.1, "total": 2.0, "val_mAP": 0.1, "seconds": 3}, {"total": None}]
     (files / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     report = report_files(
-        files / "detections.json",
+        [files / "detections.json"],
         out=files / "page.html",
         annotations=files / "truth.json",
         videos=files / "videos",
-        log=files / "log.jsonl",
+        logs=[files / "log.jsonl"],
         title="Mine",
     )
     page = data(files / "page.html")
@@ -116,7 +116,7 @@ def test_several_files_share_classes_videos_and_one_table(files: Path, weak: Pat
         names=["full", "weak"],
         annotations=files / "truth.json",
         videos=files / "videos",
-        log=[files / "a.jsonl", files / "b.jsonl"],
+        logs=[files / "a.jsonl", files / "b.jsonl"],
     )
     page = data(files / "page.html")
     assert page["classes"] == ["jump", "walk", "run", "hop"]
@@ -158,7 +158,7 @@ def test_the_command_takes_several_files(files: Path, weak: Path) -> None:
 def test_as_many_logs_as_files(files: Path, weak: Path) -> None:
     with pytest.raises(AttentadError, match="1 training log for 2 detection files"):
         report_files(
-            [files / "detections.json", weak], out=files / "p.html", log=files / "log.jsonl"
+            [files / "detections.json", weak], out=files / "p.html", logs=[files / "log.jsonl"]
         )
     with pytest.raises(AttentadError, match="needs a detection file"):
         report_files([], out=files / "p.html")
@@ -169,14 +169,14 @@ def test_ground_truth_of_other_videos_makes_no_table(files: Path) -> None:
     truth = {"other": VideoAnnotation(as_segments([[0, 2]]), ("walk",))}
     write_annotations(files / "other.json", Annotations(truth, ("walk",)))
     report = report_files(
-        files / "detections.json", out=files / "page.html", annotations=files / "other.json"
+        [files / "detections.json"], out=files / "page.html", annotations=files / "other.json"
     )
     assert report.evaluations == {}
 
 
 def test_a_broken_video_is_only_a_note(files: Path) -> None:
     (files / "videos" / "two.mp4").write_bytes(b"nothing")
-    report_files(files / "detections.json", out=files / "p.html", videos=files / "videos")
+    report_files([files / "detections.json"], out=files / "p.html", videos=files / "videos")
     assert "could not be opened" in data(files / "p.html")["videos"][1]["media"]["note"]
 
 
@@ -202,14 +202,14 @@ def test_files_are_matched_by_name_stem_or_path(tmp_path: Path) -> None:
 def test_user_errors_name_what_to_do(files: Path) -> None:
     run = {"out": files / "page.html"}
     with pytest.raises(AttentadError, match="nowhere is not a folder"):
-        report_files(files / "detections.json", videos=files / "nowhere", **run)
+        report_files([files / "detections.json"], videos=files / "nowhere", **run)
     (files / "empty").mkdir()
     with pytest.raises(AttentadError, match=r"must be named one\.mp4"):
-        report_files(files / "detections.json", videos=files / "empty", **run)
+        report_files([files / "detections.json"], videos=files / "empty", **run)
     with pytest.raises(AttentadError, match="does not exist"):
-        report_files(files / "nothing.json", **run)
+        report_files([files / "nothing.json"], **run)
     with pytest.raises(AttentadError, match="does not exist"):
-        report_files(files / "detections.json", log=files / "no.jsonl", **run)
+        report_files([files / "detections.json"], logs=[files / "no.jsonl"], **run)
     assert not (files / "page.html").exists()
 
 
@@ -220,8 +220,8 @@ def test_loss_curves_leave_out_what_is_no_loss(tmp_path: Path) -> None:
 
 def test_no_torch_is_loaded(files: Path) -> None:
     code = (
-        "import sys; from attentad.app.report import report_files;"
-        f"report_files({str(files / 'detections.json')!r}, out={str(files / 'p.html')!r},"
+        "import sys; from pathlib import Path; from attentad.app.report import report_files;"
+        f"report_files([Path({str(files / 'detections.json')!r})], out={str(files / 'p.html')!r},"
         f" annotations={str(files / 'truth.json')!r}, videos={str(files / 'videos')!r});"
         "assert 'torch' not in sys.modules and 'lightning_fabric' not in sys.modules"
     )
@@ -243,13 +243,15 @@ def test_real_annotations(tmp_path: Path) -> None:
         for name in chosen
     }
     (tmp_path / "detections.json").write_text(json.dumps({"results": results}))
-    report = report_files(tmp_path / "detections.json", out=tmp_path / "p.html", annotations=truth)
+    report = report_files(
+        [tmp_path / "detections.json"], out=tmp_path / "p.html", annotations=truth
+    )
     assert report.evaluations["detections"]["average_mAP"] == pytest.approx(1.0)
 
 
 def test_page_moves_with_its_folder(files: Path, tmp_path: Path) -> None:
     report_files(
-        files / "detections.json",
+        [files / "detections.json"],
         out=files / "page.html",
         videos=files / "videos",
         embed_limit_bytes=0,

@@ -18,6 +18,7 @@ from attentad.metrics import (
     tiou_key,
 )
 from attentad.metrics.evaluate import (
+    Comparison,
     MapOptions,
     compare_files,
     evaluate_proposals,
@@ -107,40 +108,34 @@ def evaluate_and_write(
     if blocked_path is not None:
         options["blocked"] = _lines(blocked_path)
     if task == "recognition":
-        scored = _recognition(files)
+        scored = _recognition(evaluate_recognition(files))
     elif task == "proposals":
-        scored = _proposals(files, tiou, options)
+        of_recall = ("protocol", "subset", "strict", "blocked")
+        chosen = {name: value for name, value in options.items() if name in of_recall}
+        scored = _proposals(evaluate_proposals(files[:-1], files[-1], tiou=tiou, **chosen))
     else:
         if bootstrap is None:
             bootstrap = COMPARING_SAMPLES if len(files) > 2 else 0
-        scored = _detection(files, tiou, classes_path, bootstrap, seed, progress, options)
+        compared = compare_files(
+            files[:-1],
+            files[-1],
+            tiou=tiou,
+            classes_path=classes_path,
+            bootstrap=bootstrap,
+            seed=seed,
+            progress=progress,
+            **options,
+        )
+        scored = _detection(compared)
     _write(scored, outputs)
     classes = [scored.classes] if per_class and scored.classes is not None else []
     print_tables([*classes, _fitting(scored.table)], scored.remarks)
 
 
-def _detection(
-    files: Sequence[Path],
-    tiou: str | None,
-    classes_path: Path | None,
-    samples: int,
-    seed: int,
-    progress: Callable[[int, int], None] | None,
-    options: MapOptions,
-) -> _Scored:
-    compared = compare_files(
-        files[:-1],
-        files[-1],
-        tiou=tiou,
-        classes_path=classes_path,
-        bootstrap=samples,
-        seed=seed,
-        progress=progress,
-        **options,
-    )
+def _detection(compared: Comparison) -> _Scored:
     results = compared.results
     first = next(iter(results.values()))
-    alone = len(results) == 1 and not samples
+    alone = len(results) == 1 and compared.bootstrap is None
     return _Scored(
         table=result_table(first) if alone else comparison_table(results, compared.bootstrap),
         content=first.to_dict() if alone else compared.to_dict(),
@@ -150,22 +145,28 @@ def _detection(
     )
 
 
-def _proposals(files: Sequence[Path], tiou: str | None, options: MapOptions) -> _Scored:
-    of_recall = ("protocol", "subset", "strict", "blocked")
-    chosen = {name: value for name, value in options.items() if name in of_recall}
-    results = evaluate_proposals(files[:-1], files[-1], tiou=tiou, **chosen)
+def _proposals(results: Mapping[str, ProposalResult]) -> _Scored:
+    curves = {
+        name: (result.proposals_per_video, result.average_recall)
+        for name, result in results.items()
+    }
     return _Scored(
-        recall_table(results),
-        _by_name(results),
-        lambda: _recall_figures(results),
-        _remarks(results),
+        table=recall_table(results),
+        content=_by_name(results),
+        figures=lambda: {"Average recall": average_recall_figure(curves)},
+        remarks=_remarks(results),
     )
 
 
-def _recognition(files: Sequence[Path]) -> _Scored:
-    results = evaluate_recognition(files)
+def _recognition(results: Mapping[str, RecognitionResult | VideoMapResult]) -> _Scored:
     return _Scored(
-        recognition_table(results), _by_name(results), lambda: _confusion_figures(results)
+        table=recognition_table(results),
+        content=_by_name(results),
+        figures=lambda: {
+            f"Confusion of {name}": confusion_figure(result.confusion, result.classes)
+            for name, result in results.items()
+            if isinstance(result, RecognitionResult)
+        },
     )
 
 
@@ -200,24 +201,6 @@ def _precision_recall_figures(results: Mapping[str, DetectionResult]) -> dict[st
             {name: precision_recall(result, None, column) for name, result in results.items()}
         )
         for column, value in enumerate(first.tiou)
-    }
-
-
-def _recall_figures(results: Mapping[str, ProposalResult]) -> dict[str, Any]:
-    curves = {
-        name: (result.proposals_per_video, result.average_recall)
-        for name, result in results.items()
-    }
-    return {"Average recall": average_recall_figure(curves)}
-
-
-def _confusion_figures(
-    results: Mapping[str, RecognitionResult | VideoMapResult],
-) -> dict[str, Any]:
-    return {
-        f"Confusion of {name}": confusion_figure(result.confusion, result.classes)
-        for name, result in results.items()
-        if isinstance(result, RecognitionResult)
     }
 
 

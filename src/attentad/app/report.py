@@ -27,13 +27,13 @@ TIOU = (0.3, 0.4, 0.5, 0.6, 0.7)
 
 
 def report_files(
-    detections: str | Path | Sequence[str | Path],
+    detections: Sequence[Path],
     *,
     out: str | Path,
     names: Sequence[str] = (),
     annotations: str | Path | None = None,
     videos: str | Path | None = None,
-    log: str | Path | Sequence[str | Path] | None = None,
+    logs: Sequence[Path] = (),
     title: str | None = None,
     tiou: Sequence[float] = TIOU,
     **embedding: int,
@@ -48,7 +48,7 @@ def report_files(
         annotations: ground truth for its timelines and, where it covers videos of the
             detections, for a table of mAP over those videos.
         videos: folder whose video files are named as the videos (see `match_videos`).
-        log: log of the training run, for its loss curves; of several, one for each file.
+        logs: of the training runs, for their loss curves; none, or one for each file.
         title: heading; by default it names the detection files or the detectors.
         tiou: thresholds of the table of mAP.
         embedding: `embed_limit_bytes` and `embed_total_bytes` of `report.write_page`.
@@ -60,27 +60,25 @@ def report_files(
         AttentadError: a file is missing or malformed, names or logs are not as many as files,
             the folder holds none of the videos, or the page cannot be written.
     """
-    paths = _paths(detections)
-    if not paths:
+    if not detections:
         raise AttentadError("a report needs a detection file; give one or more.")
-    logs = [] if log is None else _paths(log)
-    if logs and len(logs) != len(paths):
+    if logs and len(logs) != len(detections):
         raise AttentadError(
-            f"{number_of(logs, 'training log')} for {number_of(paths, 'detection file')}; give "
-            "--log once for each file, in their order, or never."
+            f"{number_of(logs, 'training log')} for {number_of(detections, 'detection file')}; "
+            "give --log once for each file, in their order, or never."
         )
-    files = dict(zip(detector_names(paths, names), paths, strict=True))
+    files = dict(zip(detector_names(detections, names), detections, strict=True))
     truth = None if annotations is None else read_annotations(annotations)
     first = None if truth is None else truth.classes
     classes, aligned = align_classes(
         {name: read_detections(path, first) for name, path in files.items()}
     )
     seen = list(dict.fromkeys(video for item in aligned.values() for video in item.videos))
-    source = " and ".join(map(str, paths))
+    source = " and ".join(map(str, detections))
     clips = {} if videos is None else match_videos(videos, seen, source)
     evaluations = _evaluations(truth, aligned, set(seen), tiou)
     losses = {name: loss_curves(path) for name, path in zip(files, logs, strict=False)}
-    usual = f"of {' and '.join(files)}" if len(paths) > 1 or names else f"in {paths[0].name}"
+    usual = f"of {' and '.join(files)}" if len(files) > 1 or names else f"in {detections[0].name}"
     report = Report(
         title=title or f"Detections {usual}",
         classes=classes,
@@ -220,7 +218,3 @@ def _facts(
         videos = evaluation["ground_truth"]["videos"]
         facts["evaluated on"] = f"the {videos} annotated videos among them"
     return facts | plain_facts({name: item.meta for name, item in detections.items()})
-
-
-def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
-    return [Path(given)] if isinstance(given, str | Path) else [Path(path) for path in given]

@@ -1,15 +1,13 @@
 """Commands around data sets and numbers: check, convert, eval, diagnose, table; see `cli`."""
 
 # No `from __future__ import annotations`: typer evaluates them, and text takes it longer.
-import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-print_line = partial(print, flush=True)
+from attentad.cli.videos import say, warn
 
 
 def check(
@@ -69,11 +67,10 @@ def convert(
 
     with progress_bar("features") as progress:
         converted = run(layout, folder, out, labels=labels, progress=progress)
-    for note in converted.notes:
-        print(f"warning: {note}", file=sys.stderr)
+    warn(converted.notes)
     for line in converted.lines:
-        print_line(line)
-    print_line(f"{out}: features, annotations.json, video_labels.json")
+        say(line)
+    say(f"{out}: features, annotations.json, video_labels.json")
 
 
 def evaluate(
@@ -251,7 +248,7 @@ def table(
         epochs=epochs,
         rows=rows,
         settings=setting or (),
-        say=print_line,
+        say=say,
     )
 
 

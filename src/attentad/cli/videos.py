@@ -151,7 +151,12 @@ def report(
     from attentad.app.report import report_files
 
     report_files(
-        detections, out=out, names=name or (), annotations=annotations, videos=videos, log=log
+        detections,
+        out=out,
+        names=name or (),
+        annotations=annotations,
+        videos=videos,
+        logs=log or (),
     )
     say(f"page: {out}")
 

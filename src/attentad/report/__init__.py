@@ -11,7 +11,7 @@ from attentad.report.figures import (
     precision_recall_figure,
     sensitivity_figure,
 )
-from attentad.report.page import render_page, write_page
+from attentad.report.page import write_page
 from attentad.report.tables import TABLE_SUFFIXES, Table, transposed, write_table
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "figure_svg",
     "plain_facts",
     "precision_recall_figure",
-    "render_page",
     "save_figure",
     "sensitivity_figure",
     "transposed",

@@ -51,16 +51,10 @@ def write_page(
         embed_limit_bytes=embed_limit_bytes,
         embed_total_bytes=embed_total_bytes,
     )
-    write_bytes(path, render_page(report, media).encode("utf-8", "replace"))
+    write_bytes(path, _html(report, media).encode("utf-8", "replace"))
 
 
-def render_page(report: Report, media: list[Media]) -> str:
-    """The page's HTML.
-
-    Args:
-        report: what to show.
-        media: how each of its videos is played, in their order.
-    """
+def _html(report: Report, media: list[Media]) -> str:
     style, script = _asset("page.css"), _script()
     return (
         _environment()

@@ -139,16 +139,11 @@ def thinned(value: NDArray[np.float64], points: int) -> NDArray[np.int64]:
 def _all_classes(report: Report) -> list[str]:
     """The report's classes, then labels that occur beside them (`action`, unknown truths)."""
     names = [str(name) for name in report.classes]
-    listed = set(names)
     for video in report.videos:
-        extra = list(video.ground_truth.labels) if video.ground_truth else []
+        names += video.ground_truth.labels if video.ground_truth else ()
         if any((found.detections.labels < 0).any() for found in video.found.values()):
-            extra.append(label_name(-1, ()))
-        for name in extra:
-            if name not in listed:
-                listed.add(name)
-                names.append(name)
-    return names
+            names.append(label_name(-1, ()))
+    return list(dict.fromkeys(names))
 
 
 def _highest(detections: VideoDetections) -> VideoDetections:
