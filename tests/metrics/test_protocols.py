@@ -91,7 +91,7 @@ found_row = st.tuples(
     st.sampled_from(SETS),
     st.booleans(),
 )
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 def test_the_fast_evaluator_is_the_loop(
     protocol: str, truth: list, found: list, ground_truth_set: str, restrict: bool
 ) -> None:
@@ -106,12 +106,12 @@ def test_the_fast_evaluator_is_the_loop(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_thousands_of_random_cases(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
+def test_hundreds_of_random_cases(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
     rng = np.random.default_rng(len(protocol))
     unit = 0.16 if protocol == "wtalc" else 1.0
     size = 28 if protocol == "wtalc" else 8
     evaluated = 0
-    for number in range(1000):
+    for number in range(400):
         monkeypatch.setattr(matching, "_BLOCK_PAIRS", (7, 2_000_000)[number % 2])
 
         def span() -> tuple[float, float]:
@@ -133,7 +133,7 @@ def test_thousands_of_random_cases(monkeypatch: pytest.MonkeyPatch, protocol: st
         ]
         result = check(protocol, truth, found, SETS[rng.integers(4)], bool(rng.integers(2)))
         evaluated += result is not None
-    assert evaluated > 900
+    assert evaluated > 340
 
 
 def test_choosers_come_back_in_order() -> None:
