@@ -303,7 +303,7 @@ def test_what_cannot_be_evaluated() -> None:
         average_recall(reference, found, tiou=(0.5, 0.5))
     with pytest.raises(AttentadError, match="at least 1, not 0"):
         average_recall(reference, found, max_proposals=0)
-    with pytest.raises(AttentadError, match=r"lacks 1 of the videos with proposals, .* being w"):
+    with pytest.raises(AttentadError, match=r"lacks 1 of the detected videos, .* being w"):
         average_recall(reference, found, strict=True)
     with pytest.raises(AttentadError, match="no ground-truth set 'x'"):
         average_recall(reference, found, ground_truth_set="x")

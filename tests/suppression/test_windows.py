@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from attentad.core import AttentadError, VideoDetections, as_segments
-from attentad.suppression import SOFT_VARIANTS, concatenate, merge_windows, soft_nms, suppress
+from attentad.core.detections import concatenate
+from attentad.suppression import SOFT_VARIANTS, merge_windows, soft_nms, suppress
 
 
 def window(seed: int, count: int) -> VideoDetections:

@@ -17,7 +17,6 @@ from attentad.core import (
 )
 from attentad.core.files import write_json
 from attentad.metrics import VERDICTS, Diagnosis, diagnose, tiou_key
-from attentad.metrics.thresholds import parse_tiou
 from attentad.report.result_tables import detection_notes, truth_notes
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def diagnose_files(
     Args:
         detections_path: ActivityNet submission JSON or CSV.
         annotations_path: ActivityNet JSON, THUMOS14 text folder or CSV.
-        tiou: as `app.evaluate.parse_tiou`; None for what goes with `buckets`.
+        tiou: as `metrics.parse_tiou`; None for what goes with `buckets`.
         subset: one or more names, as "test" or "training,validation"; None for all videos.
         buckets: a key of `metrics.DIAGNOSIS_BUCKETS`.
         low_tiou: a false positive that overlaps less is background.
@@ -69,7 +68,6 @@ def diagnose_files(
         AttentadError: a file is missing, malformed or empty, an option is wrong, matplotlib is
             needed and missing, or something cannot be written.
     """
-    thresholds = None if tiou is None else parse_tiou(tiou)
     annotations = read_annotations(annotations_path, keep_ambiguous=True)
     label_ids = None if classes_path is None else read_classes(classes_path)
     detections, renamed = load_detections(detections_path, annotations, label_ids=label_ids)
@@ -77,7 +75,7 @@ def diagnose_files(
         diagnosis = diagnose(
             annotations,
             detections,
-            tiou=thresholds,
+            tiou=tiou,
             subset=subset,
             buckets=buckets,
             low_tiou=low_tiou,

@@ -32,7 +32,6 @@ from attentad.metrics import (
     recognition_scores,
     video_map,
 )
-from attentad.metrics.thresholds import parse_tiou
 
 
 class MapOptions(TypedDict, total=False):
@@ -94,7 +93,7 @@ def evaluate(
         detections: a file, or plain values as `core.plain.detections_from` takes them: for one,
             `{video: {"segments": (N, 2), "scores": (N,), "labels": (N,)}}` with arrays or tensors.
         annotations: a file or folder, or plain values as `core.plain.annotations_from` takes them.
-        tiou: thresholds as `parse_tiou`; None for the protocol's own.
+        tiou: thresholds as `metrics.parse_tiou`; None for the protocol's own.
         classes: class names that numeric labels of plain values count from 0.
         options: `protocol`, `subset` and so on, see `metrics.detection_map`.
 
@@ -106,7 +105,7 @@ def evaluate(
     """
     truth = load_annotations(annotations, classes)
     found, _ = load_detections(detections, truth, classes=classes)
-    return detection_map(truth, found, tiou=_thresholds(tiou), **options)
+    return detection_map(truth, found, tiou=tiou, **options)
 
 
 def evaluate_files(
@@ -143,7 +142,7 @@ def compare_files(
     Args:
         detections_paths: of any kind that `core.read_detections` reads.
         annotations_path: ActivityNet JSON, THUMOS14 text folder or CSV.
-        tiou: as `parse_tiou`; None for the protocol's own thresholds.
+        tiou: as `metrics.parse_tiou`; None for the protocol's own thresholds.
         classes_path: class list, for files whose labels are numbers.
         bootstrap: resamples of the videos for confidence intervals; 0 for none.
         seed: of the resampling.
@@ -153,14 +152,13 @@ def compare_files(
     Raises:
         AttentadError: a file is missing, malformed or empty, or an option is wrong.
     """
-    thresholds = _thresholds(tiou)
     annotations = read_annotations(annotations_path, keep_ambiguous=True)
     label_ids = None if classes_path is None else read_classes(classes_path)
     results = {}
     for name, path in zip(_names(detections_paths), detections_paths, strict=True):
         found, renamed = load_detections(path, annotations, label_ids=label_ids)
         try:
-            result = detection_map(annotations, found, tiou=thresholds, **options)
+            result = detection_map(annotations, found, tiou=tiou, **options)
         except AttentadError as error:
             raise AttentadError(f"{path} against {annotations_path}: {error}") from error
         results[name] = replace(
@@ -186,13 +184,12 @@ def evaluate_proposals(
     Raises:
         AttentadError: as `compare_files`.
     """
-    thresholds = _thresholds(tiou)
     annotations = read_annotations(annotations_path, keep_ambiguous=True)
     results = {}
     for name, path in zip(_names(proposals_paths), proposals_paths, strict=True):
         found, renamed = load_detections(path, annotations)
         try:
-            result = average_recall(annotations, found, tiou=thresholds, **options)
+            result = average_recall(annotations, found, tiou=tiou, **options)
         except AttentadError as error:
             raise AttentadError(f"{path} against {annotations_path}: {error}") from error
         results[name] = replace(
@@ -263,10 +260,6 @@ def load_detections(
     else:
         found = detections_from(source, classes=classes)
     return align_videos(found, annotations.videos)
-
-
-def _thresholds(tiou: str | Sequence[float] | None) -> tuple[float, ...] | None:
-    return None if tiou is None else parse_tiou(tiou)
 
 
 def _names(paths: Sequence[str | Path]) -> list[str]:

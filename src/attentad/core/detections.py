@@ -55,6 +55,17 @@ def no_detections() -> VideoDetections:
     return VideoDetections(np.zeros((0, 2)), np.zeros(0), np.zeros(0, dtype=np.int64))
 
 
+def concatenate(parts: Sequence[VideoDetections]) -> VideoDetections:
+    """One set of detections after the other; none at all gives an empty set."""
+    if not parts:
+        return no_detections()
+    return VideoDetections(
+        np.concatenate([part.segments for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+    )
+
+
 @dataclass(frozen=True)
 class Detections:
     """Video id → detections; the class names; and where they come from (model, protocol, …)."""

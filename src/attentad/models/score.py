@@ -12,7 +12,6 @@ from attentad.core import Annotations, Detections
 from attentad.data.clocks import frame_rate, video_timeline
 from attentad.data.features import FeatureStore
 from attentad.metrics import DetectionResult, VideoMapResult, detection_map, video_map
-from attentad.metrics.thresholds import parse_tiou
 from attentad.models.detect import VideoResult, detect_features
 from attentad.models.model import DetectorModel
 from attentad.models.sets import AnnotatedSets
@@ -89,7 +88,7 @@ def _scored(
     result = detection_map(
         annotations,
         detections,
-        tiou=parse_tiou(evaluation.tiou),
+        tiou=evaluation.tiou,
         protocol=evaluation.protocol,
         ground_truth_set=evaluation.ground_truth_set,
     )

@@ -1,7 +1,7 @@
 """Hard and Soft-NMS, merging of windows, class labels for proposals. numpy only."""
 
 from attentad.suppression.labels import FUSIONS, label_by_snippets, label_by_video
-from attentad.suppression.methods import METHODS, concatenate, suppress
+from attentad.suppression.methods import METHODS, suppress
 from attentad.suppression.nms import TIES, nms
 from attentad.suppression.outer_inner import outer_inner, runs_above
 from attentad.suppression.soft import SOFT_RULES, soft_nms
@@ -25,7 +25,6 @@ __all__ = [
     "TIES",
     "SoftOptions",
     "SuppressionOptions",
-    "concatenate",
     "label_by_snippets",
     "label_by_video",
     "merge_windows",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core import AttentadError, VideoDetections, no_detections
+from attentad.core import AttentadError, VideoDetections
+from attentad.core.detections import concatenate
 from attentad.suppression.nms import limited, nms
 from attentad.suppression.soft import SOFT_RULES, soft_nms
 from attentad.suppression.variants import DecayOptions
@@ -90,17 +90,6 @@ def suppress(
     joined = concatenate(parts)
     order = np.argsort(-joined.scores, kind="stable")
     return joined[order[: limited(keep_total, len(order))]]
-
-
-def concatenate(parts: Sequence[VideoDetections]) -> VideoDetections:
-    """One set of detections after the other; none at all gives an empty set."""
-    if not parts:
-        return no_detections()
-    return VideoDetections(
-        np.concatenate([part.segments for part in parts]),
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )
 
 
 def _competing(detections: VideoDetections, per_class: bool) -> list[VideoDetections]:

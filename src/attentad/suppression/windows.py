@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from attentad.core import AttentadError, VideoDetections
-from attentad.suppression.methods import concatenate, suppress
+from attentad.core.detections import concatenate
+from attentad.suppression.methods import suppress
 from attentad.suppression.variants import SuppressionOptions
 
 
