@@ -312,7 +312,7 @@ def test_what_cannot_be_evaluated() -> None:
     with pytest.raises(AttentadError, match="subset test; the subsets are"):
         average_recall(reference, found, subset="test")
     for broken in ((0.0, float("nan"), 0.5), (0.0, 1.0, float("inf"))):
-        with pytest.raises(AttentadError, match="proposals hold a score or time"):
+        with pytest.raises(AttentadError, match="hold a score or time"):
             average_recall(reference, proposals({"v": [broken]}))
     with pytest.raises(AttentadError, match="start or end that is not finite"):
         average_recall(annotations({"v": [(0.0, float("inf"))]}), found)

@@ -16,10 +16,10 @@ from attentad.core import (
     read_classes,
     read_detections,
 )
+from attentad.core.annotations import AMBIGUOUS
 from attentad.core.files import write_json
 from attentad.core.formats.plain import annotations_from, detections_from
 from attentad.metrics import (
-    AMBIGUOUS,
     BootstrapResult,
     DetectionResult,
     ProposalResult,

@@ -5,7 +5,7 @@ from attentad.metrics.detection import DetectionResult, detection_map, precision
 from attentad.metrics.diagnosis import Diagnosis, diagnose
 from attentad.metrics.diagnosis_attributes import DIAGNOSIS_BUCKETS, AttributeProfile
 from attentad.metrics.diagnosis_errors import ERROR_TYPES, VERDICTS
-from attentad.metrics.ground_truth import AMBIGUOUS, GROUND_TRUTH_SETS
+from attentad.metrics.ground_truth import GROUND_TRUTH_SETS
 from attentad.metrics.proposals import PROPOSAL_PROTOCOLS, ProposalResult, average_recall
 from attentad.metrics.protocols import ACTIVITYNET_TIOU, DEFAULT_TIOU, PROTOCOLS
 from attentad.metrics.ranking import Ranking
@@ -20,7 +20,6 @@ from attentad.metrics.thresholds import parse_tiou, tiou_key
 
 __all__ = [
     "ACTIVITYNET_TIOU",
-    "AMBIGUOUS",
     "DEFAULT_TIOU",
     "DIAGNOSIS_BUCKETS",
     "ERROR_TYPES",

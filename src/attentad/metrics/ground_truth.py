@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import Annotations, AttentadError, VideoAnnotation, as_segments
+from attentad.core.annotations import AMBIGUOUS
 from attentad.metrics.matching import Instances
-
-AMBIGUOUS = "Ambiguous"
 
 # The test videos of THUMOS14 that a set leaves out: 270 has segments behind its end, 1292 only
 # Ambiguous ones, and the video-level label of 1496 contradicts its segments.

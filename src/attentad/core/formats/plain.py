@@ -11,16 +11,8 @@ from numpy.typing import NDArray
 from attentad.core.annotations import Annotations, VideoAnnotation
 from attentad.core.detections import Detections, VideoDetections, label_name
 from attentad.core.errors import AttentadError
+from attentad.core.formats.detection_tables import COLUMNS
 from attentad.core.segments import Segments, as_segments
-
-# Names of flat columns, ours and those of the tables that other evaluators take.
-_COLUMNS = {
-    "video": ("video", "video-id", "video_id"),
-    "start": ("start", "t-start", "t_start"),
-    "end": ("end", "t-end", "t_end"),
-    "label": ("label",),
-    "score": ("score",),
-}
 
 
 def annotations_from(values: Any, *, classes: Sequence[str] | None = None) -> Annotations:
@@ -112,7 +104,7 @@ def detections_from(values: Any, *, classes: Sequence[str] | None = None) -> Det
 
 def _by_video(values: Any, columns: Iterable[str]) -> Mapping[Any, Any]:
     """Video id → its values; flat columns are gathered by video."""
-    found = {name: next((c for c in _COLUMNS[name] if _has(values, c)), None) for name in columns}
+    found = {name: next((c for c in COLUMNS[name] if _has(values, c)), None) for name in columns}
     if found["video"] is None or found["start"] is None or found["end"] is None:
         if isinstance(values, Mapping):
             return values

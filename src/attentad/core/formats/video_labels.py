@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core.annotations import Annotations, read_annotations, read_csv_rows
+from attentad.core.annotations import AMBIGUOUS, Annotations
 from attentad.core.errors import AttentadError
 from attentad.core.files import check_keys_once, parse_json, read_bytes, write_json
+from attentad.core.formats.annotations import read_annotations
+from attentad.core.formats.csv_rows import read_csv_rows
 from attentad.core.names import suggest
 
 CSV_COLUMNS = ("video", "label")
-# THUMOS14's mark for segments that are neither action nor background.
-_AMBIGUOUS = "Ambiguous"
 
 
 @dataclass(frozen=True)
@@ -131,11 +131,11 @@ def from_annotations(
     Raises:
         AttentadError: a video has a label that is not among `classes`.
     """
-    videos = {video: set(item.labels) - {_AMBIGUOUS} for video, item in annotations.videos.items()}
+    videos = {video: set(item.labels) - {AMBIGUOUS} for video, item in annotations.videos.items()}
     names = annotations.classes if classes is None else classes
     return video_labels(
         videos,
-        classes=[name for name in names if name != _AMBIGUOUS],
+        classes=[name for name in names if name != AMBIGUOUS],
         subsets={video: item.subset for video, item in annotations.videos.items() if item.subset},
         source=source,
     )
@@ -154,13 +154,13 @@ def _meant(name: str, known: Iterable[str]) -> str:
 def _read_csv(path: Path, subsets: dict[str, str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for where, row in read_csv_rows(path, CSV_COLUMNS):
-        video, label = (row["video"] or "").strip(), (row["label"] or "").strip()
+        video, label = row["video"].strip(), row["label"].strip()
         if not video:
             raise AttentadError(f"{where}: the video is empty; name one.")
         labels = found.setdefault(video, set())
         if label:
             labels.add(label)
-        subset = (row.get("subset") or "").strip()
+        subset = row.get("subset", "").strip()
         if subset and subsets.setdefault(video, subset) != subset:
             raise AttentadError(
                 f"{where}: video {video} is in subset {subset} here and in {subsets[video]} above; "
