@@ -5,7 +5,6 @@ from attentad.suppression.methods import METHODS, suppress
 from attentad.suppression.nms import TIES, nms
 from attentad.suppression.outer_inner import outer_inner, runs_above
 from attentad.suppression.soft import SOFT_RULES, soft_nms
-from attentad.suppression.variants import SOFT_VARIANTS, SoftOptions, SuppressionOptions
 from attentad.suppression.video_scores import (
     THUMOS14_CLASS_IDS,
     read_cuhk_scores,
@@ -20,11 +19,8 @@ __all__ = [
     "FUSIONS",
     "METHODS",
     "SOFT_RULES",
-    "SOFT_VARIANTS",
     "THUMOS14_CLASS_IDS",
     "TIES",
-    "SoftOptions",
-    "SuppressionOptions",
     "label_by_snippets",
     "label_by_video",
     "merge_windows",

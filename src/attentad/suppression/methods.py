@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Unpack
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from attentad.core import AttentadError, VideoDetections
 from attentad.core.detections import concatenate
 from attentad.suppression.nms import limited, nms
 from attentad.suppression.soft import SOFT_RULES, soft_nms
-from attentad.suppression.variants import DecayOptions
 from attentad.suppression.voting import vote_segments
 
 METHODS: Final = (*SOFT_RULES, "hard", "none")
@@ -30,7 +29,12 @@ def suppress(
     keep: int | None = None,
     keep_total: int | None = None,
     voting_tiou: float | None = None,
-    **soft: Unpack[DecayOptions],
+    sigma: float = 0.5,
+    t1: float = 0.5,
+    t2: float = 0.9,
+    duration_sec: float | None = None,
+    negative: str = "error",
+    legacy_drop_last: bool = False,
 ) -> VideoDetections:
     """Suppress the detections of one video, best first in the result.
 
@@ -49,7 +53,12 @@ def suppress(
         voting_tiou: box voting (spec csa §6; ActionFormer, OpenTAD: .95): each segment kept
             becomes the mean, weighted by score, of all that competed with it and have at least
             this tIoU with it, itself included. None for none.
-        soft: what else `soft_nms` takes; the other methods do not use it.
+        sigma: this and all that follow: see `soft_nms`; the other methods do not use them.
+        t1: of `adaptive`.
+        t2: of `adaptive`.
+        duration_sec: of `adaptive`.
+        negative: `keep` also keeps what the other methods find below a `score_floor` of 0.
+        legacy_drop_last: of the Soft-NMS rules.
 
     Raises:
         AttentadError: as `nms` and `soft_nms`, and for an unknown method.
@@ -58,33 +67,36 @@ def suppress(
         raise AttentadError(
             f"there is no suppression method {method!r}; choose one of {', '.join(METHODS)}."
         )
-    if unknown := sorted(soft.keys() - DecayOptions.__annotations__.keys()):
-        raise TypeError(f"suppress has no argument {unknown[0]!r}")
     if voting_tiou is not None and not 0 < voting_tiou <= 1:
         raise AttentadError(f"voting_tiou must lie above 0 and up to 1, not {voting_tiou}.")
+    if max_length_sec is not None:
+        lengths = detections.segments[:, 1] - detections.segments[:, 0]
+        detections = detections[lengths < max_length_sec]
     parts = []
     for part in _competing(detections, per_class):
-        short = part if max_length_sec is None else part[_lengths(part) < max_length_sec]
         if method in SOFT_RULES:
-            # All of them: `soft_nms` leaves long ones out by itself, and may count them.
-            indices, scores = soft_nms(
+            rows, scores = soft_nms(
                 part.segments,
                 part.scores,
+                sigma=sigma,
                 method=method,
+                t1=t1,
+                t2=t2,
+                duration_sec=duration_sec,
                 tiou_threshold=tiou_threshold,
                 plus_one=plus_one,
-                max_length_sec=max_length_sec,
                 score_floor=score_floor,
+                negative=negative,
+                legacy_drop_last=legacy_drop_last,
                 keep=keep,
-                **soft,
             )
-            kept = VideoDetections(part.segments[indices], scores, part.labels[indices])
+            kept = VideoDetections(part.segments[rows], scores, part.labels[rows])
         else:
-            kept = short[_best(short, method, tiou_threshold, ties, plus_one, keep)]
-            if score_floor > 0 or soft.get("negative") != "keep":
+            kept = part[_best(part, method, tiou_threshold, ties, plus_one, keep)]
+            if score_floor > 0 or negative != "keep":
                 kept = kept[kept.scores >= score_floor]
         if voting_tiou is not None:
-            voted = vote_segments(kept.segments, short.segments, short.scores, voting_tiou)
+            voted = vote_segments(kept.segments, part.segments, part.scores, voting_tiou)
             kept = VideoDetections(voted, kept.scores, kept.labels)
         parts.append(kept)
     joined = concatenate(parts)
@@ -98,10 +110,6 @@ def _competing(detections: VideoDetections, per_class: bool) -> list[VideoDetect
         return [detections]
     labels = detections.labels
     return [detections[labels == label] for label in np.unique(labels)]
-
-
-def _lengths(detections: VideoDetections) -> NDArray[np.float64]:
-    return detections.segments[:, 1] - detections.segments[:, 0]
 
 
 def _best(

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any
 
 from attentad.core import AttentadError, VideoDetections
 from attentad.core.detections import concatenate
 from attentad.suppression.methods import suppress
-from attentad.suppression.variants import SuppressionOptions
 
 
 def merge_windows(
     windows: Sequence[VideoDetections],
     *,
     how: str = "per_window",
-    **options: Unpack[SuppressionOptions],
+    **options: Any,
 ) -> VideoDetections:
     """The detections of a video from those of its overlapping windows, suppressed and sorted.
 
@@ -24,9 +23,7 @@ def merge_windows(
         how: `per_window` suppresses each window, then the union of what is left, whose scores
             have already decayed (G-TAD on THUMOS14); `global` suppresses the union only.
         options: see `suppress`; the same in both passes, box voting included. Without a `method`
-            nothing is suppressed: the windows are joined and sorted. G-TAD as published:
-            `**SOFT_VARIANTS["gtad"]` with max_length_sec = 300 / fps. It scores long segments 0
-            and stops at 0, which leaves them out.
+            nothing is suppressed: the windows are joined and sorted.
 
     Raises:
         AttentadError: `how` is unknown, or as `suppress`.
