@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from attentad.app.check.findings import number_of
 from attentad.core import AttentadError, Detections, VideoDetections
+from attentad.core.wording import number_of
 
 
 def align_classes(

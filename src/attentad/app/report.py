@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attentad.app.check.findings import number_of
 from attentad.app.comparison import align_classes, detector_names
 from attentad.core import (
     Annotations,
@@ -17,6 +16,7 @@ from attentad.core import (
     read_annotations,
     read_detections,
 )
+from attentad.core.wording import number_of
 from attentad.metrics import detection_map
 from attentad.report import Report, VideoPage, write_page
 from attentad.training.logs import read_log

@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.app.check.findings import Finding, Severity, and_more, first_few, number_of
+from attentad.app.check.findings import Finding, Severity
 from attentad.core import Annotations, Segments, Timeline, VideoAnnotation, suggest
+from attentad.core.wording import and_more, first_few, number_of
 
 TYPO_RATIO: Final = 10  # a label so many times rarer than one that it resembles may be a slip
 SAME_SEC: Final = 1e-3

@@ -9,8 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from attentad.app.check.findings import Finding, Severity, and_more, first_few, number_of
+from attentad.app.check.findings import Finding, Severity
 from attentad.core import Annotations, AttentadError, Timeline, suggest
+from attentad.core.wording import and_more, first_few, number_of
 from attentad.data.clocks import Clock, RescaledClock, frame_rate, video_timeline
 from attentad.data.features import FeatureStore, Sidecar
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from attentad.app.check.findings import Finding, first_few, number_of
+from attentad.app.check.findings import Finding
 from attentad.core import Annotations, AttentadError
 from attentad.core.formats.video_labels import VideoLabels
+from attentad.core.wording import first_few, number_of
 from attentad.models.sets import read_labels, read_videos, with_listed
 from attentad.recipes.load import DetectionRecipe
 
