@@ -327,7 +327,7 @@ def test_plain_json() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"buckets": "mine"}, "no buckets 'mine'"),
+        ({"buckets": "mine"}, "no set of buckets 'mine'"),
         ({"tiou": ()}, "given: none"),
         ({"tiou": (0.5, 1.5)}, "above 0 and up to 1"),
         ({"tiou": (0.5, 0.5)}, "given twice"),

@@ -370,7 +370,7 @@ def test_wrong_options_and_broken_numbers() -> None:
         ({"sigma": 0.0}, "sigma"),
         ({"keep": -1}, "must not be negative, as -1"),
         ({"tiou_threshold": 1.5}, "tiou_threshold must lie in 0..1"),
-        ({"negative": "raise"}, "choose error, drop, keep"),
+        ({"negative": "raise"}, "choose one of error, drop, keep"),
     ]
     for options, sentence in wrong:
         with pytest.raises(AttentadError, match=sentence):

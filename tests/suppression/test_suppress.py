@@ -122,7 +122,7 @@ def test_votes_are_the_reference(
 def test_votes_in_parts_are_votes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     items = labelled(8)
     whole = vote_segments(items.segments, items.segments, items.scores, 0.5)
-    monkeypatch.setattr("attentad.suppression.voting._PAIRS", 130)
+    monkeypatch.setattr("attentad.suppression.methods._PAIRS", 130)
     parts = vote_segments(items.segments, items.segments, items.scores, 0.5)
     np.testing.assert_allclose(parts, whole, rtol=1e-14)
 

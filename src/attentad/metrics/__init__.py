@@ -7,7 +7,7 @@ from attentad.metrics.diagnosis_attributes import DIAGNOSIS_BUCKETS, AttributePr
 from attentad.metrics.diagnosis_errors import ERROR_TYPES, VERDICTS
 from attentad.metrics.ground_truth import GROUND_TRUTH_SETS
 from attentad.metrics.proposals import PROPOSAL_PROTOCOLS, ProposalResult, average_recall
-from attentad.metrics.protocols import ACTIVITYNET_TIOU, DEFAULT_TIOU, PROTOCOLS
+from attentad.metrics.protocols import ACTIVITYNET_TIOU, PROTOCOL_RULES, PROTOCOLS
 from attentad.metrics.ranking import Ranking
 from attentad.metrics.recognition import (
     RecognitionResult,
@@ -20,12 +20,12 @@ from attentad.metrics.thresholds import parse_tiou, tiou_key
 
 __all__ = [
     "ACTIVITYNET_TIOU",
-    "DEFAULT_TIOU",
     "DIAGNOSIS_BUCKETS",
     "ERROR_TYPES",
     "GROUND_TRUTH_SETS",
     "PROPOSAL_PROTOCOLS",
     "PROTOCOLS",
+    "PROTOCOL_RULES",
     "VERDICTS",
     "AttributeProfile",
     "BootstrapResult",

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core import Annotations, AttentadError, Detections
+from attentad.core import Annotations, Detections
+from attentad.core.names import check_choice
 from attentad.metrics.detected import collect_detections
 from attentad.metrics.ground_truth import collect_ground_truth
 from attentad.metrics.protocols import PROTOCOL_RULES, PROTOCOLS
@@ -108,7 +109,7 @@ def detection_map(
             The protocols thumos14-official and wtalc need the segments of the class Ambiguous,
             which readers keep on request; the others drop them.
         detections: class names are matched by name; label −1 is the name `action`.
-        tiou: thresholds in (0, 1], as `parse_tiou`; None for the protocol's own (`DEFAULT_TIOU`).
+        tiou: thresholds in (0, 1], as `parse_tiou`; None for the protocol's own.
         protocol: a key of `PROTOCOLS`.
         subset: evaluate these subsets of the annotations; None for all. Detections in other
             videos count as false positives.
@@ -129,10 +130,7 @@ def detection_map(
         AttentadError: the protocol, set or subset is unknown, a threshold is out of range, no
             instance is left to find, a score or time is not finite, or `strict` finds something.
     """
-    if protocol not in PROTOCOLS:
-        raise AttentadError(
-            f"there is no evaluation protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}."
-        )
+    check_choice(protocol, PROTOCOLS, "evaluation protocol")
     rules = PROTOCOL_RULES[protocol]
     thresholds = parse_tiou(rules.tiou if tiou is None else tiou)
     shunned = frozenset(blocked)

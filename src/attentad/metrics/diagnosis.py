@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import Annotations, AttentadError, Detections
+from attentad.core.names import check_choice
 from attentad.metrics.detected import collect_detections
 from attentad.metrics.diagnosis_attributes import (
     DIAGNOSIS_BUCKETS,
@@ -150,11 +151,7 @@ def diagnose(
         AttentadError: an option is unknown or out of range, no instance is left to find, a score
             or time is not finite, or `strict` finds something.
     """
-    if buckets not in DIAGNOSIS_BUCKETS:
-        raise AttentadError(
-            f"there are no buckets {buckets!r} for a diagnosis; choose one of "
-            f"{', '.join(DIAGNOSIS_BUCKETS)}."
-        )
+    check_choice(buckets, DIAGNOSIS_BUCKETS, "set of buckets")
     thresholds = parse_tiou(DIAGNOSIS_TIOU[buckets] if tiou is None else tiou)
     _check_options(thresholds, low_tiou, top)
     shunned = frozenset(blocked)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import Annotations, AttentadError, Detections
+from attentad.core.names import check_choice
 from attentad.metrics.detected import flat_detections
 from attentad.metrics.ground_truth import GroundTruth, collect_ground_truth
 from attentad.metrics.matching import Instances, overlapping_pairs
@@ -145,13 +146,13 @@ def average_recall(
             instance is not among the V, but its proposals count in the file's total.
         proposals: labels are ignored.
         protocol: a key of `PROPOSAL_PROTOCOLS`.
-        subset: evaluate these subsets of the annotations; None for all.
+        subset: as `ground_truth_set` and `blocked`: see `detection_map`.
         ground_truth_set: a key of `GROUND_TRUTH_SETS`.
         tiou: thresholds in (0, 1], as `parse_tiou`; None for the protocol's.
         max_proposals: M; None for the protocol's.
         strict: make it an error when a proposal's video is not among those annotated. Otherwise
             it counts in the file's total, and the result names it.
-        blocked: video ids left out of both sides.
+        blocked: video ids.
         merge_classes: take a segment that a file of detections repeats for several classes
             once, with its best score. Otherwise each repetition uses up a proposal.
 
@@ -160,11 +161,7 @@ def average_recall(
             out of range, no instance is left to find, a score or time is not finite, or `strict`
             finds a video.
     """
-    if protocol not in PROPOSAL_PROTOCOLS:
-        raise AttentadError(
-            f"there is no proposal protocol {protocol!r}; choose one of "
-            f"{', '.join(PROPOSAL_PROTOCOLS)}."
-        )
+    check_choice(protocol, PROPOSAL_PROTOCOLS, "proposal protocol")
     rules = PROPOSAL_PROTOCOLS[protocol]
     thresholds = parse_tiou(rules.tiou if tiou is None else tiou)
     most = rules.max_proposals if max_proposals is None else int(max_proposals)

@@ -174,6 +174,3 @@ PROTOCOL_RULES: Mapping[str, Protocol] = {
 }
 
 PROTOCOLS: Mapping[str, str] = {name: rules.about for name, rules in PROTOCOL_RULES.items()}
-DEFAULT_TIOU: Mapping[str, tuple[float, ...]] = {
-    name: rules.tiou for name, rules in PROTOCOL_RULES.items()
-}

@@ -1,7 +1,7 @@
 """Hard and Soft-NMS, merging of windows, class labels for proposals. numpy only."""
 
 from attentad.suppression.labels import FUSIONS, label_by_snippets, label_by_video
-from attentad.suppression.methods import METHODS, suppress
+from attentad.suppression.methods import METHODS, merge_windows, suppress, vote_segments
 from attentad.suppression.nms import TIES, nms
 from attentad.suppression.outer_inner import outer_inner, runs_above
 from attentad.suppression.soft import SOFT_RULES, soft_nms
@@ -12,8 +12,6 @@ from attentad.suppression.video_scores import (
     scores_of,
     untrimmednet_scores,
 )
-from attentad.suppression.voting import vote_segments
-from attentad.suppression.windows import merge_windows
 
 __all__ = [
     "FUSIONS",

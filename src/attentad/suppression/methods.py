@@ -1,19 +1,22 @@
-"""Suppression of the detections of one video: any method, within classes or across, box voting."""
+"""Suppression of the detections of one video: any method, windows merged, box voting."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core import AttentadError, VideoDetections
+from attentad.core import AttentadError, Segments, VideoDetections, tiou
 from attentad.core.detections import concatenate
+from attentad.core.names import check_choice
 from attentad.suppression.nms import limited, nms
 from attentad.suppression.soft import SOFT_RULES, soft_nms
-from attentad.suppression.voting import vote_segments
 
 METHODS: Final = (*SOFT_RULES, "hard", "none")
+# Pairs of segments compared at a time: bounds the memory, not the result.
+_PAIRS = 2_000_000
 
 
 def suppress(
@@ -63,10 +66,7 @@ def suppress(
     Raises:
         AttentadError: as `nms` and `soft_nms`, and for an unknown method.
     """
-    if method not in METHODS:
-        raise AttentadError(
-            f"there is no suppression method {method!r}; choose one of {', '.join(METHODS)}."
-        )
+    check_choice(method, METHODS, "suppression method")
     if voting_tiou is not None and not 0 < voting_tiou <= 1:
         raise AttentadError(f"voting_tiou must lie above 0 and up to 1, not {voting_tiou}.")
     if max_length_sec is not None:
@@ -102,6 +102,57 @@ def suppress(
     joined = concatenate(parts)
     order = np.argsort(-joined.scores, kind="stable")
     return joined[order[: limited(keep_total, len(order))]]
+
+
+def merge_windows(
+    windows: Sequence[VideoDetections],
+    *,
+    how: str = "per_window",
+    **options: Any,
+) -> VideoDetections:
+    """The detections of a video from those of its overlapping windows, suppressed and sorted.
+
+    Args:
+        windows: one entry per window, in seconds of the video (not of the window).
+        how: `per_window` suppresses each window, then the union of what is left, whose scores
+            have already decayed (G-TAD on THUMOS14); `global` suppresses the union only.
+        options: see `suppress`; the same in both passes, box voting included. Without a `method`
+            nothing is suppressed: the windows are joined and sorted.
+
+    Raises:
+        AttentadError: `how` is unknown, or as `suppress`.
+    """
+    if how not in ("per_window", "global"):
+        raise AttentadError(f"windows are merged per_window or global, not {how!r}.")
+    options.setdefault("method", "none")
+    if how == "per_window":
+        windows = [suppress(window, **options) for window in windows]
+    return suppress(concatenate(windows), **options)
+
+
+def vote_segments(
+    kept: Segments, segments: Segments, scores: NDArray[np.float64], tiou_threshold: float
+) -> Segments:
+    """Each of `kept` as the mean, weighted by score, of the segments that nearly equal it.
+
+    Args:
+        kept: (M, 2) seconds.
+        segments: (N, 2) seconds, the candidates that vote.
+        scores: (N,) their weights; negative ones weigh nothing.
+        tiou_threshold: candidates with at least this tIoU vote.
+
+    Returns:
+        (M, 2); where no weight is cast, the segment stays as it is.
+    """
+    weights = np.maximum(scores, 0.0)
+    voted = kept.copy()
+    step = max(1, _PAIRS // max(1, len(segments)))
+    for first in range(0, len(kept), step):
+        rows = slice(first, first + step)
+        ballots = np.where(tiou(kept[rows], segments) >= tiou_threshold, weights, 0.0)
+        total = ballots.sum(axis=1, keepdims=True)
+        np.divide(ballots @ segments, total, out=voted[rows], where=total > 0)
+    return voted
 
 
 def _competing(detections: VideoDetections, per_class: bool) -> list[VideoDetections]:

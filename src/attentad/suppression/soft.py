@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attentad.core import AttentadError
+from attentad.core.names import check_choice
 from attentad.suppression.nms import TINY_SEC, checked, limited
 
 SOFT_RULES: Final = ("gauss", "adaptive", "linear")
@@ -112,9 +113,7 @@ def _threshold(
     extra_sec: float,
 ) -> _Threshold | None:
     """The rule's threshold for a taken segment, `extra_sec` longer than it is; None for 0."""
-    if method not in SOFT_RULES:
-        rules = ", ".join(SOFT_RULES)
-        raise AttentadError(f"Soft-NMS has no rule {method!r}; choose one of {rules}.")
+    check_choice(method, SOFT_RULES, "rule of Soft-NMS")
     if method == "gauss":
         return None
     if method == "linear":
@@ -128,9 +127,7 @@ def _threshold(
 
 def _candidates(values: _Array, negative: str) -> NDArray[np.int64]:
     """Indices of the scores that may be taken."""
-    if negative not in NEGATIVE:
-        choices = ", ".join(NEGATIVE)
-        raise AttentadError(f"negative scores are not treated as {negative!r}; choose {choices}.")
+    check_choice(negative, NEGATIVE, "treatment of negative scores")
     if negative == "error" and values.size and values.min() < 0:
         raise AttentadError(
             f"Soft-NMS needs scores that are not negative, not {values.min():g}; give "

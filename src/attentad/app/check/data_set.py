@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from attentad.app.check.features import (
     measure,
     timelines,
 )
-from attentad.app.check.findings import Finding, Severity
+from attentad.app.check.findings import Finding, Severity, attempt
 from attentad.app.check.label_lists import (
     check_list,
     labelled,
@@ -93,11 +94,8 @@ def check(
     if not learns_from_labels(loaded):
         found += _check_scores(loaded, annotations, measured)
     if not any(item.severity == "error" for item in found):
-        try:
-            read_sets(data)
-        except AttentadError as error:
-            do = "Correct data.duration_ref, data.frame_counts or the file."
-            found.append(Finding("error", "frame_counts", str(error), do))
+        do = "Correct data.duration_ref, data.frame_counts or the file."
+        found += attempt("frame_counts", do, lambda: read_sets(data))[1]
     return _sorted(found)
 
 
@@ -308,19 +306,15 @@ def _check_score_file(
     recipe: DetectionRecipe, classes: tuple[str, ...], annotations: Annotations
 ) -> list[Finding]:
     do = "Correct labels.file and labels.source, or add the videos to the file."
-    without = []
-    try:
-        scores = video_scores(recipe, classes)
-    except AttentadError as error:
-        return [Finding("error", "score_file", str(error), do)]
-    for video, item in annotations.videos.items():
-        if item.subset in recipe.data.test:
-            try:
-                known = scores(video) is not None
-            except AttentadError:
-                known = False
-            if not known:
-                without.append(video)
+    scores, broken = attempt("score_file", do, lambda: video_scores(recipe, classes))
+    if scores is None:
+        return broken
+    without = [
+        video
+        for video, item in annotations.videos.items()
+        if item.subset in recipe.data.test
+        and attempt("score_file", do, partial(scores, video))[0] is None
+    ]
     if not without:
         return []
     what = f"the file of class scores has none for {first_few(without)}."
@@ -328,23 +322,20 @@ def _check_score_file(
 
 
 def _read(path: Path) -> tuple[Annotations | None, list[Finding]]:
-    try:
-        return read_annotations(path), []
-    except AttentadError as error:
-        do = "Correct the file; nothing else can be looked at before."
-        return None, [Finding("error", "annotations", str(error), do)]
+    do = "Correct the file; nothing else can be looked at before."
+    return attempt("annotations", do, lambda: read_annotations(path))
 
 
 def _open(
     paths: Sequence[Path], every: int = 1, name_pattern: str = "{video}"
 ) -> tuple[list[FeatureStore], list[Finding]]:
     """The streams that can be opened; none if one cannot."""
-    try:
-        stores = [open_features(path, every=every, name_pattern=name_pattern) for path in paths]
-    except AttentadError as error:
-        do = "Correct the path or the file; only the annotations were looked at."
-        return [], [Finding("error", "features", str(error), do)]
-    return stores, []
+    stores, unopened = attempt(
+        "features",
+        "Correct the path or the file; only the annotations were looked at.",
+        lambda: [open_features(path, every=every, name_pattern=name_pattern) for path in paths],
+    )
+    return stores or [], unopened
 
 
 def _sorted(findings: list[Finding]) -> list[Finding]:

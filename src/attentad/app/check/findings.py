@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
+
+from attentad.core import AttentadError
 
 Severity = Literal["error", "warning", "info"]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -24,3 +28,13 @@ class Finding:
     kind: str
     what: str
     do: str
+
+
+def attempt(
+    kind: str, do: str, function: Callable[[], Result]
+) -> tuple[Result | None, list[Finding]]:
+    """What the function gives, or the AttentadError that it raises as a finding of that kind."""
+    try:
+        return function(), []
+    except AttentadError as error:
+        return None, [Finding("error", kind, str(error), do)]
