@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-import orjson
 import torch
 from torch import nn
 
@@ -39,7 +37,7 @@ from attentad.models.score import rehearse, score_detector
 from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
 from attentad.models.training_data import segment_data, weak_data
 from attentad.models.video_scores import video_scores
-from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, check_arguments
+from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, check_arguments, recipe_hash
 from attentad.training.loop import fit
 from attentad.training.seeding import seed_initial
 from attentad.training.weights import load_into
@@ -148,7 +146,7 @@ def train_detector(
         resume=resume,
         overwrite=overwrite,
         on_epoch=on_epoch,
-        fingerprint=_fingerprint(recipe),
+        fingerprint=recipe_hash(recipe, training=True),
     )
     if fitted.rank > 0:
         return None
@@ -208,7 +206,7 @@ def train_recogniser(
         resume=resume,
         overwrite=overwrite,
         on_epoch=on_epoch,
-        fingerprint=_fingerprint(recipe),
+        fingerprint=recipe_hash(recipe, training=True),
     )
     if fitted.rank > 0:
         return None
@@ -264,14 +262,3 @@ def _matching_encoder(recipe: DetectionRecipe, store: FeatureStore) -> Recognise
             f"the features in {store.source} were not made by {path}; extract them again with it."
         )
     return load_recogniser(path)
-
-
-def _fingerprint(recipe: DetectionRecipe | RecognitionRecipe) -> str:
-    """Changes with network, data and loss, so that no run resumes under another recipe.
-
-    `fit` itself compares the training settings, of which some may change.
-    """
-    content = recipe.model_dump(
-        mode="json", exclude={"about": True, "training": True, "data": {"root"}}
-    )
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
