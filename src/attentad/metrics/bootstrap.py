@@ -212,9 +212,9 @@ def _resampled_means(
             total = np.zeros((len(ranking.hit), len(weights)))
             count = np.zeros_like(total)
             for ap in resampled_class_ap(ranking, weights[:, own]):
-                known = ~np.isnan(ap)
-                np.add(total, ap, out=total, where=known)
-                count += known
+                defined = ~np.isnan(ap)
+                np.add(total, ap, out=total, where=defined)
+                count += defined
                 done += 1
                 if progress is not None:
                     progress(done, steps)

@@ -117,18 +117,18 @@ def collect_detections(
         )
     videos = tuple(dict.fromkeys((*truth.videos, *flat.sizes)))
     video = flat.video({name: row for row, name in enumerate(videos)})
-    known = label >= 0
+    evaluated = label >= 0
     facts = {
         "total": sum(map(len, detections.videos.values())),
-        "evaluated": int(known.sum()),
+        "evaluated": int(evaluated.sum()),
         "videos": len(detections.videos),
         "blocked_videos": sum(name in blocked for name in detections.videos),
         "unknown_labels": dict(sorted(strange.items())),
         "videos_outside_ground_truth": dict(flat.outside),
         "outside_counts_as": "left out" if restrict_to_gt_videos else "false positives",
     }
-    instances = Instances(flat.segments[known], video[known], label[known])
-    return Detected(instances, flat.scores[known], videos, facts)
+    instances = Instances(flat.segments[evaluated], video[evaluated], label[evaluated])
+    return Detected(instances, flat.scores[evaluated], videos, facts)
 
 
 def _matched_labels(

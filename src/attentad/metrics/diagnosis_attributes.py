@@ -178,10 +178,10 @@ def bucket_mean_ap(
     classes = len(judged.truth_count)
     counts = [np.bincount(truth.label[bucket == b], minlength=classes) for b in range(buckets)]
     values = np.zeros((len(judged.hits), buckets))
-    for row, (hits, found) in enumerate(zip(judged.hits, judged.found, strict=True)):
+    for row, (hits, instances) in enumerate(zip(judged.hits, judged.found, strict=True)):
         label, false = judged.label[hits], false_before(judged, row)
         for b in range(buckets):
-            inside = bucket[found] == b
+            inside = bucket[instances] == b
             values[row, b] = mean_normalised_ap(
                 label[inside], false[inside], counts[b], judged.mean_instances
             )

@@ -201,8 +201,8 @@ def _labels_of_texts(
         return index[text]
 
     if not any(LABEL_SEPARATOR in text for text in set(texts) - set(classes)):
-        found = [look_up(text, place) for text, place in zip(texts, places, strict=True)]
-        return np.array(found, dtype=np.int64)
+        indices = [look_up(text, place) for text, place in zip(texts, places, strict=True)]
+        return np.array(indices, dtype=np.int64)
     several = np.zeros((len(texts), len(classes)), dtype=bool)
     for row, (text, place) in enumerate(zip(texts, places, strict=True)):
         parts = [text] if text in index else text.split(LABEL_SEPARATOR)

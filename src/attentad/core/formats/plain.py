@@ -50,8 +50,8 @@ def annotations_from(values: Any, *, classes: Sequence[str] | None = None) -> An
             subset=str(facts.get("subset", "")),
             duration_sec=None if duration is None else float(duration),
         )
-    found = sorted({label for item in videos.values() for label in item.labels})
-    return Annotations(videos, tuple(found if classes is None else classes))
+    occurring = sorted({label for item in videos.values() for label in item.labels})
+    return Annotations(videos, tuple(occurring if classes is None else classes))
 
 
 def detections_from(values: Any, *, classes: Sequence[str] | None = None) -> Detections:
@@ -91,28 +91,27 @@ def detections_from(values: Any, *, classes: Sequence[str] | None = None) -> Det
             raise AttentadError(f"{where} has a score that is not finite; correct it.")
         names = [_name(label, classes) for label in labels] if len(labels) else None
         parts[str(video)] = (segments, scores, names)
-    known = tuple(classes or ())
-    names_found = {name for _, _, names in parts.values() for name in names or ()}
-    known += tuple(sorted(names_found - set(known)))
-    index = {name: row for row, name in enumerate(known)}
+    occurring = {name for _, _, names in parts.values() for name in names or ()}
+    together = (*(classes or ()), *sorted(occurring - set(classes or ())))
+    index = {name: row for row, name in enumerate(together)}
     videos = {}
     for video, (segments, scores, names) in parts.items():
         ids = [-1] * len(segments) if names is None else [index[name] for name in names]
         videos[video] = VideoDetections(segments, scores, np.array(ids, dtype=np.int64))
-    return Detections(videos, known)
+    return Detections(videos, together)
 
 
 def _by_video(values: Any, columns: Iterable[str]) -> Mapping[Any, Any]:
     """Video id → its values; flat columns are gathered by video."""
-    found = {name: next((c for c in COLUMNS[name] if _has(values, c)), None) for name in columns}
-    if found["video"] is None or found["start"] is None or found["end"] is None:
+    present = {name: next((c for c in COLUMNS[name] if _has(values, c)), None) for name in columns}
+    if present["video"] is None or present["start"] is None or present["end"] is None:
         if isinstance(values, Mapping):
             return values
         raise AttentadError(
             f"annotations and detections must be a dict of video id → instances, or a table with "
-            f"the columns {', '.join(found)}, not {type(values).__name__}."
+            f"the columns {', '.join(present)}, not {type(values).__name__}."
         )
-    table = {name: list(_array(values[column])) for name, column in found.items() if column}
+    table = {name: list(_array(values[column])) for name, column in present.items() if column}
     if len({len(column) for column in table.values()}) > 1:
         raise AttentadError("the table's columns differ in length; give one value per instance.")
     rows: dict[str, dict[str, list[Any]]] = {}
