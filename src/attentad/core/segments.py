@@ -50,6 +50,12 @@ def checked_segment(start: Any, end: Any, where: str) -> tuple[float, float]:
     return start, end
 
 
+def broken_segments(segments: Segments) -> NDArray[np.bool_]:
+    """Which of (N, 2) are not finite or end before they start, (N,)."""
+    forward: NDArray[np.bool_] = segments[:, 1] >= segments[:, 0]
+    return ~(forward & np.isfinite(segments).all(axis=1))
+
+
 def tiou(a: Segments, b: Segments) -> NDArray[np.float64]:
     """Temporal intersection over union of every pair: (N, 2), (M, 2) → (N, M) in 0..1.
 

@@ -56,12 +56,6 @@ class BootstrapResult:
     p_better: NDArray[np.float64]
     average_map_samples: NDArray[np.float64]
 
-    def compare(self, method: int, other: int) -> tuple[float, float, float]:
-        """Interval (low, high) of method minus other in average mAP, and p(method is better)."""
-        gap = self.average_map_samples[method] - self.average_map_samples[other]
-        low, high = _interval(gap, self.level)
-        return float(low), float(high), _share_above_zero(gap)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, 0..1; methods in the order given."""
         keys = [tiou_key(value) for value in self.tiou]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from attentad.core.detections import NO_LABEL, Detections, label_name
 from attentad.core.errors import AttentadError
 from attentad.core.formats.csv_rows import read_csv_lines, write_csv
-from attentad.core.segments import Segments, as_segments, checked_segment
+from attentad.core.segments import Segments, as_segments, broken_segments, checked_segment
 
 # Our columns, each with the names that ActionFormer's tables and pandas give it.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -129,9 +129,9 @@ def table_of_texts(
         )
     except ValueError:
         raise _row_error(path, lines, rows) from None
-    if not (all(videos) and np.isfinite([start, end, scores]).all() and (start <= end).all()):
-        raise _row_error(path, lines, rows)
     segments = as_segments(np.column_stack([start, end]))
+    if not all(videos) or (broken_segments(segments) | ~np.isfinite(scores)).any():
+        raise _row_error(path, lines, rows)
     return table_by_video(videos, segments, scores, labels, ids_from_one=ids_from_one)
 
 

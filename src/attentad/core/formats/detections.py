@@ -21,7 +21,7 @@ from attentad.core.formats.detection_tables import (
 )
 from attentad.core.formats.thumos14 import read_thumos14_detections
 from attentad.core.formats.webvtt import write_webvtt
-from attentad.core.segments import checked_segment
+from attentad.core.segments import broken_segments, checked_segment
 
 
 def read_detections(
@@ -55,10 +55,9 @@ def read_detections(
     with collector_paused():
         table = _reader(path)(path)
     stops = np.cumsum(list(table.sizes.values()), dtype=np.int64)
-    broken = ~(np.isfinite(table.segments).all(axis=1) & np.isfinite(table.scores))
-    backwards = table.segments[:, 1] < table.segments[:, 0]
-    if (broken | backwards).any():
-        row = int(np.argmax(broken | backwards))
+    broken = broken_segments(table.segments) | ~np.isfinite(table.scores)
+    if broken.any():
+        row = int(np.argmax(broken))
         video = list(table.sizes)[int(np.searchsorted(stops, row, side="right"))]
         start, end = table.segments[row].tolist()
         checked_segment(start, end, f"{path}: video {video}")

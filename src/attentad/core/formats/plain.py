@@ -12,7 +12,7 @@ from attentad.core.annotations import Annotations, VideoAnnotation
 from attentad.core.detections import Detections, VideoDetections, label_name
 from attentad.core.errors import AttentadError
 from attentad.core.formats.detection_tables import COLUMNS
-from attentad.core.segments import Segments, as_segments
+from attentad.core.segments import Segments, as_segments, broken_segments, checked_segment
 
 
 def annotations_from(values: Any, *, classes: Sequence[str] | None = None) -> Annotations:
@@ -153,15 +153,8 @@ def _video_columns(item: Any, where: str, *, score: bool) -> tuple[Segments, lis
         raise AttentadError(f"{where} lacks {error.args[0]!r}; give it for each of them.") from None
     except (TypeError, ValueError, IndexError):
         raise _layout_error(where, "segments") from None
-    if not np.isfinite(rows).all():
-        raise AttentadError(f"{where} has a start or end that is not finite; correct it.")
-    backwards = np.flatnonzero(rows[:, 1] < rows[:, 0])
-    if len(backwards):
-        start, end = rows[backwards[0]].tolist()
-        raise AttentadError(
-            f"{where}: a segment ends at {end:g} s, before it starts at {start:g} s; swap or "
-            "remove it."
-        )
+    for start, end in rows[broken_segments(rows)]:
+        checked_segment(start, end, where)
     return rows, labels, values
 
 
