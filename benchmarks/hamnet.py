@@ -27,7 +27,7 @@ from torch import Tensor
 
 from attentad.core import Timeline, VideoDetections
 from attentad.detection.hamnet import HAMNet, HAMOutput, decode, loss
-from attentad.suppression import SOFT_VARIANTS, suppress
+from attentad.suppression import suppress
 from direct.hamnet import direct_localise, direct_losses
 from direct.measure import held_bytes, in_fresh_process, peak_bytes, restart_peak, times_in_turn
 
@@ -115,7 +115,7 @@ def localised(side: Side, outputs: HAMOutput) -> VideoDetections:
     if side == "loops":
         return direct_localise(outputs, clock)
     (found,) = decode(outputs, [clock])
-    return suppress(found.detections, **SOFT_VARIANTS["hamnet"])
+    return suppress(found.detections, sigma=0.3, plus_one=True, negative="keep")
 
 
 def training_step(

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import Segments, VideoDetections
-from attentad.suppression import concatenate, suppress
+from attentad.core.detections import concatenate
+from attentad.suppression import suppress
 
 SIGMA = 0.5
 VIDEO_TARGET_SEC, CLASS_TARGET_SEC, TOLERANCE = 0.080, 0.020, 1e-12

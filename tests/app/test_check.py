@@ -202,7 +202,7 @@ FAULTS: list[tuple[Callable[[DataSet], None], str, str, str]] = [
     (spoil, "error", "broken_features", "v03 hold NaN or infinity (first in row 7)"),
     (slow_clock, "error", "clock", "12 of 12 videos, which are 2 times as long"),
     (cut_short, "error", "feature_length", "v06 has 50 rows of 0.5 s and lasts 40 s"),
-    (write_frames, "error", "outside", "jump 60 to 180 s in v02, and 2 more"),
+    (write_frames, "error", "outside", "jump 60 to 180 s in v02 and 2 more"),
     (reach_beyond, "warning", "beyond_end", "jump 35 to 42 s in v02"),
     (shrink, "warning", "short_instances", "run 10 to 10.3 s in v02"),
     (no_length, "warning", "empty_instances", "run 10 to 10 s in v02"),
@@ -365,9 +365,9 @@ def test_streams_of_different_lengths() -> None:
     sides = {"clock": FrameClock(5, 5), "train": ["validation"], "test": ["test"]}
     # What the public data set is known for: 270 is annotated beyond its end, 1292 has only
     # Ambiguous segments.
-    clean = check_data([stream(0), stream(1)], annotations, **sides)
+    clean, _ = check_data([stream(0), stream(1)], annotations, **sides)
     assert serious(clean) == {("warning", "outside"), ("warning", "empty_videos")}
-    short = check_data([stream(0), stream(60)], annotations, **sides)
+    short, _ = check_data([stream(0), stream(60)], annotations, **sides)
     assert ("warning", "stream_lengths") in serious(short)
     assert ("error", "feature_length") in serious(short)
 
@@ -381,7 +381,7 @@ def test_the_real_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
     row = np.ones((100, 1))
     store = FeatureStore("csv", dict.fromkeys(annotations.videos, lambda: row), {})
     sides = {"train": ["training"], "test": ["validation"], "view_length": 100}
-    findings = check_data([store], annotations, clock=RescaledClock(), **sides)
+    findings, _ = check_data([store], annotations, clock=RescaledClock(), **sides)
     assert not [item for item in findings if item.severity == "error"]
     print_findings(findings)
     assert "50 of 22152 instances are there twice" in capsys.readouterr().out

@@ -99,7 +99,7 @@ def test_our_own_types_pass_through() -> None:
         ({"v": [3, 4]}, "detected video v: its segments"),
         ({"v": (np.zeros((2, 3)), [1, 2])}, "detected video v: its segments"),
         ({"v": ([[2.0, 1.0]], [0.5])}, "ends at 1 s, before it starts at 2 s"),
-        ({"v": ([[0.0, np.nan]], [0.5])}, "not finite"),
+        ({"v": ([[0.0, np.nan]], [0.5])}, "must be finite"),
         ({"v": ([[0.0, 1.0]], [np.inf])}, "score that is not finite"),
         ({"v": ([[0.0, 1.0]], [0.5], [0, 1])}, "its labels do not fit"),
         ({"video": ["v"], "start": [0.0, 1.0], "end": [2.0]}, "columns differ in length"),

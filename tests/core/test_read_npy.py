@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import pickle
 import struct
 import tracemalloc
@@ -182,18 +183,16 @@ def test_axes_become_lists(tmp_path: Path, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(set(attacks(Path())) - {"objects in an array"}))
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("nested", [False, True])
-def test_code_is_refused_and_never_run(
-    tmp_path: Path, kind: str, protocol: int, nested: bool
-) -> None:
+def test_code_is_refused_and_never_run(tmp_path: Path, kind: str) -> None:
+    """Of every protocol, as an object of the array and in an array of objects within it."""
     marker = tmp_path / "run"
     bad = attacks(marker)[kind]
-    path = save(tmp_path / "x.npy", objects([[1], objects([[bad]]) if nested else bad]), protocol)
-    with pytest.raises(AttentadError, match=r"x\.npy holds more than plain data") as caught:
-        read_npy(path)
-    assert "\n" not in str(caught.value)
-    assert not marker.exists()
+    for item, protocol in itertools.product((bad, objects([[bad]])), PROTOCOLS):
+        path = save(tmp_path / "x.npy", objects([[1], item]), protocol)
+        with pytest.raises(AttentadError, match=r"x\.npy holds more than plain data") as caught:
+            read_npy(path)
+        assert "\n" not in str(caught.value)
+        assert not marker.exists(), (protocol, item)
 
 
 def whole_file(folder: Path, protocol: int) -> bytes:

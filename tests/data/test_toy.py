@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,20 @@ def test_a_video_does_not_depend_on_how_many_there_are(data: Path, tmp_path: Pat
             assert content == shared[name]
 
 
-def test_subsets_are_spread_evenly_and_stay() -> None:
+def test_subsets_are_spread_evenly_and_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy, "write_video", lambda path, frames, fps: write_bytes(path, b"drawn"))
+    options: dict[str, Any] = {"videos": 1, "clips_per_class": 11, "processes": 1, "seed": 3}
     for share in (0.0, 0.29, 1 / 3, 0.5, 0.7, 1.0):
-        subsets = [toy._subset(i, share) for i in range(100)]
-        for count in range(1, 101):
-            assert abs(subsets[:count].count("test") - share * count) <= 1
-        assert subsets.count("test") in (int(100 * share + 1e-6), round(100 * share))
+        make_toy(tmp_path, **options, clip_test_fraction=share)
+        with (tmp_path / "clips.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        for label in CLIP_CLASSES:
+            subsets = [row["subset"] for row in rows if row["label"] == label]
+            for count in range(1, 12):
+                assert abs(subsets[:count].count("test") - share * count) <= 1
+            assert subsets.count("test") in (int(11 * share + 1e-6), round(11 * share))
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(data: Path, tmp_path: Path) -> None:
@@ -183,12 +192,25 @@ def test_what_is_drawn_is_what_is_annotated(tmp_path: Path) -> None:
 def test_without_processes_the_work_is_done_all_the_same(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks(jobs: list[Any], processes: int) -> Iterator[Any]:
-        toy._draw(jobs[0])
-        yield jobs[0]
-        raise BrokenProcessPool
+    class Breaking:
+        """A pool whose processes do the first of its tasks and die at the second."""
 
-    monkeypatch.setattr(toy, "_drawn_by_processes", breaks)
+        def __init__(self, *_: Any, **__: Any) -> None:
+            self.done = 0
+
+        def submit(self, function: Callable[..., Any], job: Any) -> Future:
+            future: Future = Future()
+            if self.done:
+                future.set_exception(BrokenProcessPool())
+            else:
+                future.set_result(function(job))
+            self.done += 1
+            return future
+
+        def shutdown(self, **_: Any) -> None:
+            pass
+
+    monkeypatch.setattr(toy, "ProcessPoolExecutor", Breaking)
     counts: list[int] = []
     make_toy(
         tmp_path,

@@ -19,7 +19,7 @@ from attentad.detection import DETECTORS, GIVEN
 from attentad.detection.hamnet import THRESHOLDS, HAMOutput, loss, video_scores
 from attentad.detection.hamnet import decode as decode_views
 from attentad.layers import weak_losses as module
-from attentad.suppression import SOFT_VARIANTS, soft_nms
+from attentad.suppression import soft_nms
 
 decode = to_detections(decode_views)
 # Spec hamnet §9: T = 6, C = 2 and the background.
@@ -95,7 +95,9 @@ def test_golden_decoding():
 
 def test_golden_soft_nms():
     found = golden()
-    taken, scores = soft_nms(found.segments, found.scores, **SOFT_VARIANTS["hamnet"])
+    taken, scores = soft_nms(
+        found.segments, found.scores, sigma=0.3, plus_one=True, negative="keep"
+    )
     assert scores == pytest.approx([3.264086, 1.270048, 0.306821, 0.044212], abs=1e-6)
     expected = np.array([[1.92, 2.56], [0, 1.28], [1.92, 3.2], [0, 1.28]])
     assert found.segments[taken] == pytest.approx(expected)

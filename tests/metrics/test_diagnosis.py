@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 
 import numpy as np
 import orjson
@@ -328,7 +327,7 @@ def test_plain_json() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"buckets": "mine"}, "no buckets 'mine'"),
+        ({"buckets": "mine"}, "no set of buckets 'mine'"),
         ({"tiou": ()}, "given: none"),
         ({"tiou": (0.5, 1.5)}, "above 0 and up to 1"),
         ({"tiou": (0.5, 0.5)}, "given twice"),
@@ -420,7 +419,7 @@ def test_the_fast_diagnosis_is_the_loop(
     assert min(fast.gain.values()) >= 0
 
 
-def test_thousands_of_detections_in_a_moment() -> None:
+def test_as_many_detections_as_of_a_published_detector() -> None:
     """As many as of S-CNN on THUMOS14: 200 videos, 3,400 instances, 40,000 detections."""
     rng = np.random.default_rng(0)
     names = tuple(f"class {k}" for k in range(20))
@@ -433,7 +432,5 @@ def test_thousands_of_detections_in_a_moment() -> None:
             segments[:17], tuple(names[k] for k in label[:17]), duration_sec=200.0
         )
         found[f"v{number}"] = VideoDetections(segments[17:], rng.random(200), label[17:])
-    began = time.perf_counter()
     result = diagnose(Annotations(truth, names), Detections(found, names))
-    assert time.perf_counter() - began < 3
     assert result.slot_count.sum() == 34_000

@@ -303,7 +303,7 @@ def test_what_cannot_be_evaluated() -> None:
         average_recall(reference, found, tiou=(0.5, 0.5))
     with pytest.raises(AttentadError, match="at least 1, not 0"):
         average_recall(reference, found, max_proposals=0)
-    with pytest.raises(AttentadError, match=r"lacks 1 of the videos with proposals, .* being w"):
+    with pytest.raises(AttentadError, match=r"lacks 1 of the detected videos, .* being w"):
         average_recall(reference, found, strict=True)
     with pytest.raises(AttentadError, match="no ground-truth set 'x'"):
         average_recall(reference, found, ground_truth_set="x")
@@ -312,7 +312,7 @@ def test_what_cannot_be_evaluated() -> None:
     with pytest.raises(AttentadError, match="subset test; the subsets are"):
         average_recall(reference, found, subset="test")
     for broken in ((0.0, float("nan"), 0.5), (0.0, 1.0, float("inf"))):
-        with pytest.raises(AttentadError, match="proposals hold a score or time"):
+        with pytest.raises(AttentadError, match="hold a score or time"):
             average_recall(reference, proposals({"v": [broken]}))
     with pytest.raises(AttentadError, match="start or end that is not finite"):
         average_recall(annotations({"v": [(0.0, float("inf"))]}), found)

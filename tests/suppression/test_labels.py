@@ -184,7 +184,7 @@ def test_wrong_input() -> None:
         label_by_snippets(items, VALUES[:, 0], TIMELINE)
     with pytest.raises(AttentadError, match="NaN"):
         label_by_snippets(items, np.full((4, 2), np.nan), TIMELINE)
-    with pytest.raises(AttentadError, match="not fused by 'mean'"):
+    with pytest.raises(AttentadError, match="no way to fuse scores 'mean'"):
         label_by_snippets(items, VALUES, TIMELINE, fuse="mean")
     with pytest.raises(AttentadError, match="topk must be at least 1"):
         label_by_video(items, [0.5], topk=0)

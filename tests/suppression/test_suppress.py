@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.suppression.test_soft import PUBLISHED
 
 from attentad.core import AttentadError, VideoDetections, as_segments, no_detections, tiou
-from attentad.suppression import METHODS, SOFT_VARIANTS, nms, soft_nms, suppress, vote_segments
+from attentad.suppression import METHODS, nms, soft_nms, suppress, vote_segments
 
 Array = NDArray[np.float64]
 
@@ -73,12 +74,11 @@ def test_options_reach_the_methods() -> None:
         assert short.segments.tolist() == [[30.5, 31]]
 
 
-@pytest.mark.parametrize("variant", SOFT_VARIANTS)
-def test_variants_by_name(variant: str) -> None:
+@pytest.mark.parametrize("options", PUBLISHED.values(), ids=PUBLISHED)
+def test_as_published(options: dict[str, Any]) -> None:
     items = labelled(7)
     items = items[items.labels == 1]
-    kept = suppress(items, **{**SOFT_VARIANTS[variant], "duration_sec": 130.0})
-    options: dict[str, Any] = {**SOFT_VARIANTS[variant], "duration_sec": 130.0}
+    kept = suppress(items, **options)
     indices, scores = soft_nms(items.segments, items.scores, **options)
     rank = np.argsort(-scores, kind="stable")
     np.testing.assert_array_equal(kept.scores, scores[rank])
@@ -122,7 +122,7 @@ def test_votes_are_the_reference(
 def test_votes_in_parts_are_votes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     items = labelled(8)
     whole = vote_segments(items.segments, items.segments, items.scores, 0.5)
-    monkeypatch.setattr("attentad.suppression.voting._PAIRS", 130)
+    monkeypatch.setattr("attentad.suppression.methods._PAIRS", 130)
     parts = vote_segments(items.segments, items.segments, items.scores, 0.5)
     np.testing.assert_allclose(parts, whole, rtol=1e-14)
 
@@ -163,5 +163,5 @@ def test_nothing_to_suppress_and_wrong_options() -> None:
         with pytest.raises(AttentadError, match="voting_tiou must lie above 0"):
             suppress(no_detections(), voting_tiou=wrong)
     for method in ("gauss", "hard"):
-        with pytest.raises(TypeError, match="no argument 'sigmaa'"):
+        with pytest.raises(TypeError, match="argument 'sigmaa'"):
             suppress(no_detections(), method=method, **{"sigmaa": 1})  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import numpy as np
 
 from attentad.core import AttentadError, write_annotations
 from attentad.core.formats.video_labels import write_video_labels
+from attentad.core.wording import first_few
 from attentad.data.features import Sidecar, read_sidecar, write_features
 from attentad.data.releases.wtalc import FPS, SNIPPET_FRAMES, WtalcRelease, read_wtalc
 
@@ -144,8 +145,7 @@ def _agreement(release: WtalcRelease, labels: LabelSource) -> list[str]:
     if not videos:
         return [f"video labels: {labels}; those of labels_all and of the segments agree"]
     counts = ", ".join(f"{len(group)} {name}" for name, group in sorted(differing.items()))
-    some = ", ".join(videos[:_NAMED]) + (", …" if len(videos) > _NAMED else "")
     return [
         f"video labels: {labels}; in {len(videos)} of {len(release.annotations.videos)} videos "
-        f"({counts}) labels_all are not those of the segments: {some}"
+        f"({counts}) labels_all are not those of the segments: {first_few(videos, _NAMED)}"
     ]

@@ -12,7 +12,6 @@ from attentad.core.files import write_json
 from attentad.core.found import Found
 from attentad.metrics import VERDICTS, Diagnosis, diagnose, tiou_key
 from attentad.metrics.evaluate import score_file
-from attentad.metrics.thresholds import parse_tiou
 from attentad.report.result_tables import detection_notes, truth_notes
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def diagnose_files(
     Args:
         detections_path: ActivityNet submission JSON or CSV.
         annotations_path: ActivityNet JSON, THUMOS14 text folder or CSV.
-        tiou: as `parse_tiou`; None for what goes with the buckets.
+        tiou: as `metrics.parse_tiou`; None for what goes with the buckets.
         classes_path: class list, for files whose labels are numbers.
         out_json: also write the result there.
         figures: also write the figures into this folder, as `false_positives.svg` and so on.
@@ -50,10 +49,9 @@ def diagnose_files(
         AttentadError: a file is missing, malformed or empty, an option is wrong, matplotlib is
             needed and missing, or something cannot be written.
     """
-    thresholds = None if tiou is None else parse_tiou(tiou)
     annotations = read_annotations(annotations_path, keep_ambiguous=True)
     diagnosis, detections = score_file(
-        partial(diagnose, tiou=thresholds, **options),
+        partial(diagnose, tiou=tiou, **options),
         detections_path,
         annotations,
         annotations_path,

@@ -1,20 +1,11 @@
 """The vocabulary: Segments, Annotations, Detections, Timeline, errors. numpy only."""
 
-from attentad.core.annotations import (
-    Annotations,
-    VideoAnnotation,
-    read_annotations,
-    write_annotations,
-)
-from attentad.core.detections import (
-    Detections,
-    VideoDetections,
-    no_detections,
-    read_detections,
-    write_detections,
-)
+from attentad.core.annotations import Annotations, VideoAnnotation
+from attentad.core.detections import Detections, VideoDetections, no_detections
 from attentad.core.errors import AttentadError
+from attentad.core.formats.annotations import read_annotations, write_annotations
 from attentad.core.formats.class_list import read_classes
+from attentad.core.formats.detections import read_detections, write_detections
 from attentad.core.names import align_videos, suggest
 from attentad.core.segments import Segments, as_segments, tiou
 from attentad.core.timeline import Sampling, Timeline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -42,11 +43,12 @@ def align_videos(
     Raises:
         AttentadError: two ids of the detections belong to one annotated video.
     """
-    known = frozenset(videos)
-    unknown = [video for video in detections.videos if video not in known]
+    annotated_ids = frozenset(videos)
+    unknown = [video for video in detections.videos if video not in annotated_ids]
     if not unknown:
         return detections, {}
-    annotated = _by_bare_id(known)
+    bare_ids = Counter(map(_bare_id, annotated_ids))
+    annotated = {bare: video for video in annotated_ids if bare_ids[bare := _bare_id(video)] == 1}
     renamed = {
         video: annotated[bare] for video in unknown if (bare := _bare_id(video)) in annotated
     }
@@ -93,6 +95,12 @@ def align_classes(
     return together, aligned
 
 
+def check_choice(name: str, choices: Collection[str], what: str) -> None:
+    """Raise an AttentadError that lists the choices unless `name`, a `what`, is one of them."""
+    if name not in choices:
+        raise AttentadError(f"there is no {what} {name!r}; choose one of {', '.join(choices)}.")
+
+
 def suggest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant by `name`, for "did you mean"; None without one.
 
@@ -102,14 +110,19 @@ def suggest(name: str, known: Iterable[str]) -> str | None:
     names = list(known)
     if name in names:
         return None
-    squashed: dict[str, str] = {}
+    by_letters: dict[str, str] = {}
     for other in names:
-        squashed.setdefault(_squashed(other), other)
-    wanted = _squashed(name)
-    if wanted and wanted in squashed:
-        return squashed[wanted]
-    close = difflib.get_close_matches(wanted, squashed, n=1, cutoff=_ALIKE)
-    return squashed[close[0]] if close else None
+        by_letters.setdefault(squashed(other), other)
+    wanted = squashed(name)
+    if wanted and wanted in by_letters:
+        return by_letters[wanted]
+    close = difflib.get_close_matches(wanted, by_letters, n=1, cutoff=_ALIKE)
+    return by_letters[close[0]] if close else None
+
+
+def squashed(name: str) -> str:
+    """Its letters and digits alone, whatever their case."""
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _bare_id(video: str) -> str:
@@ -118,19 +131,3 @@ def _bare_id(video: str) -> str:
     if stem and dot + suffix.lower() in _SUFFIXES:
         name = stem
     return name.removeprefix(_PREFIX)
-
-
-def _by_bare_id(known: Iterable[str]) -> dict[str, str]:
-    """Bare id → annotated id; a bare id that several annotated ids share is left out."""
-    found: dict[str, str] = {}
-    shared = set()
-    for video in known:
-        bare = _bare_id(video)
-        if bare in found:
-            shared.add(bare)
-        found[bare] = video
-    return {bare: video for bare, video in found.items() if bare not in shared}
-
-
-def _squashed(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import math
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from attentad.core.errors import AttentadError
 
 Segments: TypeAlias = NDArray[np.float64]
 
@@ -22,6 +25,35 @@ def as_segments(values: ArrayLike) -> Segments:
     if segments.ndim != 2 or segments.shape[1] != 2:
         raise ValueError(f"segments have shape {segments.shape}, expected (N, 2)")
     return segments
+
+
+def checked_segment(start: Any, end: Any, where: str) -> tuple[float, float]:
+    """Two numbers as a segment in seconds.
+
+    Raises:
+        AttentadError: one is no finite number, or it ends before it starts; `where`, file and
+            video, begins the error.
+    """
+    try:
+        start, end = float(start), float(end)
+    except (TypeError, ValueError):
+        raise AttentadError(
+            f"{where}: start {start!r} and end {end!r} must be numbers of seconds."
+        ) from None
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise AttentadError(f"{where}: start {start} and end {end} must be finite seconds.")
+    if end < start:
+        raise AttentadError(
+            f"{where}: a segment ends at {end:g} s, before it starts at {start:g} s; swap or "
+            "remove it."
+        )
+    return start, end
+
+
+def broken_segments(segments: Segments) -> NDArray[np.bool_]:
+    """Which of (N, 2) are not finite or end before they start, (N,)."""
+    forward: NDArray[np.bool_] = segments[:, 1] >= segments[:, 0]
+    return ~(forward & np.isfinite(segments).all(axis=1))
 
 
 def tiou(a: Segments, b: Segments) -> NDArray[np.float64]:

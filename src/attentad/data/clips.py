@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from attentad.core import AttentadError, Sampling
-from attentad.core.annotations import read_csv_rows
+from attentad.core.formats.csv_rows import read_csv_rows
 from attentad.data.augment import (
     KINETICS_MEAN,
     KINETICS_STD,
@@ -223,10 +223,10 @@ def _check(view: str, scales: Sequence[float]) -> None:
 def _read_csv(source: Path) -> list[ClipFile]:
     files = []
     for where, row in read_csv_rows(source, CSV_COLUMNS):
-        name, label = (row["path"] or "").strip(), (row["label"] or "").strip()
+        name, label = row["path"].strip(), row["label"].strip()
         if not name or not label:
             raise AttentadError(f"{where}: a clip needs a path and a label.")
-        subset = (row.get("subset") or "").strip()
+        subset = row.get("subset", "").strip()
         files.append(ClipFile(name, source.parent / name, label, subset))
     return files
 

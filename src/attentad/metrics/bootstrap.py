@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import AttentadError
-from attentad.metrics.detection import DetectionResult, tiou_key
+from attentad.metrics.detection import DetectionResult
 from attentad.metrics.ranking import Ranking
+from attentad.metrics.thresholds import tiou_key
 
 Progress = Callable[[int, int], None]
 
@@ -54,12 +55,6 @@ class BootstrapResult:
     difference: NDArray[np.float64]
     p_better: NDArray[np.float64]
     average_map_samples: NDArray[np.float64]
-
-    def compare(self, method: int, other: int) -> tuple[float, float, float]:
-        """Interval (low, high) of method minus other in average mAP, and p(method is better)."""
-        gap = self.average_map_samples[method] - self.average_map_samples[other]
-        low, high = _interval(gap, self.level)
-        return float(low), float(high), _share_above_zero(gap)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, 0..1; methods in the order given."""
@@ -211,9 +206,9 @@ def _resampled_means(
             total = np.zeros((len(ranking.hit), len(weights)))
             count = np.zeros_like(total)
             for ap in resampled_class_ap(ranking, weights[:, own]):
-                known = ~np.isnan(ap)
-                np.add(total, ap, out=total, where=known)
-                count += known
+                defined = ~np.isnan(ap)
+                np.add(total, ap, out=total, where=defined)
+                count += defined
                 done += 1
                 if progress is not None:
                     progress(done, steps)
@@ -275,9 +270,9 @@ def _precision_sum(
     drawn: NDArray[np.float64], ranked: NDArray[np.float64], interpolated: bool
 ) -> NDArray[np.float64]:
     """(S,) sum of precision over true positives drawn (S, H) times, the `ranked`-th each."""
-    found = np.cumsum(drawn, axis=1)
+    hits = np.cumsum(drawn, axis=1)
     if interpolated:
-        precision = np.divide(found, ranked, out=np.zeros_like(found), where=ranked > 0)
+        precision = np.divide(hits, ranked, out=np.zeros_like(hits), where=ranked > 0)
         # Copies stand side by side, and precision rises among them: the last one's counts for
         # all. Where a true positive is not drawn, the value is below that of the drawn one
         # before it, and so changes no maximum.
@@ -288,7 +283,7 @@ def _precision_sum(
     for copy in range(int(drawn.max(initial=0))):
         # From the last copy back: that many others of the same true positive follow.
         there = drawn > copy
-        precision = np.divide(found - copy, ranked - copy, out=np.zeros_like(found), where=there)
+        precision = np.divide(hits - copy, ranked - copy, out=np.zeros_like(hits), where=there)
         total += precision.sum(axis=1)
     return total
 

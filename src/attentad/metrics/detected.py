@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core import AttentadError, Detections
-from attentad.core.detections import label_name
+from attentad.core import AttentadError, Detections, Segments
+from attentad.core.detections import concatenate, label_name
 from attentad.metrics.ground_truth import GroundTruth
 from attentad.metrics.matching import Instances
 
@@ -33,6 +33,61 @@ class Detected:
     facts: Mapping[str, Any]
 
 
+class FlatDetections(NamedTuple):
+    """Detections of many videos one after the other, and how their videos fit the ground truth.
+
+    Args:
+        sizes: video id → number of detections; blocked videos are not among them.
+        segments: (N, 2) seconds.
+        scores: (N,).
+        labels: (N,) class indices of the file.
+        outside: video without ground truth → number of detections, where there are any.
+    """
+
+    sizes: Mapping[str, int]
+    segments: Segments
+    scores: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    outside: Mapping[str, int]
+
+    def video(self, index: Mapping[str, int]) -> NDArray[np.int64]:
+        """The `index` of each detection's video, (N,)."""
+        numbers = np.array([index[name] for name in self.sizes], dtype=np.int64)
+        return np.repeat(numbers, np.array(list(self.sizes.values()), dtype=np.int64))
+
+
+def flat_detections(
+    detections: Detections,
+    truth: GroundTruth,
+    *,
+    blocked: Collection[str],
+    strict: bool,
+    restrict_to_gt_videos: bool = False,
+) -> FlatDetections:
+    """The detections of all videos but the blocked ones, and the others if so restricted.
+
+    Raises:
+        AttentadError: a score or time is not finite; `strict` and a video is unknown.
+    """
+    annotated = set(truth.videos)
+    items = {name: item for name, item in detections.videos.items() if name not in blocked}
+    outside = {name: len(item) for name, item in items.items() if name not in annotated}
+    outside = {name: count for name, count in sorted(outside.items()) if count}
+    unheard = [name for name in items if name in outside and name not in truth.left_out]
+    if strict and unheard:
+        raise AttentadError(
+            f"the evaluated ground truth lacks {len(unheard)} of the detected videos, the first "
+            f"being {unheard[0]}; evaluate the right subset, or do without strict."
+        )
+    if restrict_to_gt_videos:
+        items = {name: item for name, item in items.items() if name in annotated}
+    everything = concatenate(list(items.values()))
+    if not (np.isfinite(everything.scores).all() and np.isfinite(everything.segments).all()):
+        raise AttentadError("the detections hold a score or time that is not finite.")
+    sizes = {name: len(item) for name, item in items.items()}
+    return FlatDetections(sizes, everything.segments, everything.scores, everything.labels, outside)
+
+
 def collect_detections(
     detections: Detections,
     truth: GroundTruth,
@@ -46,49 +101,34 @@ def collect_detections(
     Raises:
         AttentadError: a score or time is not finite; `strict` and a video or class is unknown.
     """
-    items = {name: item for name, item in detections.videos.items() if name not in blocked}
-    known_videos = set(truth.videos)
-    outside = {
-        name: len(item) for name, item in items.items() if name not in known_videos and len(item)
-    }
-    unheard = [name for name in outside if name not in truth.left_out]
-    if strict and unheard:
-        raise AttentadError(
-            f"the evaluated ground truth lacks {len(unheard)} of the detected videos, the first "
-            f"being {unheard[0]}; evaluate the right subset, or do without strict."
-        )
-    if restrict_to_gt_videos:
-        items = {name: item for name, item in items.items() if name in known_videos}
-    scores = np.concatenate([np.zeros(0), *(item.scores for item in items.values())])
-    segments = np.concatenate([np.zeros((0, 2)), *(item.segments for item in items.values())])
-    if not (np.isfinite(scores).all() and np.isfinite(segments).all()):
-        raise AttentadError("the detections hold a score or time that is not finite.")
-    given = np.concatenate([np.zeros(0, dtype=np.int64), *(item.labels for item in items.values())])
-    label, strange = _matched_labels(given, detections.classes, truth.classes)
+    flat = flat_detections(
+        detections,
+        truth,
+        blocked=blocked,
+        strict=strict,
+        restrict_to_gt_videos=restrict_to_gt_videos,
+    )
+    label, strange = _matched_labels(flat.labels, detections.classes, truth.classes)
     if strict and strange:
         raise AttentadError(
             f"the evaluated ground truth has no class {next(iter(strange))!r}, yet "
             f"{sum(strange.values())} detections name such classes; correct the labels, or do "
             "without strict."
         )
-    videos = truth.videos + tuple(name for name in items if name not in known_videos)
-    index = {name: row for row, name in enumerate(videos)}
-    video = np.repeat(
-        np.array([index[name] for name in items], dtype=np.int64),
-        np.array([len(item) for item in items.values()], dtype=np.int64),
-    )
-    known = label >= 0
+    videos = tuple(dict.fromkeys((*truth.videos, *flat.sizes)))
+    video = flat.video({name: row for row, name in enumerate(videos)})
+    evaluated = label >= 0
     facts = {
-        "total": sum(len(item) for item in detections.videos.values()),
-        "evaluated": int(known.sum()),
+        "total": sum(map(len, detections.videos.values())),
+        "evaluated": int(evaluated.sum()),
         "videos": len(detections.videos),
         "blocked_videos": sum(name in blocked for name in detections.videos),
         "unknown_labels": dict(sorted(strange.items())),
-        "videos_outside_ground_truth": dict(sorted(outside.items())),
+        "videos_outside_ground_truth": dict(flat.outside),
         "outside_counts_as": "left out" if restrict_to_gt_videos else "false positives",
     }
-    flat = Instances(segments[known], video[known], label[known])
-    return Detected(flat, scores[known], videos, facts)
+    instances = Instances(flat.segments[evaluated], video[evaluated], label[evaluated])
+    return Detected(instances, flat.scores[evaluated], videos, facts)
 
 
 def _matched_labels(

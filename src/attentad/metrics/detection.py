@@ -2,71 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core import Annotations, AttentadError, Detections
-from attentad.metrics import activitynet, official, wtalc
-from attentad.metrics.detected import Detected, collect_detections
-from attentad.metrics.ground_truth import GroundTruth, collect_ground_truth
-from attentad.metrics.judgement import Judgement
-from attentad.metrics.ranking import Ranking, average_precisions
-
-ACTIVITYNET_TIOU = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-
-
-@dataclass(frozen=True)
-class _Protocol:
-    """One row of the table of protocols."""
-
-    about: str
-    judge: Callable[[GroundTruth, Detected, Sequence[float]], Judgement]
-    tiou: tuple[float, ...]
-    ground_truth_set: str = "all"
-    use_ambiguous: bool = False
-
-
-_TABLE: Mapping[str, _Protocol] = {
-    "activitynet": _Protocol(
-        "classes of the evaluated ground truth; by falling score (on a tie the later entry first) "
-        "each detection takes the free instance of largest tIoU ≥ threshold (on a tie the later); "
-        "Ambiguous segments are dropped; all-point interpolation",
-        activitynet.judge,
-        ACTIVITYNET_TIOU,
-    ),
-    "thumos14": _Protocol(
-        "the rules and ties of activitynet on THUMOS14's ground-truth set gtad210, opentad211 or "
-        "full, so that a detection on an Ambiguous segment is a false positive",
-        activitynet.judge,
-        (0.3, 0.4, 0.5, 0.6, 0.7),
-        ground_truth_set="gtad210",
-    ),
-    "thumos14-official": _Protocol(
-        "per class and video each instance, in file order, takes the free detection of largest "
-        "tIoU > threshold (on a tie the higher score); others on an Ambiguous segment are "
-        "discarded; ties in score by the video's name, then the earlier entry; no interpolation",
-        official.judge,
-        (0.1, 0.2, 0.3, 0.4, 0.5),
-        use_ambiguous=True,
-    ),
-    "wtalc": _Protocol(
-        "tIoU of whole snippets of 16/25 s; detections on an Ambiguous segment are removed; by "
-        "falling score (on a tie the earlier entry first) each other one takes the first free "
-        "instance in file order with tIoU ≥ threshold; no interpolation",
-        wtalc.judge,
-        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
-        use_ambiguous=True,
-    ),
-}
-
-PROTOCOLS: Mapping[str, str] = {name: protocol.about for name, protocol in _TABLE.items()}
-DEFAULT_TIOU: Mapping[str, tuple[float, ...]] = {
-    name: protocol.tiou for name, protocol in _TABLE.items()
-}
+from attentad.core import Annotations, Detections
+from attentad.core.names import check_choice
+from attentad.metrics.detected import collect_detections
+from attentad.metrics.ground_truth import collect_ground_truth
+from attentad.metrics.protocols import PROTOCOL_RULES, PROTOCOLS
+from attentad.metrics.ranking import Ranking, average_precisions, class_precisions
+from attentad.metrics.thresholds import parse_tiou, tiou_key
 
 
 @dataclass(frozen=True)
@@ -133,16 +82,11 @@ class DetectionResult:
         }
 
 
-def tiou_key(value: float) -> str:
-    """A threshold as text: 0.3 → "0.3"."""
-    return f"{value:.10g}"
-
-
 def detection_map(
     annotations: Annotations,
     detections: Detections,
     *,
-    tiou: Sequence[float] | None = None,
+    tiou: str | Sequence[float] | None = None,
     protocol: str = "activitynet",
     subset: str | Iterable[str] | None = None,
     ground_truth_set: str | None = None,
@@ -165,7 +109,7 @@ def detection_map(
             The protocols thumos14-official and wtalc need the segments of the class Ambiguous,
             which readers keep on request; the others drop them.
         detections: class names are matched by name; label −1 is the name `action`.
-        tiou: thresholds in (0, 1]; None for the protocol's own (`DEFAULT_TIOU`).
+        tiou: thresholds in (0, 1], as `parse_tiou`; None for the protocol's own.
         protocol: a key of `PROTOCOLS`.
         subset: evaluate these subsets of the annotations; None for all. Detections in other
             videos count as false positives.
@@ -186,12 +130,9 @@ def detection_map(
         AttentadError: the protocol, set or subset is unknown, a threshold is out of range, no
             instance is left to find, a score or time is not finite, or `strict` finds something.
     """
-    if protocol not in _TABLE:
-        raise AttentadError(
-            f"there is no evaluation protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}."
-        )
-    rules = _TABLE[protocol]
-    thresholds = _checked_tiou(rules.tiou if tiou is None else tiou)
+    check_choice(protocol, PROTOCOLS, "evaluation protocol")
+    rules = PROTOCOL_RULES[protocol]
+    thresholds = parse_tiou(rules.tiou if tiou is None else tiou)
     shunned = frozenset(blocked)
     truth = collect_ground_truth(
         annotations,
@@ -209,7 +150,19 @@ def detection_map(
         strict=strict,
         blocked=shunned,
     )
-    ranking = _ranking(truth, detected, rules.judge(truth, detected, thresholds))
+    order, hit, counted = rules.judge(truth, detected, thresholds)
+    shape = (len(detected.videos), len(truth.classes))
+    cell = truth.instances.video * shape[1] + truth.instances.label
+    ranking = Ranking(
+        videos=detected.videos,
+        video=detected.instances.video[order],
+        label=detected.instances.label[order],
+        score=detected.scores[order],
+        hit=hit,
+        counted=counted,
+        truth_count=np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape),
+        interpolated=rules.interpolated,
+    )
     ap, recall = average_precisions(ranking)
     discarded = (~ranking.counted).sum(axis=1).tolist() if rules.use_ambiguous else []
     keys = map(tiou_key, thresholds)
@@ -230,27 +183,33 @@ def detection_map(
     )
 
 
-def _ranking(truth: GroundTruth, detected: Detected, judgement: Judgement) -> Ranking:
-    found, order = detected.instances, judgement.order
-    shape = (len(detected.videos), len(truth.classes))
-    cell = truth.instances.video * shape[1] + truth.instances.label
-    return Ranking(
-        videos=detected.videos,
-        video=found.video[order],
-        label=found.label[order],
-        score=detected.scores[order],
-        hit=judgement.hit,
-        counted=judgement.counted,
-        truth_count=np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape),
-        interpolated=judgement.interpolated,
-    )
+def precision_recall(
+    result: DetectionResult, class_index: int | None, tiou_index: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The precision-recall curve whose area is the average precision.
 
+    Args:
+        result: of `detection_map`.
+        class_index: row of `result.classes`; None for the mean over the classes at equal
+            recall, whose area is the mAP.
+        tiou_index: of `result.tiou`.
 
-def _checked_tiou(tiou: Sequence[float]) -> tuple[float, ...]:
-    thresholds = tuple(float(value) for value in tiou)
-    if not thresholds or not all(0 < value <= 1 for value in thresholds):
-        given = ", ".join(tiou_key(value) for value in thresholds) or "none"
-        raise AttentadError(f"tIoU thresholds must lie above 0 and up to 1; given: {given}.")
-    if len(set(thresholds)) < len(thresholds):
-        raise AttentadError("a tIoU threshold is given twice; name each once.")
-    return thresholds
+    Returns:
+        recall: (P,) in 0..1, ascending: where it rises, up to the largest reached. Empty if
+            nothing was found.
+        precision: (P,) in 0..1, which holds from the recall before (0 for the first) up to this
+            one, so that Σ precision·Δrecall is the AP. Interpolated if the protocol does that.
+    """
+    precisions = class_precisions(result.ranking, tiou_index)
+    curves = [
+        (np.arange(1, len(precision) + 1) / count, precision)
+        for precision, count in zip(precisions, result.truth_count, strict=True)
+    ]
+    if class_index is not None:
+        return curves[class_index]
+    grid = np.unique(np.concatenate([recall for recall, _ in curves]))
+    total = np.zeros(len(grid))
+    for recall, precision in curves:
+        # Beyond the class's largest recall its precision is 0.
+        total += np.append(precision, 0.0)[np.searchsorted(recall, grid)]
+    return grid, total / len(curves)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import Annotations, AttentadError, Detections
+from attentad.core.names import check_choice
 from attentad.metrics.detected import collect_detections
 from attentad.metrics.diagnosis_attributes import (
     DIAGNOSIS_BUCKETS,
@@ -31,10 +32,12 @@ from attentad.metrics.diagnosis_errors import (
 )
 from attentad.metrics.ground_truth import GroundTruth, collect_ground_truth
 from attentad.metrics.matching import Instances, rank
+from attentad.metrics.protocols import ACTIVITYNET_TIOU
+from attentad.metrics.thresholds import parse_tiou, tiou_key
 
 DIAGNOSIS_TIOU: Mapping[str, tuple[float, ...]] = {
     "thumos14": (0.5,),
-    "activitynet": (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+    "activitynet": ACTIVITYNET_TIOU,
 }
 """The thresholds that go with each key of `DIAGNOSIS_BUCKETS`."""
 
@@ -111,7 +114,7 @@ def diagnose(
     annotations: Annotations,
     detections: Detections,
     *,
-    tiou: Sequence[float] | None = None,
+    tiou: str | Sequence[float] | None = None,
     subset: str | Iterable[str] | None = None,
     buckets: str = "thumos14",
     low_tiou: float = 0.1,
@@ -131,8 +134,8 @@ def diagnose(
         annotations: ground truth. Coverage needs the duration of every video with an instance;
             where one is unknown, the attribute is left out and a note says so.
         detections: class names are matched by name.
-        tiou: thresholds in (0, 1]; None for those that go with `buckets`, which is 0.5 for
-            thumos14 and 0.5 to 0.95 for activitynet.
+        tiou: thresholds in (0, 1], as `parse_tiou`; None for those that go with `buckets`, which
+            is 0.5 for thumos14 and 0.5 to 0.95 for activitynet.
         subset: evaluate these subsets of the annotations; None for all. Detections in other
             videos are background errors.
         buckets: a key of `DIAGNOSIS_BUCKETS`: which values of an attribute are small or large.
@@ -148,12 +151,8 @@ def diagnose(
         AttentadError: an option is unknown or out of range, no instance is left to find, a score
             or time is not finite, or `strict` finds something.
     """
-    if buckets not in DIAGNOSIS_BUCKETS:
-        raise AttentadError(
-            f"there are no buckets {buckets!r} for a diagnosis; choose one of "
-            f"{', '.join(DIAGNOSIS_BUCKETS)}."
-        )
-    thresholds = tuple(map(float, DIAGNOSIS_TIOU[buckets] if tiou is None else tiou))
+    check_choice(buckets, DIAGNOSIS_BUCKETS, "set of buckets")
+    thresholds = parse_tiou(DIAGNOSIS_TIOU[buckets] if tiou is None else tiou)
     _check_options(thresholds, low_tiou, top)
     shunned = frozenset(blocked)
     truth = collect_ground_truth(
@@ -165,14 +164,14 @@ def diagnose(
     )
     duration_sec = _durations(annotations, truth.videos)
     truth = _within_video(truth, duration_sec)
-    found = collect_detections(
+    detected = collect_detections(
         detections,
         truth,
         restrict_to_gt_videos=restrict_to_gt_videos,
         strict=strict,
         blocked=shunned,
     )
-    ranked = found.instances[rank(found.scores, found.instances.label)]
+    ranked = detected.instances[rank(detected.scores, detected.instances.label)]
     judged = judge(ranked, truth.instances, thresholds, low_tiou)
     shares, slot_count = error_shares(judged, top)
     top_map_n, gain = gains(judged, top)
@@ -191,21 +190,16 @@ def diagnose(
         false_negative_rate=miss_rate,
         attributes=profiles,
         ground_truth=truth.facts,
-        detections=found.facts,
+        detections=detected.facts,
         notes=tuple(_notes(truth, duration_sec)),
     )
 
 
 def _check_options(thresholds: tuple[float, ...], low_tiou: float, top: int) -> None:
-    if not thresholds or not all(0 < value <= 1 for value in thresholds):
-        given = ", ".join(f"{value:.10g}" for value in thresholds) or "none"
-        raise AttentadError(f"tIoU thresholds must lie above 0 and up to 1; given: {given}.")
-    if len(set(thresholds)) < len(thresholds):
-        raise AttentadError("a tIoU threshold is given twice; name each once.")
     if not 0 < low_tiou <= min(thresholds):
         raise AttentadError(
             f"low_tiou must lie above 0 and up to the smallest tIoU threshold, "
-            f"{min(thresholds):.10g}, not at {low_tiou:.10g}."
+            f"{tiou_key(min(thresholds))}, not at {tiou_key(low_tiou)}."
         )
     if top < 1:
         raise AttentadError(

@@ -155,15 +155,15 @@ def missed(judged: Judged, instances: int) -> NDArray[np.float64]:
 
     All detections take part. A true positive where P_N ≤ `LEAST_PRECISION` comes too late.
     """
-    found = np.zeros(instances)
+    times_found = np.zeros(instances)
     for row, hits in enumerate(judged.hits):
         label, false = judged.label[hits], false_before(judged, row)
         cuts = np.searchsorted(label, np.arange(len(judged.truth_count) + 1))
         for name, count in enumerate(judged.truth_count):
             part = slice(cuts[name], cuts[name + 1])
             precision = normalised_precision(false[part], int(count), judged.mean_instances)
-            found[judged.found[row][part][precision > LEAST_PRECISION]] += 1
-    return 1.0 - found / len(judged.hits)
+            times_found[judged.found[row][part][precision > LEAST_PRECISION]] += 1
+    return 1.0 - times_found / len(judged.hits)
 
 
 def bucket_mean_ap(
@@ -178,10 +178,10 @@ def bucket_mean_ap(
     classes = len(judged.truth_count)
     counts = [np.bincount(truth.label[bucket == b], minlength=classes) for b in range(buckets)]
     values = np.zeros((len(judged.hits), buckets))
-    for row, (hits, found) in enumerate(zip(judged.hits, judged.found, strict=True)):
+    for row, (hits, instances) in enumerate(zip(judged.hits, judged.found, strict=True)):
         label, false = judged.label[hits], false_before(judged, row)
         for b in range(buckets):
-            inside = bucket[found] == b
+            inside = bucket[instances] == b
             values[row, b] = mean_normalised_ap(
                 label[inside], false[inside], counts[b], judged.mean_instances
             )

@@ -79,7 +79,7 @@ def judge(
     same_class = ranked.label[pairs.detection] == truth.label[pairs.truth]
     near, best, own = _best_overlap(pairs, same_class)
     verdict = np.full((len(thresholds), len(ranked)), _BACKGROUND, dtype=np.int8)
-    hits, found = [], []
+    hits, instances = [], []
     for row, threshold in enumerate(thresholds):
         enough = best >= threshold
         verdict[row, near[enough]] = np.where(own, _DOUBLE, _WRONG)[enough]
@@ -89,11 +89,11 @@ def judge(
         verdict[row, taker] = _TRUE
         in_rank = np.argsort(taker)
         hits.append(taker[in_rank])
-        found.append(taken[in_rank])
+        instances.append(taken[in_rank])
     truth_count = np.bincount(truth.label)
     start = np.searchsorted(ranked.label, np.arange(len(truth_count)))
     place = np.arange(len(ranked)) - start[ranked.label]
-    return Judged(ranked.label, place, verdict, tuple(hits), tuple(found), truth_count)
+    return Judged(ranked.label, place, verdict, tuple(hits), tuple(instances), truth_count)
 
 
 def error_shares(judged: Judged, slots: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

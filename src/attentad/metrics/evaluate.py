@@ -22,7 +22,7 @@ from attentad.core.formats.plain import annotations_from, detections_from
 from attentad.metrics.bootstrap import BootstrapResult, bootstrap_map
 from attentad.metrics.detection import DetectionResult, detection_map
 from attentad.metrics.diagnosis import Diagnosis
-from attentad.metrics.ground_truth import AMBIGUOUS
+from attentad.core.annotations import AMBIGUOUS
 from attentad.metrics.proposals import ProposalResult, average_recall
 from attentad.metrics.recognition import (
     RecognitionResult,
@@ -31,7 +31,6 @@ from attentad.metrics.recognition import (
     video_map,
 )
 from attentad.metrics.score_files import read_scores
-from attentad.metrics.thresholds import parse_tiou
 
 Result = TypeVar("Result", DetectionResult, ProposalResult, Diagnosis)
 
@@ -85,7 +84,7 @@ def evaluate(
         detections: a file, or plain values as `core.plain.detections_from` takes them: for one,
             `{video: {"segments": (N, 2), "scores": (N,), "labels": (N,)}}` with arrays or tensors.
         annotations: a file or folder, or plain values as `core.plain.annotations_from` takes them.
-        tiou: thresholds as `parse_tiou`; None for the protocol's own.
+        tiou: thresholds as `metrics.parse_tiou`; None for the protocol's own.
         classes: class names that numeric labels of plain values count from 0.
         options: `protocol`, `subset` and so on, see `metrics.detection_map`.
 
@@ -100,7 +99,7 @@ def evaluate(
     else:
         truth = annotations_from(annotations, classes=classes)
     aligned, _ = _load_detections(detections, truth, classes=classes)
-    return detection_map(truth, aligned, tiou=_thresholds(tiou), **options)
+    return detection_map(truth, aligned, tiou=tiou, **options)
 
 
 def evaluate_files(
@@ -133,7 +132,7 @@ def compare_files(
     Args:
         detections_paths: of any kind that `core.read_detections` reads.
         annotations_path: ActivityNet JSON, THUMOS14 text folder or CSV.
-        tiou: as `parse_tiou`; None for the protocol's own thresholds.
+        tiou: as `metrics.parse_tiou`; None for the protocol's own thresholds.
         classes_path: class list, for files whose labels are numbers.
         bootstrap: resamples of the videos for confidence intervals; 0 for none.
         seed: of the resampling.
@@ -143,7 +142,7 @@ def compare_files(
     Raises:
         AttentadError: a file is missing, malformed or empty, or an option is wrong.
     """
-    score = partial(detection_map, tiou=_thresholds(tiou), **options)
+    score = partial(detection_map, tiou=tiou, **options)
     results = _by_file(score, detections_paths, annotations_path, classes_path)
     if not bootstrap:
         return Comparison(results)
@@ -169,7 +168,7 @@ def evaluate_proposals(
     Raises:
         AttentadError: as `compare_files`.
     """
-    score = partial(average_recall, tiou=_thresholds(tiou), **options)
+    score = partial(average_recall, tiou=tiou, **options)
     return _by_file(score, proposals_paths, annotations_path)
 
 
@@ -265,9 +264,6 @@ def _load_detections(
         detections = detections_from(source, classes=classes)
     return align_videos(detections, annotations.videos)
 
-
-def _thresholds(tiou: str | Sequence[float] | None) -> tuple[float, ...] | None:
-    return None if tiou is None else parse_tiou(tiou)
 
 
 def _names(paths: Sequence[str | Path]) -> list[str]:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import Annotations, AttentadError, VideoAnnotation, as_segments
+from attentad.core.annotations import AMBIGUOUS
+from attentad.core.names import check_choice
 from attentad.metrics.matching import Instances
-
-AMBIGUOUS = "Ambiguous"
 
 # The test videos of THUMOS14 that a set leaves out: 270 has segments behind its end, 1292 only
 # Ambiguous ones, and the video-level label of 1496 contradicts its segments.
@@ -68,24 +68,13 @@ def collect_ground_truth(
 ) -> GroundTruth:
     """Flatten annotations; see `detection_map` for the options.
 
-    Args:
-        annotations: of all videos, Ambiguous segments among them if `use_ambiguous`.
-        subset: names of subsets; None for all.
-        ground_truth_set: a key of `GROUND_TRUTH_SETS`.
-        use_ambiguous: keep the segments of the class Ambiguous, apart from the instances;
-            otherwise they are dropped and counted.
-        deduplicate: merge instances of one class whose ends agree to 1 ms.
-        drop_empty: leave out instances that do not end after they start.
-        blocked: ids of videos to leave out.
+    With `use_ambiguous` the segments of the class Ambiguous are kept apart from the instances;
+    otherwise they are dropped and counted.
 
     Raises:
         AttentadError: subset or set are unknown, a time is not finite, or no instance is left.
     """
-    if ground_truth_set not in GROUND_TRUTH_SETS:
-        raise AttentadError(
-            f"there is no ground-truth set {ground_truth_set!r}; choose one of "
-            f"{', '.join(GROUND_TRUTH_SETS)}."
-        )
+    check_choice(ground_truth_set, GROUND_TRUTH_SETS, "ground-truth set")
     names = subset if subset is None or isinstance(subset, str) else ",".join(subset)
     chosen = annotations.videos if names is None else annotations.subset(names).videos
     kept, dropped, dropped_videos = _kept_videos(chosen, ground_truth_set, blocked)

@@ -95,7 +95,7 @@ def overlapping_pairs(
     slot = np.minimum(np.searchsorted(groups, detection_key), len(groups) - 1)
     candidates = np.flatnonzero(groups[slot] == detection_key)
     slot = slot[candidates]
-    found = []
+    blocks = []
     for part in _blocks(size[slot]):
         counts = size[slot[part]]
         detection = np.repeat(candidates[part], counts)
@@ -103,8 +103,8 @@ def overlapping_pairs(
         instance = by_key[np.repeat(first[slot[part]], counts) + within]
         value = overlap(detected.segments[detection], truth.segments[instance])
         enough = value >= minimum
-        found.append((detection[enough], instance[enough], value[enough]))
-    detection, instance, value = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        blocks.append((detection[enough], instance[enough], value[enough]))
+    detection, instance, value = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
     order = np.lexsort((-value, detection))
     return Pairs(detection[order], instance[order], value[order])
 

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import Annotations, AttentadError, Detections
-from attentad.metrics.detection import tiou_key
+from attentad.core.names import check_choice
+from attentad.metrics.detected import flat_detections
 from attentad.metrics.ground_truth import GroundTruth, collect_ground_truth
 from attentad.metrics.matching import Instances, overlapping_pairs
+from attentad.metrics.thresholds import parse_tiou, tiou_key
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def average_recall(
     protocol: str = "activitynet",
     subset: str | Iterable[str] | None = None,
     ground_truth_set: str = "all",
-    tiou: Sequence[float] | None = None,
+    tiou: str | Sequence[float] | None = None,
     max_proposals: int | None = None,
     strict: bool = False,
     blocked: Collection[str] = (),
@@ -144,13 +146,13 @@ def average_recall(
             instance is not among the V, but its proposals count in the file's total.
         proposals: labels are ignored.
         protocol: a key of `PROPOSAL_PROTOCOLS`.
-        subset: evaluate these subsets of the annotations; None for all.
+        subset: as `ground_truth_set` and `blocked`: see `detection_map`.
         ground_truth_set: a key of `GROUND_TRUTH_SETS`.
-        tiou: thresholds in (0, 1]; None for the protocol's.
+        tiou: thresholds in (0, 1], as `parse_tiou`; None for the protocol's.
         max_proposals: M; None for the protocol's.
         strict: make it an error when a proposal's video is not among those annotated. Otherwise
             it counts in the file's total, and the result names it.
-        blocked: video ids left out of both sides.
+        blocked: video ids.
         merge_classes: take a segment that a file of detections repeats for several classes
             once, with its best score. Otherwise each repetition uses up a proposal.
 
@@ -159,13 +161,9 @@ def average_recall(
             out of range, no instance is left to find, a score or time is not finite, or `strict`
             finds a video.
     """
-    if protocol not in PROPOSAL_PROTOCOLS:
-        raise AttentadError(
-            f"there is no proposal protocol {protocol!r}; choose one of "
-            f"{', '.join(PROPOSAL_PROTOCOLS)}."
-        )
+    check_choice(protocol, PROPOSAL_PROTOCOLS, "proposal protocol")
     rules = PROPOSAL_PROTOCOLS[protocol]
-    thresholds = _checked_tiou(rules.tiou if tiou is None else tiou)
+    thresholds = parse_tiou(rules.tiou if tiou is None else tiou)
     most = rules.max_proposals if max_proposals is None else int(max_proposals)
     if most < 1:
         raise AttentadError(f"the number of proposals per video must be at least 1, not {most}.")
@@ -174,10 +172,10 @@ def average_recall(
         annotations, subset=subset, ground_truth_set=ground_truth_set, blocked=shunned
     )
     truth, videos = _class_agnostic(ground_truth)
-    found, facts = _ranked(proposals, videos, ground_truth, shunned, strict, merge_classes)
-    inside = found[found.video < len(videos)]
+    ranked, facts = _ranked(proposals, videos, ground_truth, shunned, strict, merge_classes)
+    inside = ranked[ranked.video < len(videos)]
     sizes = np.bincount(inside.video, minlength=len(videos))
-    kept = _entering(sizes, len(found), most)
+    kept = _entering(sizes, len(ranked), most)
     retrieved = int(kept.sum())
     fractions = _fractions(len(videos), retrieved, most)
     used = np.minimum((kept[:, None] * fractions).astype(np.int64), kept[:, None])
@@ -222,38 +220,24 @@ def _ranked(
 
     Videos without instances are numbered behind those of `videos`.
     """
-    items = {name: item for name, item in proposals.videos.items() if name not in blocked}
-    annotated = set(truth.videos)
-    outside = {
-        name: len(item) for name, item in items.items() if name not in annotated and len(item)
-    }
-    unheard = [name for name in outside if name not in truth.left_out]
-    if strict and unheard:
-        raise AttentadError(
-            f"the evaluated ground truth lacks {len(unheard)} of the videos with proposals, the "
-            f"first being {unheard[0]}; evaluate the right subset, or do without strict."
-        )
-    scores = np.concatenate([np.zeros(0), *(item.scores for item in items.values())])
-    segments = np.concatenate([np.zeros((0, 2)), *(item.segments for item in items.values())])
-    if not (np.isfinite(scores).all() and np.isfinite(segments).all()):
-        raise AttentadError("the proposals hold a score or time that is not finite.")
-    numbers = [videos.get(name, len(videos) + row) for row, name in enumerate(items)]
-    sizes = np.array([len(item) for item in items.values()], dtype=np.int64)
-    video = np.repeat(np.array(numbers, dtype=np.int64), sizes)
-    order = np.lexsort((-np.arange(len(scores)), -scores, video))
-    found = Instances(segments[order], video[order], np.zeros(len(order), dtype=np.int64))
+    flat = flat_detections(proposals, truth, blocked=blocked, strict=strict)
+    video = flat.video(
+        {name: videos.get(name, len(videos) + i) for i, name in enumerate(flat.sizes)}
+    )
+    order = np.lexsort((-np.arange(len(video)), -flat.scores, video))
+    ranked = Instances(flat.segments[order], video[order], np.zeros(len(order), dtype=np.int64))
     if merge_classes:
-        kinds = np.column_stack([found.video.astype(np.float64), found.segments])
+        kinds = np.column_stack([ranked.video.astype(np.float64), ranked.segments])
         _, best = np.unique(kinds, axis=0, return_index=True)
-        found = found[np.sort(best)]
+        ranked = ranked[np.sort(best)]
     facts = {
-        "total": sum(len(item) for item in proposals.videos.values()),
-        "evaluated": len(found),
+        "total": sum(map(len, proposals.videos.values())),
+        "evaluated": len(ranked),
         "videos": len(proposals.videos),
-        "blocked_videos": len(proposals.videos) - len(items),
-        "videos_outside_ground_truth": dict(sorted(outside.items())),
+        "blocked_videos": len(proposals.videos) - len(flat.sizes),
+        "videos_outside_ground_truth": dict(flat.outside),
     }
-    return found, facts
+    return ranked, facts
 
 
 def _entering(sizes: NDArray[np.int64], total: int, most: int) -> NDArray[np.int64]:
@@ -293,13 +277,3 @@ def _recall(
         gained = np.bincount(missed_columns, minlength=columns + 1)[:columns]
         recall[row] = np.cumsum(gained) / len(truth)
     return recall
-
-
-def _checked_tiou(tiou: Sequence[float]) -> tuple[float, ...]:
-    thresholds = tuple(float(value) for value in tiou)
-    if not thresholds or not all(0 < value <= 1 for value in thresholds):
-        given = ", ".join(tiou_key(value) for value in thresholds) or "none"
-        raise AttentadError(f"tIoU thresholds must lie above 0 and up to 1; given: {given}.")
-    if len(set(thresholds)) < len(thresholds):
-        raise AttentadError("a tIoU threshold is given twice; name each once.")
-    return thresholds

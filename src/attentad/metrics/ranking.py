@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from attentad.metrics.detection import DetectionResult
 
 
 @dataclass(frozen=True)
@@ -49,70 +45,27 @@ def average_precisions(ranking: Ranking) -> tuple[NDArray[np.float64], NDArray[n
     truth_count = ranking.truth_count.sum(axis=0)
     ap = np.zeros((len(truth_count), len(ranking.hit)))
     recall = np.zeros_like(ap)
-    bounds = _class_bounds(ranking)
     for column in range(len(ranking.hit)):
-        hits, places = _hits_and_places(ranking, column, bounds)
-        cuts = np.searchsorted(hits, bounds)
-        recall[:, column] = np.diff(cuts) / truth_count
-        for row in np.flatnonzero(np.diff(cuts)):
-            precision = _precision(places[cuts[row] : cuts[row + 1]], ranking.interpolated)
+        for row, precision in enumerate(class_precisions(ranking, column)):
             # Added up from the last to the first: usually the small values first.
             ap[row, column] = precision[::-1].copy().sum() / truth_count[row]
+            recall[row, column] = len(precision) / truth_count[row]
     return ap, recall
 
 
-def precision_recall(
-    result: DetectionResult, class_index: int | None, tiou_index: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The precision-recall curve whose area is the average precision.
-
-    Args:
-        result: of `detection_map`.
-        class_index: row of `result.classes`; None for the mean over the classes at equal
-            recall, whose area is the mAP.
-        tiou_index: of `result.tiou`.
-
-    Returns:
-        recall: (P,) in 0..1, ascending: where it rises, up to the largest reached. Empty if
-            nothing was found.
-        precision: (P,) in 0..1, which holds from the recall before (0 for the first) up to this
-            one, so that Σ precision·Δrecall is the AP. Interpolated if the protocol does that.
-    """
-    ranking = result.ranking
-    bounds = _class_bounds(ranking)
-    hits, places = _hits_and_places(ranking, tiou_index, bounds)
-    cuts = np.searchsorted(hits, bounds)
-    rows = range(len(result.classes)) if class_index is None else [class_index]
-    curves = []
-    for row in rows:
-        precision = _precision(places[cuts[row] : cuts[row + 1]], ranking.interpolated)
-        recall = np.arange(1, len(precision) + 1) / result.truth_count[row]
-        curves.append((recall, precision))
-    if class_index is not None:
-        return curves[0]
-    grid = np.unique(np.concatenate([recall for recall, _ in curves]))
-    total = np.zeros(len(grid))
-    for recall, precision in curves:
-        # Beyond the class's largest recall its precision is 0.
-        total += np.append(precision, 0.0)[np.searchsorted(recall, grid)]
-    return grid, total / len(curves)
-
-
-def _class_bounds(ranking: Ranking) -> NDArray[np.int64]:
-    """Where each class's rows start, and the end of the last, (K + 1,)."""
-    return np.searchsorted(ranking.label, np.arange(ranking.truth_count.shape[1] + 1))
-
-
-def _hits_and_places(
-    ranking: Ranking, column: int, bounds: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the true positives, and the place of each, from 0, in what counts of its class."""
-    hits = np.flatnonzero(ranking.hit[column])
+def class_precisions(ranking: Ranking, tiou_index: int) -> list[NDArray[np.float64]]:
+    """Precision at each true positive of each of the K classes, best first, (H_k,) in 0..1."""
+    hits, counted = np.flatnonzero(ranking.hit[tiou_index]), ranking.counted[tiou_index]
+    # Where each class's rows start, and the end of the last.
+    bounds = np.searchsorted(ranking.label, np.arange(ranking.truth_count.shape[1] + 1))
     first = bounds[ranking.label[hits]]
-    if ranking.counted[column].all():
-        return hits, hits - first
-    before = np.concatenate([[0], np.cumsum(ranking.counted[column])])
-    return hits, before[hits] - before[first]
+    if counted.all():
+        places = hits - first
+    else:
+        before = np.concatenate([[0], np.cumsum(counted)])
+        places = before[hits] - before[first]
+    of_class = np.split(places, np.searchsorted(hits, bounds[1:-1]))
+    return [_precision(part, ranking.interpolated) for part in of_class]
 
 
 def _precision(places: NDArray[np.int64], interpolated: bool) -> NDArray[np.float64]:

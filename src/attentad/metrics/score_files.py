@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import zipfile
 from collections.abc import Sequence
@@ -14,6 +13,8 @@ from numpy.typing import NDArray
 
 from attentad.core import AttentadError
 from attentad.core.files import read_bytes
+from attentad.core.formats.csv_rows import read_csv_lines
+from attentad.core.wording import first_few
 
 # Between the class names of a clip that has several.
 LABEL_SEPARATOR = ";"
@@ -110,16 +111,8 @@ def _read_csv(path: Path) -> ScoreTable:
 
 def _csv_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header, and the rows that are not blank with their line numbers; stripped."""
-    text = read_bytes(path).decode("utf-8-sig", "replace")
-    reader = csv.reader(io.StringIO(text))
-    try:
-        rows = [
-            (reader.line_num, [field.strip() for field in row])
-            for row in reader
-            if any(field.strip() for field in row)
-        ]
-    except csv.Error as error:
-        raise AttentadError(f"{path}, line {reader.line_num} is not CSV ({error}).") from None
+    stripped = [(line, [field.strip() for field in row]) for line, row in read_csv_lines(path)]
+    rows = [(line, row) for line, row in stripped if any(row)]
     if not rows:
         raise AttentadError(f"{path} is empty; its first line must name clip, label and classes.")
     return rows[0][1], rows[1:]
@@ -203,13 +196,13 @@ def _labels_of_texts(
         if text not in index:
             raise AttentadError(
                 f"{place}: the label {text!r} is none of the {len(classes)} classes "
-                f"({', '.join(classes[:8])}{', …' if len(classes) > 8 else ''})."
+                f"({first_few(classes, 8)})."
             )
         return index[text]
 
     if not any(LABEL_SEPARATOR in text for text in set(texts) - set(classes)):
-        found = [look_up(text, place) for text, place in zip(texts, places, strict=True)]
-        return np.array(found, dtype=np.int64)
+        indices = [look_up(text, place) for text, place in zip(texts, places, strict=True)]
+        return np.array(indices, dtype=np.int64)
     several = np.zeros((len(texts), len(classes)), dtype=bool)
     for row, (text, place) in enumerate(zip(texts, places, strict=True)):
         parts = [text] if text in index else text.split(LABEL_SEPARATOR)

@@ -13,7 +13,6 @@ from attentad.core.found import Found
 from attentad.data.features import FeatureStore
 from attentad.data.tracks import FeatureSource
 from attentad.metrics import DetectionResult, VideoMapResult, detection_map, video_map
-from attentad.metrics.thresholds import parse_tiou
 from attentad.models.detect import detect_features
 from attentad.models.model import DetectorModel
 from attentad.models.sets import AnnotatedSets
@@ -89,7 +88,7 @@ def _scored(
     result = detection_map(
         annotations,
         detections,
-        tiou=parse_tiou(evaluation.tiou),
+        tiou=evaluation.tiou,
         protocol=evaluation.protocol,
         ground_truth_set=evaluation.ground_truth_set,
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-import orjson
 from torch import nn
 
 from attentad.backbones import RECOGNISERS
@@ -35,7 +33,7 @@ from attentad.models.score import rehearse, score_detector
 from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
 from attentad.models.training_data import open_training_data
 from attentad.models.video_scores import video_scores
-from attentad.recipes.load import DetectionRecipe, RecognitionRecipe
+from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, recipe_hash
 from attentad.training.loop import fit
 from attentad.training.seeding import seed_initial
 from attentad.training.weights import load_into
@@ -120,7 +118,7 @@ def train_detector(
         out,
         collate=collate,
         validate=None if sets.validation is None else validate,
-        fingerprint=_fingerprint(recipe),
+        fingerprint=recipe_hash(recipe, training=True),
         **running,
     )
     if fitted.rank > 0:
@@ -168,7 +166,7 @@ def train_recogniser(
         train_data,
         recipe.training,
         out,
-        fingerprint=_fingerprint(recipe),
+        fingerprint=recipe_hash(recipe, training=True),
         **running,
     )
     if fitted.rank > 0:
@@ -223,14 +221,3 @@ def _matching_encoder(recipe: DetectionRecipe, store: FeatureStore) -> Recognise
             f"the features in {store.source} were not made by {path}; extract them again with it."
         )
     return load_recogniser(path)
-
-
-def _fingerprint(recipe: DetectionRecipe | RecognitionRecipe) -> str:
-    """Changes with network, data and loss, so that no run resumes under another recipe.
-
-    `fit` itself compares the training settings, of which some may change.
-    """
-    content = recipe.model_dump(
-        mode="json", exclude={"about": True, "training": True, "data": {"root"}}
-    )
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -225,10 +226,43 @@ def fold_recipe(recipe: DetectionRecipe, fold: str) -> DetectionRecipe:
     return recipe.model_copy(update={"data": data})
 
 
-def _apply_override(content: dict[str, Any], override: str) -> None:
-    key, sign, value = override.partition("=")
+def parse_setting(text: str, what: str = "override") -> tuple[str, Any]:
+    """`key=value`, the value as YAML has it; `what` opens the error sentence.
+
+    Raises:
+        AttentadError: it does not read so.
+    """
+    key, sign, value = text.partition("=")
     if not sign or not key:
-        raise AttentadError(f"override {override!r} must read key=value, such as training.seed=1.")
+        raise AttentadError(f"{what} {text!r} must read key=value, such as training.seed=1.")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise AttentadError(f"{what} {text!r}: the value is not valid YAML.") from None
+
+
+def recipe_hash(recipe: DetectionRecipe | RecognitionRecipe, training: set[str] | bool) -> str:
+    """Of what is trained, whatever the folder that the data lie in and the recipe's title.
+
+    Only what the recipe says beyond the defaults counts: a key added later changes nothing.
+
+    Args:
+        recipe: of a run.
+        training: keys of that section that do not count, or True for all of it.
+    """
+    exclude: dict[str, Any] = {"about": True, "data": {"root"}, "training": training}
+    content = recipe.model_dump(mode="json", exclude_defaults=True, exclude=exclude)
+    return hashlib.sha256(repr(sorted(_flat(content))).encode()).hexdigest()
+
+
+def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [pair for key, item in value.items() for pair in _flat(item, f"{prefix}{key}.")]
+    return [(prefix, repr(value))]
+
+
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    key, value = parse_setting(override)
     *parents, last = key.split(".")
     node = content
     for parent in parents:
@@ -237,7 +271,4 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
         node = node[parent]
         if not isinstance(node, dict):
             raise AttentadError(f"override {override!r}: {parent} is a value, not a section.")
-    try:
-        node[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise AttentadError(f"override {override!r}: the value is not valid YAML.") from None
+    node[last] = value

@@ -170,6 +170,9 @@ class Suppression(Section):
     t1: float = Field(0.5, ge=0, le=1, description="adaptive: tIoU threshold of short segments")
     t2: float = Field(0.9, ge=0, le=1, description="adaptive: tIoU threshold of long segments")
     score_floor: float = Field(0.0, ge=0, description="leave out what ends below")
+    legacy_drop_last: bool = Field(
+        False, description="gauss, adaptive, linear: lose the last candidate, as AFSD's release"
+    )
     keep: int | None = Field(None, ge=1, description="at most so many per class (or in all)")
     keep_total: int | None = Field(200, ge=1, description="at most so many per video")
 

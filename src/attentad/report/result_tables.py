@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attentad.core import suggest
+from attentad.core.wording import first_few
 from attentad.metrics import (
     BootstrapResult,
     DetectionResult,
@@ -165,15 +166,16 @@ def detection_notes(result: DetectionResult | ProposalResult | Diagnosis) -> lis
     detected = result.detections
     labels = detected.get("unknown_labels", {})
     if labels:
+        meant = _meant(labels, getattr(result, "classes", ()))
         remarks.append(
             f"{sum(labels.values())} detections were left out, as the ground truth evaluated has "
-            f"no class {_some(labels)}{_meant(labels, getattr(result, 'classes', ()))}."
+            f"no class {first_few(sorted(labels), 5)}{meant}."
         )
     videos = detected.get("videos_outside_ground_truth", {})
     if videos:
         remarks.append(
             f"{sum(videos.values())} detections in {len(videos)} videos without ground truth "
-            f"({_some(videos)}) {_treated(detected)}."
+            f"({first_few(sorted(videos), 5)}) {_treated(detected)}."
         )
     if detected.get("renamed_videos"):
         remarks.append(
@@ -218,8 +220,3 @@ def _interval(bounds: Iterable[float], sign: str = "") -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.2f}"
-
-
-def _some(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    return ", ".join(ordered[:5]) + (", …" if len(ordered) > 5 else "")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attentad.core import AttentadError
 from attentad.core.files import write_bytes
+from attentad.core.formats.csv_rows import csv_text
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -52,11 +51,7 @@ def transposed(table: Table) -> Table:
 
 def to_csv(table: Table) -> str:
     """Comma-separated values; the note is left out."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(table.rows)
-    return text.getvalue()
+    return csv_text([table.columns, *table.rows])
 
 
 def to_markdown(table: Table) -> str:

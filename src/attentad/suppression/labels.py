@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attentad.core import AttentadError, Timeline, VideoDetections
+from attentad.core.names import check_choice
 
 FUSIONS = ("prod", "sqrt", "none")
 
@@ -117,8 +118,7 @@ def _labelled(
     proposals: VideoDetections, class_scores: NDArray[np.float64], topk: int, fuse: str
 ) -> VideoDetections:
     """The best `topk` columns of (N, K) for each of N proposals, fused and sorted by score."""
-    if fuse not in FUSIONS:
-        raise AttentadError(f"scores are not fused by {fuse!r}; choose {', '.join(FUSIONS)}.")
+    check_choice(fuse, FUSIONS, "way to fuse scores")
     if topk < 1:
         raise AttentadError(f"topk must be at least 1, not {topk}.")
     best = np.argsort(-class_scores, axis=1, kind="stable")[:, :topk]

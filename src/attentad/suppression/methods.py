@@ -1,20 +1,22 @@
-"""Suppression of the detections of one video: any method, within classes or across, box voting."""
+"""Suppression of the detections of one video: any method, windows merged, box voting."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Unpack
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core import AttentadError, VideoDetections, no_detections
+from attentad.core import AttentadError, Segments, VideoDetections, tiou
+from attentad.core.detections import concatenate
+from attentad.core.names import check_choice
 from attentad.suppression.nms import limited, nms
 from attentad.suppression.soft import SOFT_RULES, soft_nms
-from attentad.suppression.variants import DecayOptions
-from attentad.suppression.voting import vote_segments
 
 METHODS: Final = (*SOFT_RULES, "hard", "none")
+# Pairs of segments compared at a time: bounds the memory, not the result.
+_PAIRS = 2_000_000
 
 
 def suppress(
@@ -30,7 +32,12 @@ def suppress(
     keep: int | None = None,
     keep_total: int | None = None,
     voting_tiou: float | None = None,
-    **soft: Unpack[DecayOptions],
+    sigma: float = 0.5,
+    t1: float = 0.5,
+    t2: float = 0.9,
+    duration_sec: float | None = None,
+    negative: str = "error",
+    legacy_drop_last: bool = False,
 ) -> VideoDetections:
     """Suppress the detections of one video, best first in the result.
 
@@ -49,42 +56,47 @@ def suppress(
         voting_tiou: box voting (spec csa §6; ActionFormer, OpenTAD: .95): each segment kept
             becomes the mean, weighted by score, of all that competed with it and have at least
             this tIoU with it, itself included. None for none.
-        soft: what else `soft_nms` takes; the other methods do not use it.
+        sigma: this and all that follow: see `soft_nms`; the other methods do not use them.
+        t1: of `adaptive`.
+        t2: of `adaptive`.
+        duration_sec: of `adaptive`.
+        negative: `keep` also keeps what the other methods find below a `score_floor` of 0.
+        legacy_drop_last: of the Soft-NMS rules.
 
     Raises:
         AttentadError: as `nms` and `soft_nms`, and for an unknown method.
     """
-    if method not in METHODS:
-        raise AttentadError(
-            f"there is no suppression method {method!r}; choose one of {', '.join(METHODS)}."
-        )
-    if unknown := sorted(soft.keys() - DecayOptions.__annotations__.keys()):
-        raise TypeError(f"suppress has no argument {unknown[0]!r}")
+    check_choice(method, METHODS, "suppression method")
     if voting_tiou is not None and not 0 < voting_tiou <= 1:
         raise AttentadError(f"voting_tiou must lie above 0 and up to 1, not {voting_tiou}.")
+    if max_length_sec is not None:
+        lengths = detections.segments[:, 1] - detections.segments[:, 0]
+        detections = detections[lengths < max_length_sec]
     parts = []
     for part in _competing(detections, per_class):
-        short = part if max_length_sec is None else part[_lengths(part) < max_length_sec]
         if method in SOFT_RULES:
-            # All of them: `soft_nms` leaves long ones out by itself, and may count them.
-            indices, scores = soft_nms(
+            rows, scores = soft_nms(
                 part.segments,
                 part.scores,
+                sigma=sigma,
                 method=method,
+                t1=t1,
+                t2=t2,
+                duration_sec=duration_sec,
                 tiou_threshold=tiou_threshold,
                 plus_one=plus_one,
-                max_length_sec=max_length_sec,
                 score_floor=score_floor,
+                negative=negative,
+                legacy_drop_last=legacy_drop_last,
                 keep=keep,
-                **soft,
             )
-            kept = VideoDetections(part.segments[indices], scores, part.labels[indices])
+            kept = VideoDetections(part.segments[rows], scores, part.labels[rows])
         else:
-            kept = short[_best(short, method, tiou_threshold, ties, plus_one, keep)]
-            if score_floor > 0 or soft.get("negative") != "keep":
+            kept = part[_best(part, method, tiou_threshold, ties, plus_one, keep)]
+            if score_floor > 0 or negative != "keep":
                 kept = kept[kept.scores >= score_floor]
         if voting_tiou is not None:
-            voted = vote_segments(kept.segments, short.segments, short.scores, voting_tiou)
+            voted = vote_segments(kept.segments, part.segments, part.scores, voting_tiou)
             kept = VideoDetections(voted, kept.scores, kept.labels)
         parts.append(kept)
     joined = concatenate(parts)
@@ -92,15 +104,55 @@ def suppress(
     return joined[order[: limited(keep_total, len(order))]]
 
 
-def concatenate(parts: Sequence[VideoDetections]) -> VideoDetections:
-    """One set of detections after the other; none at all gives an empty set."""
-    if not parts:
-        return no_detections()
-    return VideoDetections(
-        np.concatenate([part.segments for part in parts]),
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )
+def merge_windows(
+    windows: Sequence[VideoDetections],
+    *,
+    how: str = "per_window",
+    **options: Any,
+) -> VideoDetections:
+    """The detections of a video from those of its overlapping windows, suppressed and sorted.
+
+    Args:
+        windows: one entry per window, in seconds of the video (not of the window).
+        how: `per_window` suppresses each window, then the union of what is left, whose scores
+            have already decayed (G-TAD on THUMOS14); `global` suppresses the union only.
+        options: see `suppress`; the same in both passes, box voting included. Without a `method`
+            nothing is suppressed: the windows are joined and sorted.
+
+    Raises:
+        AttentadError: `how` is unknown, or as `suppress`.
+    """
+    if how not in ("per_window", "global"):
+        raise AttentadError(f"windows are merged per_window or global, not {how!r}.")
+    options.setdefault("method", "none")
+    if how == "per_window":
+        windows = [suppress(window, **options) for window in windows]
+    return suppress(concatenate(windows), **options)
+
+
+def vote_segments(
+    kept: Segments, segments: Segments, scores: NDArray[np.float64], tiou_threshold: float
+) -> Segments:
+    """Each of `kept` as the mean, weighted by score, of the segments that nearly equal it.
+
+    Args:
+        kept: (M, 2) seconds.
+        segments: (N, 2) seconds, the candidates that vote.
+        scores: (N,) their weights; negative ones weigh nothing.
+        tiou_threshold: candidates with at least this tIoU vote.
+
+    Returns:
+        (M, 2); where no weight is cast, the segment stays as it is.
+    """
+    weights = np.maximum(scores, 0.0)
+    voted = kept.copy()
+    step = max(1, _PAIRS // max(1, len(segments)))
+    for first in range(0, len(kept), step):
+        rows = slice(first, first + step)
+        ballots = np.where(tiou(kept[rows], segments) >= tiou_threshold, weights, 0.0)
+        total = ballots.sum(axis=1, keepdims=True)
+        np.divide(ballots @ segments, total, out=voted[rows], where=total > 0)
+    return voted
 
 
 def _competing(detections: VideoDetections, per_class: bool) -> list[VideoDetections]:
@@ -109,10 +161,6 @@ def _competing(detections: VideoDetections, per_class: bool) -> list[VideoDetect
         return [detections]
     labels = detections.labels
     return [detections[labels == label] for label in np.unique(labels)]
-
-
-def _lengths(detections: VideoDetections) -> NDArray[np.float64]:
-    return detections.segments[:, 1] - detections.segments[:, 0]
 
 
 def _best(

@@ -9,12 +9,12 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attentad.core import AttentadError, Segments
+from attentad.core import AttentadError
+from attentad.core.names import check_choice
 from attentad.suppression.nms import TINY_SEC, checked, limited
 
 SOFT_RULES: Final = ("gauss", "adaptive", "linear")
 NEGATIVE: Final = ("error", "drop", "keep")
-ORDERS: Final = ("score", "input")
 
 # Stands for log 0: finite, so that a zero score stays ahead of the segments already taken (-inf),
 # and so large that no decay changes it.
@@ -39,20 +39,19 @@ def soft_nms(
     duration_sec: float | None = None,
     tiou_threshold: float = 0.5,
     plus_one: bool = False,
-    epsilon_sec: float = 0.0,
-    max_length_sec: float | None = None,
     score_floor: float = 0.0,
-    drop_zero: bool = False,
     negative: str = "error",
-    order: str = "score",
     legacy_drop_last: bool = False,
     keep: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Soft-NMS (Bodla et al. 2017): overlap lowers a score instead of removing the segment.
 
     The best remaining segment is taken, again and again; each other one whose tIoU with it
-    exceeds the rule's threshold has its score multiplied by the rule's factor. `SOFT_VARIANTS`
-    names the combinations of options that published code uses.
+    exceeds the rule's threshold has its score multiplied by the rule's factor. Published code
+    calls six things Soft-NMS (peers.md §3; specs csa §6, hamnet §1.5, amnet §2.8), which these
+    options tell apart: BMN `adaptive`; G-TAD `gauss`, long segments left out beforehand; AFSD and
+    ActionFormer `gauss` with a `score_floor`; HAM-Net `gauss` with `plus_one` and negative scores
+    kept. Ours breaks ties by order, computes in float64 and ends when nothing is left.
 
     Args:
         segments: (N, 2) seconds.
@@ -67,14 +66,11 @@ def soft_nms(
         tiou_threshold: of `linear`, 0..1.
         plus_one: one second more on lengths and intersections, as if seconds were pixels
             (HAM-Net); segments less than a second apart overlap, too.
-        epsilon_sec: added to lengths, not to intersections (ActionFormer).
-        max_length_sec: segments at least this long are scored 0 and never taken (G-TAD).
         score_floor: stop as soon as the best remaining score is lower; 0 for none.
-        drop_zero: scores that are 0, or decay to it, are never taken (G-TAD).
         negative: scores below 0 are an `error`, or `drop` them, or `keep` them: decayed towards
             0 as the others are, and so raised (HAM-Net).
-        order: of the result: falling `score`, or that of the `input` (AFSD).
-        legacy_drop_last: stop while one candidate is left, which is lost (BMN, G-TAD, AFSD).
+        legacy_drop_last: stop while one candidate is left, which is lost, be it the only one of
+            its video (earlier releases of BMN and AFSD).
         keep: at most so many; None for all.
 
     Returns:
@@ -83,54 +79,29 @@ def soft_nms(
     Raises:
         AttentadError: an option is unknown or out of range, a score is negative or not finite.
     """
-    extra_sec = float(plus_one)
-    threshold = _threshold(method, t1, t2, duration_sec, tiou_threshold, extra_sec)
-    _check_options(sigma, tiou_threshold, epsilon_sec, order)
-    rows, values = checked(segments, scores)
-    candidates = _candidates(rows, values, max_length_sec, negative)
-    start, end = rows[candidates, 0], rows[candidates, 1] + extra_sec
-    least = 2 if legacy_drop_last else 1
-    if not score_floor > 0:  # what was scored 0 for its length still counts as left
-        least -= len(rows) - len(candidates)
-    loop = _Loop(start, end, epsilon_sec, threshold, limited(keep, len(candidates)), least)
-    taken, decayed = _decayed(values[candidates], method, sigma, score_floor, loop)
-    if drop_zero:
-        taken, decayed = taken[decayed > 0], decayed[decayed > 0]
-    if order == "input":
-        rank = np.argsort(taken)
-        taken, decayed = taken[rank], decayed[rank]
-    return candidates[taken], decayed
-
-
-class _Loop(NamedTuple):
-    """What the loop goes over, and when it ends.
-
-    Args:
-        start: (N,) of the candidates, in seconds.
-        end: (N,).
-        epsilon_sec: added to lengths.
-        threshold: of the rule; None for 0.
-        limit: take at most so many, up to N.
-        least: take while at least so many that reach the floor are left.
-    """
-
-    start: _Array
-    end: _Array
-    epsilon_sec: float
-    threshold: _Threshold | None
-    limit: int
-    least: int
-
-
-def _check_options(sigma: float, tiou_threshold: float, epsilon_sec: float, order: str) -> None:
     if not sigma > 0:
         raise AttentadError(f"the sigma of Soft-NMS must be positive, not {sigma}.")
     if not 0 <= tiou_threshold <= 1:
         raise AttentadError(f"tiou_threshold must lie in 0..1, not {tiou_threshold}.")
-    if not epsilon_sec >= 0:
-        raise AttentadError(f"epsilon_sec must not be negative, as {epsilon_sec} is.")
-    if order not in ORDERS:
-        raise AttentadError(f"Soft-NMS has no order {order!r}; choose {' or '.join(ORDERS)}.")
+    extra_sec = float(plus_one)
+    threshold = _threshold(method, t1, t2, duration_sec, tiou_threshold, extra_sec)
+    rows, values = checked(segments, scores)
+    candidates = _candidates(values, negative)
+    start, end = rows[candidates, 0], rows[candidates, 1] + extra_sec
+    limit = limited(keep, len(candidates))
+    loop = _Loop(start, end, threshold, limit, least=2 if legacy_drop_last else 1)
+    taken, decayed = _decayed(values[candidates], method, sigma, score_floor, loop)
+    return candidates[taken], decayed
+
+
+class _Loop(NamedTuple):
+    """What the loop goes over; it takes up to `limit` while `least` reach the floor."""
+
+    start: _Array
+    end: _Array
+    threshold: _Threshold | None
+    limit: int
+    least: int
 
 
 def _threshold(
@@ -142,9 +113,7 @@ def _threshold(
     extra_sec: float,
 ) -> _Threshold | None:
     """The rule's threshold for a taken segment, `extra_sec` longer than it is; None for 0."""
-    if method not in SOFT_RULES:
-        rules = ", ".join(SOFT_RULES)
-        raise AttentadError(f"Soft-NMS has no rule {method!r}; choose one of {rules}.")
+    check_choice(method, SOFT_RULES, "rule of Soft-NMS")
     if method == "gauss":
         return None
     if method == "linear":
@@ -156,22 +125,15 @@ def _threshold(
     return lambda taken_sec: t1 + (t2 - t1) * (taken_sec - extra_sec) / duration_sec
 
 
-def _candidates(
-    rows: Segments, values: _Array, max_length_sec: float | None, negative: str
-) -> NDArray[np.int64]:
-    """Indices of the segments that may be taken."""
-    if negative not in NEGATIVE:
-        choices = ", ".join(NEGATIVE)
-        raise AttentadError(f"negative scores are not treated as {negative!r}; choose {choices}.")
+def _candidates(values: _Array, negative: str) -> NDArray[np.int64]:
+    """Indices of the scores that may be taken."""
+    check_choice(negative, NEGATIVE, "treatment of negative scores")
     if negative == "error" and values.size and values.min() < 0:
         raise AttentadError(
             f"Soft-NMS needs scores that are not negative, not {values.min():g}; give "
             "probabilities, not logits."
         )
-    allowed = values >= (-np.inf if negative == "keep" else 0)
-    if max_length_sec is not None:
-        allowed &= rows[:, 1] - rows[:, 0] < max_length_sec
-    return np.flatnonzero(allowed)
+    return np.flatnonzero(values >= (-np.inf if negative == "keep" else 0))
 
 
 def _decayed(
@@ -194,14 +156,10 @@ def _decayed(
 def _take(
     keys: _Array, loop: _Loop, decay: _Decay, floor: float
 ) -> tuple[NDArray[np.int64], _Array]:
-    """Take the largest key and lower the others, as long as it reaches `floor`.
-
-    Returns:
-        Positions in the order taken, and their keys at that time.
-    """
-    start, end, epsilon_sec, threshold, limit, least = loop
+    """Positions in the order taken, largest key first, and their keys at that time."""
+    start, end, threshold, limit, least = loop
     key, index, left = keys.copy(), np.arange(len(keys)), len(keys)
-    length = np.maximum(end - start, TINY_SEC) + epsilon_sec
+    length = np.maximum(end - start, TINY_SEC)
     taken, taken_key, count = np.empty(limit, dtype=np.int64), np.empty(limit), 0
     overlap, work, zero = np.empty(left), np.empty(left), np.zeros(left)
     while count < limit:

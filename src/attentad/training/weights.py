@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from attentad.core import AttentadError
+from attentad.core.wording import first_few
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str | Path) -> None:
@@ -24,9 +25,11 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str | Pat
     missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     advice = "it was trained with another architecture or other options."
     if missing:
-        raise AttentadError(f"{where} lacks {_some(missing)} of {kind}: {advice}")
+        raise AttentadError(f"{where} lacks {first_few(missing)} of {kind}: {advice}")
     if unknown:
-        raise AttentadError(f"{where} has {_some(unknown)}, which {kind} does not have: {advice}")
+        raise AttentadError(
+            f"{where} has {first_few(unknown)}, which {kind} does not have: {advice}"
+        )
     for name, value in own.items():
         if value.shape != tensors[name].shape:
             theirs, ours = tuple(tensors[name].shape), tuple(value.shape)
@@ -34,8 +37,3 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str | Pat
                 f"{where} has {name} of shape {theirs} where {kind} needs {ours}: {advice}"
             )
     module.load_state_dict(dict(tensors))
-
-
-def _some(names: list[str]) -> str:
-    rest = f" and {len(names) - 3} more tensors" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + rest

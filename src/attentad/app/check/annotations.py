@@ -9,8 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.app.check.findings import Finding, Severity, and_more, first_few, number_of
+from attentad.app.check.findings import Finding, Severity
 from attentad.core import Annotations, Segments, Timeline, VideoAnnotation, suggest
+from attentad.core.names import squashed
+from attentad.core.wording import and_more, first_few, number_of
 
 TYPO_RATIO: Final = 10  # a label so many times rarer than one that it resembles may be a slip
 SAME_SEC: Final = 1e-3
@@ -118,7 +120,7 @@ def check_labels(annotations: Annotations, classes: Sequence[str] | None) -> lis
                 found.append(Finding("error", "unknown_label", what, do))
             continue
         others = [name for name, n in counts.items() if n >= count * TYPO_RATIO]
-        alike = [name for name in counts if name != label and _letters(name) == _letters(label)]
+        alike = [name for name in counts if name != label and squashed(name) == squashed(label)]
         meant = next((n for n in alike if counts[n] >= count), None) or suggest(label, others)
         if meant is not None:
             what = f"the label {label!r} ({count} times) is much like {meant!r} ({counts[meant]})."
@@ -249,7 +251,3 @@ def _repeated(segments: Segments, labels: Sequence[str]) -> NDArray[np.bool_]:
     same &= names[:, None] == names[None]
     repeated: NDArray[np.bool_] = np.tril(same, -1).any(axis=1)
     return repeated
-
-
-def _letters(label: str) -> str:
-    return "".join(filter(str.isalnum, label.casefold()))

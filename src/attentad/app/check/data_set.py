@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from attentad.app.check.features import (
     measure,
     timelines,
 )
-from attentad.app.check.findings import Finding, Severity, first_few
+from attentad.app.check.findings import Finding, Severity, attempt
 from attentad.app.check.label_lists import (
     check_list,
     labelled,
@@ -32,6 +33,7 @@ from attentad.app.check.label_lists import (
 )
 from attentad.core import Annotations, AttentadError, read_annotations
 from attentad.core.formats.video_labels import VideoLabels
+from attentad.core.wording import first_few, number_of
 from attentad.data.clocks import Clock, FrameClock, RescaledClock
 from attentad.data.features import FeatureStore, Sidecar, open_features
 from attentad.models.sets import make_clock, read_sets, training_subsets, with_listed
@@ -75,7 +77,7 @@ def check(
         return found
     labels, unread = read_list(loaded, annotations)
     streams, unopened = _open(data.streams, data.every, data.name_pattern)
-    data_findings, measured = _look(
+    data_findings, measured = check_data(
         streams,
         annotations,
         clock=make_clock(data),
@@ -92,11 +94,8 @@ def check(
     if not learns_from_labels(loaded):
         found += _check_scores(loaded, annotations, measured)
     if not any(item.severity == "error" for item in found):
-        try:
-            read_sets(data)
-        except AttentadError as error:
-            do = "Correct data.duration_ref, data.frame_counts or the file."
-            found.append(Finding("error", "frame_counts", str(error), do))
+        do = "Correct data.duration_ref, data.frame_counts or the file."
+        found += attempt("frame_counts", do, lambda: read_sets(data))[1]
     return _sorted(found)
 
 
@@ -104,11 +103,7 @@ def check_files(
     features: Sequence[Path],
     annotations: Path,
     *,
-    train: Sequence[str] | None = None,
     test: Sequence[str] = (),
-    classes: Sequence[str] | None = None,
-    every: int = 1,
-    name_pattern: str = "{video}",
     fps: float | None = None,
     stride_frames: float | None = None,
     rescaled: bool = False,
@@ -119,13 +114,9 @@ def check_files(
     Args:
         features: a folder or archive, or several streams of the same videos.
         annotations: ActivityNet JSON, THUMOS14 text folder or CSV.
-        train: subsets to train on; None for all that do not test.
-        test: subsets to test on; without any, classes are not compared between the sides.
-        classes: class names, if they are known.
-        every: of the rows, see `open_features`.
-        name_pattern: of files or keys, see `open_features`.
+        test: subsets to test on.
         fps: frames per second; None = each video's, as annotated. Only with `stride_frames`.
-        stride_frames: from one (kept) row to the next, for features without sidecars.
+        stride_frames: from one row to the next, for features without sidecars.
         rescaled: features without sidecars span their video's duration.
         progress: called with (done, total) videos.
 
@@ -136,53 +127,12 @@ def check_files(
     if stride_frames is not None:
         clock = FrameClock(stride_frames, stride_frames)
         clock = clock if fps is None else Sidecar(fps, stride_frames, stride_frames)
-    known, found = _read(annotations)
-    if known is None:
+    read, found = _read(annotations)
+    if read is None:
         return found
-    streams, unopened = _open(features, every, name_pattern)
-    data_findings, _ = _look(
-        streams, known, clock=clock, train=train, test=test, classes=classes, progress=progress
-    )
+    streams, unopened = _open(features)
+    data_findings, _ = check_data(streams, read, clock=clock, test=test, progress=progress)
     return _sorted(unopened + data_findings)
-
-
-def check_data(
-    streams: Sequence[FeatureStore],
-    annotations: Annotations,
-    *,
-    clock: Clock | None = None,
-    train: Sequence[str] | None = None,
-    test: Sequence[str] = (),
-    classes: Sequence[str] | None = None,
-    view_length: int | None = None,
-    max_duration: int | None = None,
-) -> list[Finding]:
-    """Look over opened features and annotations.
-
-    Args:
-        streams: features of the same videos, in the order in which they will be joined.
-        annotations: all of them.
-        clock: when features without a sidecar were taken.
-        train: subsets to train on; None for all that do not test.
-        test: subsets to test on.
-        classes: class names, if they are known.
-        view_length: T, where videos are rescaled to T steps.
-        max_duration: the detector's longest proposal in steps of its view.
-
-    Returns:
-        The findings, errors first.
-    """
-    found, _ = _look(
-        streams,
-        annotations,
-        clock=clock,
-        train=train,
-        test=test,
-        classes=classes,
-        view_length=view_length,
-        max_duration=max_duration,
-    )
-    return _sorted(found)
 
 
 def run_check(
@@ -191,10 +141,7 @@ def run_check(
     *,
     features: Sequence[Path] = (),
     annotations: Path | None = None,
-    train: Sequence[str] | None = None,
     test: Sequence[str] = (),
-    every: int = 1,
-    name_pattern: str = "{video}",
     fps: float | None = None,
     stride_frames: float | None = None,
     rescaled: bool = False,
@@ -221,10 +168,7 @@ def run_check(
             found = check_files(
                 features,
                 annotations,
-                train=train,
                 test=test,
-                every=every,
-                name_pattern=name_pattern,
                 fps=fps,
                 stride_frames=stride_frames,
                 rescaled=rescaled,
@@ -243,30 +187,42 @@ def print_findings(findings: Sequence[Finding]) -> None:
         console.print(f"{item.severity:8}", style=_COLOURS[item.severity], end="")
         console.print(item.what, markup=False)
         console.print(f"{'':8}{item.do}", markup=False, style="dim")
-    counts = {name: sum(item.severity == name for item in findings) for name in SEVERITIES}
-    told = [
-        f"{count} {name}{'s' * (count != 1)}"
-        for name, count in counts.items()
-        if count and name != "info"
-    ]
-    console.print(", ".join(told) if told else "nothing wrong was found", markup=False)
+    told = []
+    for name in ("error", "warning"):
+        items = [item for item in findings if item.severity == name]
+        told += [number_of(items, name)] if items else []
+    console.print(", ".join(told) or "nothing wrong was found", markup=False)
 
 
-def _look(
+def check_data(
     streams: Sequence[FeatureStore],
     annotations: Annotations,
     *,
-    clock: Clock | None,
-    train: Sequence[str] | None,
-    test: Sequence[str],
-    classes: Sequence[str] | None,
+    clock: Clock | None = None,
+    train: Sequence[str] | None = None,
+    test: Sequence[str] = (),
+    classes: Sequence[str] | None = None,
     named: Sequence[str] = (),
     view_length: int | None = None,
     max_duration: int | None = None,
     labels: VideoLabels | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[Finding], dict[str, Measured]]:
-    """All checks that need no recipe, and the features as measured."""
+    """All checks that need no recipe, and the features as measured.
+
+    Args:
+        streams: features of the same videos, in the order in which they will be joined.
+        annotations: all of them.
+        clock: when features without a sidecar were taken.
+        train: subsets to train on; None for all that do not test.
+        test: subsets to test on; without any, classes are not compared between the sides.
+        classes: class names, if they are known.
+        named: subsets that are named elsewhere, such as folds.
+        view_length: T, where videos are rescaled to T steps.
+        max_duration: the detector's longest proposal in steps of its view.
+        labels: the list of whole videos' labels, where these train.
+        progress: called with (done, total) videos.
+    """
     found = check_labels(annotations, classes)
     told = annotations.videos  # what is not among them has neither times nor a duration
     if labels is not None:
@@ -350,19 +306,15 @@ def _check_score_file(
     recipe: DetectionRecipe, classes: tuple[str, ...], annotations: Annotations
 ) -> list[Finding]:
     do = "Correct labels.file and labels.source, or add the videos to the file."
-    without = []
-    try:
-        scores = video_scores(recipe, classes)
-    except AttentadError as error:
-        return [Finding("error", "score_file", str(error), do)]
-    for video, item in annotations.videos.items():
-        if item.subset in recipe.data.test:
-            try:
-                known = scores(video) is not None
-            except AttentadError:
-                known = False
-            if not known:
-                without.append(video)
+    scores, broken = attempt("score_file", do, lambda: video_scores(recipe, classes))
+    if scores is None:
+        return broken
+    without = [
+        video
+        for video, item in annotations.videos.items()
+        if item.subset in recipe.data.test
+        and attempt("score_file", do, partial(scores, video))[0] is None
+    ]
     if not without:
         return []
     what = f"the file of class scores has none for {first_few(without)}."
@@ -370,23 +322,20 @@ def _check_score_file(
 
 
 def _read(path: Path) -> tuple[Annotations | None, list[Finding]]:
-    try:
-        return read_annotations(path), []
-    except AttentadError as error:
-        do = "Correct the file; nothing else can be looked at before."
-        return None, [Finding("error", "annotations", str(error), do)]
+    do = "Correct the file; nothing else can be looked at before."
+    return attempt("annotations", do, lambda: read_annotations(path))
 
 
 def _open(
-    paths: Sequence[Path], every: int, name_pattern: str
+    paths: Sequence[Path], every: int = 1, name_pattern: str = "{video}"
 ) -> tuple[list[FeatureStore], list[Finding]]:
     """The streams that can be opened; none if one cannot."""
-    try:
-        stores = [open_features(path, every=every, name_pattern=name_pattern) for path in paths]
-    except AttentadError as error:
-        do = "Correct the path or the file; only the annotations were looked at."
-        return [], [Finding("error", "features", str(error), do)]
-    return stores, []
+    stores, unopened = attempt(
+        "features",
+        "Correct the path or the file; only the annotations were looked at.",
+        lambda: [open_features(path, every=every, name_pattern=name_pattern) for path in paths],
+    )
+    return stores or [], unopened
 
 
 def _sorted(findings: list[Finding]) -> list[Finding]:

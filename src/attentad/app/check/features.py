@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from attentad.app.check.findings import Finding, Severity, and_more, first_few, number_of
+from attentad.app.check.findings import Finding, Severity
 from attentad.core import Annotations, AttentadError, Timeline, suggest
+from attentad.core.wording import and_more, first_few, number_of
 from attentad.data.clocks import Clock, RescaledClock, frame_rate, video_timeline
 from attentad.data.features import FeatureStore, Sidecar
 
@@ -100,13 +101,13 @@ def check_presence(
 def check_arrays(measured: Mapping[str, Measured]) -> list[Finding]:
     """Widths that differ, streams of different lengths, features that say nothing."""
     found = []
-    widths = Counter(item.width for item in measured.values())
-    if len(widths) > 1:
-        usual = widths.most_common(1)[0][0]
-        others = {video: item.width for video, item in measured.items() if item.width != usual}
+    widths = {video: item.width for video, item in measured.items()}
+    if others := _unusual(widths):
+        strange = sorted({widths[video] for video in others})
+        usual = next(width for width in widths.values() if width not in strange)
         what = (
             f"features are {usual} wide, but not those of {first_few(others)} "
-            f"({', '.join(map(str, sorted(set(others.values()))[:5]))})."
+            f"({', '.join(map(str, strange[:5]))})."
         )
         found.append(Finding("error", "widths", what, "Extract all videos with one encoder."))
     uneven = [
@@ -251,33 +252,29 @@ def _sidecars_among_each_other(
 ) -> list[Finding]:
     sidecars = {v: item.sidecar for v, item in measured.items() if item.sidecar is not None}
     found = []
-    for kind, values, do in (
-        (
-            "encoders",
-            {v: str(sorted(told.encoder.items())) for v, told in sidecars.items()},
-            "Extract all videos with one encoder.",
-        ),
-        (
-            "sidecar_steps",
-            {v: f"{told.stride_frames / told.fps:.6g}" for v, told in sidecars.items()},
-            "Extract all videos at one rate, or make sure that this is meant.",
-        ),
-    ):
-        counts = Counter(values.values())
-        if len(counts) > 1:
-            usual = counts.most_common(1)[0][0]
-            others = [video for video, value in values.items() if value != usual]
-            what = f"the sidecars of {first_few(others)} tell of another "
-            what += "encoder than the rest." if kind == "encoders" else "step than the rest."
-            severity: Severity = "error" if kind == "encoders" else "warning"
-            found.append(Finding(severity, kind, what, do))
+    told = "the sidecars of {} tell of another {} than the rest."
+    if others := _unusual({v: str(sorted(s.encoder.items())) for v, s in sidecars.items()}):
+        what = told.format(first_few(others), "encoder")
+        found.append(Finding("error", "encoders", what, "Extract all videos with one encoder."))
+    if others := _unusual({v: f"{s.stride_frames / s.fps:.6g}" for v, s in sidecars.items()}):
+        do = "Extract all videos at one rate, or make sure that this is meant."
+        what = told.format(first_few(others), "step")
+        found.append(Finding("warning", "sidecar_steps", what, do))
     if isinstance(clock, Sidecar):
-        other = [v for v, told in sidecars.items() if told.to_clock() != clock.to_clock()]
-        if other:
-            what = f"data.clock differs from the sidecars of {first_few(other)}, which are used."
+        others = [v for v, s in sidecars.items() if s.to_clock() != clock.to_clock()]
+        if others:
+            what = f"data.clock differs from the sidecars of {first_few(others)}, which are used."
             do = "Remove data.clock, or the sidecars if they are wrong."
             found.append(Finding("warning", "clock_and_sidecar", what, do))
     return found
+
+
+def _unusual(values: Mapping[str, Hashable]) -> list[str]:
+    """Videos whose value is not the most common one."""
+    if not values:
+        return []
+    usual = Counter(values.values()).most_common(1)[0][0]
+    return [video for video, value in values.items() if value != usual]
 
 
 def _name_hint(video: str, store: FeatureStore) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
+
+from attentad.core import AttentadError
 
 Severity = Literal["error", "warning", "info"]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -27,18 +30,11 @@ class Finding:
     do: str
 
 
-def number_of(items: Sequence[object], one: str, many: str = "") -> str:
-    """`1 video`, `3 videos`; `many` where an s does not make the plural."""
-    return f"{len(items)} {one if len(items) == 1 else many or one + 's'}"
-
-
-def and_more(items: Sequence[object]) -> str:
-    """`, and 4 more` of five items of which one was named; nothing of one."""
-    return f", and {len(items) - 1} more" if len(items) > 1 else ""
-
-
-def first_few(names: Iterable[str]) -> str:
-    """The first three names and how many follow."""
-    listed = list(names)
-    shown = ", ".join(listed[:3])
-    return shown + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+def attempt(
+    kind: str, do: str, function: Callable[[], Result]
+) -> tuple[Result | None, list[Finding]]:
+    """What the function gives, or the AttentadError that it raises as a finding of that kind."""
+    try:
+        return function(), []
+    except AttentadError as error:
+        return None, [Finding("error", kind, str(error), do)]

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from attentad.app.check.findings import Finding, first_few, number_of
-from attentad.core import Annotations, AttentadError
+from attentad.app.check.findings import Finding, attempt
+from attentad.core import Annotations
 from attentad.core.formats.video_labels import VideoLabels
+from attentad.core.wording import first_few, number_of
 from attentad.models.sets import read_labels, read_videos, with_listed
 from attentad.recipes.load import DetectionRecipe
 
@@ -26,10 +27,7 @@ def learns_from_labels(recipe: DetectionRecipe) -> bool:
 
 def listed_videos(recipe: DetectionRecipe) -> tuple[Annotations | None, list[Finding]]:
     """The videos of the label list, for a recipe that has no annotations."""
-    try:
-        return read_videos(recipe.data), []
-    except AttentadError as error:
-        return None, [Finding("error", "video_labels", str(error), _DO)]
+    return attempt("video_labels", _DO, lambda: read_videos(recipe.data))
 
 
 def read_list(
@@ -42,11 +40,8 @@ def read_list(
         what = f"data.video_labels is set, but {recipe.detector.name} learns from segments."
         do = "Leave it out, or take a detector that learns from labels of whole videos."
         return None, [Finding("error", "video_labels", what, do)]
-    try:
-        classes = recipe.data.classes or annotations.classes
-        return read_labels(recipe.data, tuple(classes)), []
-    except AttentadError as error:
-        return None, [Finding("error", "video_labels", str(error), _DO)]
+    classes = tuple(recipe.data.classes or annotations.classes)
+    return attempt("video_labels", _DO, lambda: read_labels(recipe.data, classes))
 
 
 def labelled(annotations: Annotations, labels: VideoLabels, train: Sequence[str]) -> Annotations:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from attentad.app.table.output import summary_table, write_outputs
 from attentad.app.table.runs import (
@@ -18,7 +15,7 @@ from attentad.app.table.runs import (
     row_scores,
     run_rows,
 )
-from attentad.core import AttentadError
+from attentad.recipes.load import parse_setting
 from attentad.recipes.paper_tables import load_table
 from attentad.report.result_tables import print_tables
 
@@ -44,7 +41,7 @@ def run_table(
         AttentadError: an argument does not fit, before any work starts.
     """
     table = load_table(name)
-    changes = dict(_setting(text) for text in settings)
+    changes = dict(parse_setting(text, "--set") for text in settings)
     if epochs is not None:
         changes["training.epochs"] = epochs
     runs = plan_runs(
@@ -74,16 +71,6 @@ def run_table(
     write_outputs(folder, table, result, runs, data)
     print_tables([summary_table(table, result, data)])
     say(f"written: {folder}")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    key, sign, value = text.partition("=")
-    if not key or not sign:
-        raise AttentadError(f"--set {text!r} must read key=value, such as training.batch_size=4.")
-    try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise AttentadError(f"--set {text!r}: the value is not valid YAML.") from None
 
 
 def _duration(seconds: float) -> str:

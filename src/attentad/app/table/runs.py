@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from attentad.models.model import DetectorModel
 from attentad.models.score import detect_annotated
 from attentad.models.sets import open_store, read_sets
 from attentad.models.train import MODEL_NAME, train
-from attentad.recipes.load import DetectionRecipe, fold_recipe
+from attentad.recipes.load import DetectionRecipe, fold_recipe, recipe_hash
 from attentad.recipes.paper_tables import PaperRow, PaperTable, row_recipe
 from attentad.training.logs import read_log
 
@@ -134,13 +133,14 @@ def plan_runs(
         if rows is not None and row.name not in rows:
             continue
         base = row_recipe(table, row, data, root, settings or {})
+        digest = recipe_hash(base, {"seed", "workers"})[:10]
         for fold in _folds(base, folds):
             for seed in range(seeds):
                 recipe = fold_recipe(base, fold) if fold else base
                 training = recipe.training.model_copy(update={"seed": seed})
                 recipe = recipe.model_copy(update={"training": training})
                 name = f"{fold or 'test'}-seed{seed}"
-                folder = out / "runs" / f"{data}-{row.detector}-{_digest(base)}" / name
+                folder = out / "runs" / f"{data}-{row.detector}-{digest}" / name
                 planned.append(RowRun(row, recipe, fold, seed, folder))
     return planned
 
@@ -293,21 +293,6 @@ def _plain(recipe: DetectionRecipe) -> dict[str, Any]:
     return recipe.model_dump(mode="json", exclude_defaults=True)
 
 
-def _digest(recipe: DetectionRecipe) -> str:
-    """Of what is trained, whatever the folder that the data lie in and the recipe's title."""
-    content = _plain(recipe)
-    content.pop("about", None)
-    content["data"].pop("root", None)
-    for key in ("seed", "workers"):
-        content["training"].pop(key, None)
-    text = repr(sorted(_flat(content)))
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
-    if isinstance(value, dict):
-        return [pair for key, item in value.items() for pair in _flat(item, f"{prefix}{key}.")]
-    return [(prefix, repr(value))]
 
 
 def plain_scores(rows: Sequence[RowScore]) -> list[dict[str, Any]]:

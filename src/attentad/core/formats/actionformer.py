@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from attentad.core.errors import AttentadError
 from attentad.core.files import read_bytes
-from attentad.core.formats.detection_tables import CSV_COLUMNS, DetectionTable, table_by_video
+from attentad.core.formats.detection_tables import (
+    COLUMNS,
+    DetectionTable,
+    name_of_column,
+    table_by_video,
+)
 from attentad.core.formats.safe_pickle import Column, columns_of_pickle
 from attentad.core.segments import as_segments
 
@@ -26,15 +31,8 @@ def read_actionformer_table(path: Path) -> DetectionTable:
         AttentadError: the file is missing, holds more than such columns, or they do not fit.
     """
     columns = columns_of_pickle(read_bytes(path), path)
-    chosen: dict[str, Column] = {}
-    for column, names in CSV_COLUMNS.items():
-        present = [name for name in names if name in columns]
-        if not present:
-            raise AttentadError(
-                f"{path} lacks the column {column!r}; ActionFormer's results are a dict of "
-                "video-id, t-start, t-end, label and score."
-            )
-        chosen[column] = columns[present[0]]
+    advice = "ActionFormer's results are a dict of video-id, t-start, t-end, label and score"
+    chosen = {column: columns[name_of_column(column, columns, path, advice)] for column in COLUMNS}
     sizes = {column: len(values) for column, values in chosen.items()}
     if len(set(sizes.values())) > 1:
         counts = ", ".join(f"{column} {size}" for column, size in sizes.items())

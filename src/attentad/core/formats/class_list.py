@@ -33,33 +33,33 @@ def read_classes(path: str | Path) -> dict[int, str]:
             f"{path}, line {without[0]} has no number before the class name, while other lines "
             "have; number all of them or none."
         )
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for row, ((place, line), entry) in enumerate(zip(lines, split, strict=True)):
         number, name = entry or (row, line)
-        if number in found:
+        if number in names:
             raise AttentadError(
-                f"{path}, line {place}: the number {number} is {found[number]!r} already; give "
+                f"{path}, line {place}: the number {number} is {names[number]!r} already; give "
                 f"{name!r} another."
             )
-        if name in found.values():
+        if name in names.values():
             raise AttentadError(f"{path}, line {place}: {name!r} is listed twice; remove one.")
-        found[number] = name
-    return found
+        names[number] = name
+    return names
 
 
 def named_labels(
     labels: list[str],
-    known: Collection[str],
+    classes: Collection[str],
     label_ids: Mapping[int, str],
     where: str,
     *,
     from_one: bool = False,
 ) -> list[str]:
-    """Labels with names for numbers: a label that is no known class but a listed number.
+    """Labels with names for numbers: a label that is no class name but a listed number.
 
     Args:
         labels: names, or numbers as text.
-        known: class names; a label among them stays.
+        classes: class names; a label among them stays.
         label_ids: number → name; a number that is not in it stays, for an evaluation to report.
         where: the file, for errors.
         from_one: the format numbers its classes from 1 (THUMOS14's text).
@@ -70,7 +70,7 @@ def named_labels(
     if not label_ids:
         return labels
     numbers = {text: number for text in set(labels) if (number := class_number(text)) is not None}
-    numbers = {text: number for text, number in numbers.items() if text not in known}
+    numbers = {text: number for text, number in numbers.items() if text not in classes}
     if not numbers:
         return labels
     _check_not_shifted(frozenset(numbers.values()), label_ids, where, from_one)
@@ -79,7 +79,7 @@ def named_labels(
 
 
 def _check_not_shifted(
-    found: Collection[int], label_ids: Mapping[int, str], where: str, from_one: bool
+    numbers: Collection[int], label_ids: Mapping[int, str], where: str, from_one: bool
 ) -> None:
     """A list from 0 for a file from 1, or the reverse, gives each class its neighbour's name."""
     if from_one and 0 in label_ids:
@@ -87,7 +87,7 @@ def _check_not_shifted(
             f"{where} is THUMOS14 detection text, which numbers its classes from 1, but the class "
             f"numbers given start at 0 ({label_ids[0]}); give a class list of lines `number name`."
         )
-    if not from_one and 0 in found and 0 not in label_ids and max(label_ids) not in found:
+    if not from_one and 0 in numbers and 0 not in label_ids and max(label_ids) not in numbers:
         raise AttentadError(
             f"{where} numbers its classes from 0, but the class numbers given start at "
             f"{min(label_ids)} ({label_ids[min(label_ids)]}); give the list of the detector, which "

@@ -1,12 +1,9 @@
-"""Detections as flat columns, and the readers that take them from JSON, CSV and THUMOS14 text."""
+"""Detections as flat columns, of any format, and as CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -14,22 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core.annotations import checked_segment
+from attentad.core.detections import NO_LABEL, Detections, label_name
 from attentad.core.errors import AttentadError
-from attentad.core.files import check_keys_once, parse_json, read_bytes
-from attentad.core.formats.class_list import class_number
-from attentad.core.segments import Segments, as_segments
+from attentad.core.formats.csv_rows import read_csv_lines, write_csv
+from attentad.core.segments import Segments, as_segments, broken_segments, checked_segment
 
 # Our columns, each with the names that ActionFormer's tables and pandas give it.
-CSV_COLUMNS: Mapping[str, tuple[str, ...]] = {
+COLUMNS: Mapping[str, tuple[str, ...]] = {
     "video": ("video", "video-id", "video_id"),
     "start": ("start", "t-start", "t_start"),
     "end": ("end", "t-end", "t_end"),
     "label": ("label",),
     "score": ("score",),
 }
-
-NO_LABEL = "action"
+_NAMED = ", ".join(COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -77,137 +72,48 @@ def table_by_video(
     )
 
 
-def read_json_table(path: Path) -> DetectionTable:
-    """ActivityNet submission JSON, as OpenTAD's `result_detection.json` is too.
-
-    `{"results": {video: [{"segment": [start, end], "score": s, "label": name}, …]}}`; a label may
-    be a number, and is `action` when there is none.
-
-    Raises:
-        AttentadError: the file is missing or laid out otherwise.
-    """
-    content = read_bytes(path)
-    whole = parse_json(content, path, allow_nan=True)
-    results = whole.get("results") if isinstance(whole, dict) else None
-    if not isinstance(results, dict):
-        raise AttentadError(
-            f'{path} is not a detection file: it needs a "results" object of video id → list.'
-        )
-    try:
-        # One pass over all videos: files of half a million detections are common.
-        columns = _json_columns(list(chain.from_iterable(results.values())))
-    except _MALFORMED:
-        raise AttentadError(_malformed(path, results)) from None
-    check_keys_once(content, path, len(columns[1]))
-    meta = whole.get("external_data")
-    meta = dict(meta) if isinstance(meta, dict) else {}
-    classes = meta.get("classes", [])
-    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
-        raise AttentadError(f'{path}: "classes" in "external_data" must be a list of names.')
-    sizes = {video: len(items) for video, items in results.items()}
-    return DetectionTable(sizes, *columns, meta)
-
-
-# What a detection that is no object of the right fields may raise while it is taken apart.
-_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError)
-
-
-def _json_columns(items: list[Any]) -> tuple[Segments, NDArray[np.float64], list[str]]:
-    segments = as_segments(np.array([item["segment"] for item in items], dtype=np.float64))
-    scores = np.array([item["score"] for item in items], dtype=np.float64)
-    labels = [item.get("label", NO_LABEL) for item in items]
-    if len(segments) != len(items) or scores.ndim != 1:
-        raise ValueError("a segment or score has another shape")
-    if any(type(label) is not str for label in set(labels)):
-        labels = [str(label) for label in labels]
-    return segments, scores, labels
-
-
-def _malformed(path: Path, results: Mapping[str, Any]) -> str:
-    for video, items in results.items():
-        try:
-            _json_columns(list(items))
-        except _MALFORMED:
-            return (
-                f'{path}: video {video}: each detection needs "segment": [start, end], "score" '
-                'and "label".'
-            )
-    return f'{path}: "results" must be an object of video id → list of detections.'
-
-
 def read_csv_table(path: Path) -> DetectionTable:
-    """CSV with the columns video, start, end, label, score, or the other names of `CSV_COLUMNS`.
+    """CSV with the columns video, start, end, label, score, or the other names of `COLUMNS`.
 
     Further columns are passed over; an empty label is `action`.
 
     Raises:
         AttentadError: the file is missing, a column is, or a value is not what it must be.
     """
-    text = read_bytes(path).decode("utf-8-sig", "replace")
-    reader = csv.reader(io.StringIO(text), skipinitialspace=True)
-    try:
-        header = next(reader, [])
-        lines, rows = [], []
-        for row in filter(None, reader):
-            lines.append(reader.line_num)
-            rows.append(row)
-    except csv.Error as error:
-        raise AttentadError(
-            f"{path}, line {reader.line_num} is not CSV ({error}); correct it or write it again."
-        ) from None
-    places = []
-    for column, names in CSV_COLUMNS.items():
-        present = [name for name in names if name in header]
-        if not present:
-            raise AttentadError(
-                f"{path} lacks the column {column!r}; its first line must name "
-                f"{', '.join(CSV_COLUMNS)}."
-            )
-        places.append(header.index(present[0]))
+    (_, header), *numbered = read_csv_lines(path) or [(1, [])]
+    places = [
+        header.index(name_of_column(column, header, path, f"its first line must name {_NAMED}"))
+        for column in COLUMNS
+    ]
     width = max(places) + 1
-    padded = [row if len(row) >= width else row + [""] * (width - len(row)) for row in rows]
-    return _text_table(path, lines, list(map(itemgetter(*places), padded)))
+    padded = [row if len(row) >= width else row + [""] * (width - len(row)) for _, row in numbered]
+    lines = [line for line, _ in numbered]
+    return table_of_texts(path, lines, list(map(itemgetter(*places), padded)))
 
 
-def read_thumos_table(path: Path) -> DetectionTable:
-    """The official THUMOS14 detection text (the format of the toolkit's TH14evalDet).
-
-    Lines of `video start end class score`, separated by white space, for all classes in one file;
-    times in seconds, the class as its number in `detclasslist.txt`, counted from 1. Empty lines
-    and lines that begin with # or % are passed over.
+def name_of_column(column: str, names: Collection[str], path: Path, advice: str) -> str:
+    """Which of the `names` in a file is that of our column.
 
     Raises:
-        AttentadError: the file is missing or empty, or a line does not read so.
+        AttentadError: none is.
     """
-    text = read_bytes(path).decode("utf-8-sig", "replace")
-    lines, rows = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = line.split()
-        if not fields or fields[0].startswith(("#", "%")):
-            continue
-        if len(fields) != 5:
-            raise AttentadError(
-                f"{path}, line {number} must read `video start end class score`, not "
-                f"{line.strip()[:80]!r}."
-            )
-        class_id = class_number(fields[3])
-        if class_id is None:
-            raise AttentadError(
-                f"{path}, line {number}: the class must be its whole number in the official list, "
-                f"such as 7, not {fields[3][:80]!r}."
-            )
-        fields[3] = str(class_id)
-        lines.append(number)
-        rows.append(fields)
-    if not rows:
-        raise AttentadError(
-            f"{path} is empty; THUMOS14 detection text has a line `video start end class score` "
-            "per detection."
-        )
-    return _text_table(path, lines, rows, ids_from_one=True)
+    for name in COLUMNS[column]:
+        if name in names:
+            return name
+    raise AttentadError(f"{path} lacks the column {column!r}; {advice}.")
 
 
-def _text_table(
+def write_csv_table(path: Path, detections: Detections) -> None:
+    """Write the columns video, start, end, label, score, whole or not at all."""
+    rows = (
+        (video, *segment, label_name(label, detections.classes), score)
+        for video, items in detections.videos.items()
+        for segment, score, label in items.rows()
+    )
+    write_csv(path, [COLUMNS, *rows])
+
+
+def table_of_texts(
     path: Path,
     lines: Sequence[int],
     rows: Sequence[Sequence[str]],
@@ -223,9 +129,9 @@ def _text_table(
         )
     except ValueError:
         raise _row_error(path, lines, rows) from None
-    if not (all(videos) and np.isfinite([start, end, scores]).all() and (start <= end).all()):
-        raise _row_error(path, lines, rows)
     segments = as_segments(np.column_stack([start, end]))
+    if not all(videos) or (broken_segments(segments) | ~np.isfinite(scores)).any():
+        raise _row_error(path, lines, rows)
     return table_by_video(videos, segments, scores, labels, ids_from_one=ids_from_one)
 
 

@@ -109,8 +109,7 @@ _VALUES = frozenset(
         *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
     )
 )
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _KEYS = (str, int, float, bytes, bool, type(None))
 
 
@@ -154,105 +153,89 @@ class _Machine:
     memo: dict[int, Any] = field(default_factory=dict)
 
     def run(self, content: bytes | mmap) -> Any:
-        stack, memo = self.stack, self.memo
         for name, argument in _instructions(content):
             if name in _VALUES:
-                stack.append(argument)
-            elif name in ("GET", "BINGET", "LONG_BINGET"):
-                stack.append(memo[int(argument)])
-            elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-                memo[int(argument)] = stack[-1]
-            elif name == "MEMOIZE":
-                memo[len(memo)] = stack[-1]
-            elif name in _CONSTANTS:
-                stack.append(_CONSTANTS[name])
-            elif name in _TUPLES:
-                self._tuple(_TUPLES[name])
+                self.stack.append(argument)
             elif name == "STOP":
                 break
-            elif name not in ("PROTO", "FRAME"):
-                step = _STEPS.get(name)
-                if step is None:
-                    raise RefusedError(f"the instruction {name}")
-                step(self, argument)
-        return stack.pop()
+            else:
+                self._step(name, argument)
+        return self.stack.pop()
 
-    def _tuple(self, size: int) -> None:
+    def _step(self, name: str, argument: Any) -> None:
+        stack, memo = self.stack, self.memo
+        match name:
+            case "GET" | "BINGET" | "LONG_BINGET":
+                stack.append(memo[int(argument)])
+            case "PUT" | "BINPUT" | "LONG_BINPUT":
+                memo[int(argument)] = stack[-1]
+            case "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            case "NONE" | "NEWTRUE" | "NEWFALSE":
+                stack.append(_CONSTANTS[name])
+            case "EMPTY_TUPLE":
+                stack.append(())
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                stack.append(tuple(self._taken(int(name[-1]))))
+            case "TUPLE":
+                stack.append(tuple(self._since_mark()))
+            case "MARK":
+                self.marks.append(len(stack))
+            case "EMPTY_LIST":
+                stack.append([])
+            case "LIST":
+                stack.append(self._since_mark())
+            case "APPEND":
+                (item,) = self._taken(1)
+                _only(stack[-1], list).append(item)
+            case "APPENDS":
+                items = self._since_mark()
+                _only(stack[-1], list).extend(items)
+            case "EMPTY_DICT":
+                stack.append({})
+            case "DICT":
+                stack.append(_set({}, self._since_mark()))
+            case "SETITEM":
+                _set(stack[-3], self._taken(2))
+            case "SETITEMS":
+                items = self._since_mark()
+                _set(stack[-1], items)
+            case "GLOBAL":
+                module, _, name = str(argument).partition(" ")
+                stack.append(_symbol(module, name))
+            case "STACK_GLOBAL":
+                module, name = self._taken(2)
+                stack.append(_symbol(_only(module, str), _only(name, str)))
+            case "REDUCE":
+                self._reduce()
+            case "BUILD":
+                self._build()
+            case "PROTO" | "FRAME":
+                pass
+            case _:
+                raise RefusedError(f"the instruction {name}")
+
+    def _taken(self, size: int) -> list[Any]:
+        """The topmost values, taken off the stack."""
         if len(self.stack) < size:
             raise ValueError("the stack is too short")
-        self.stack[-size:] = [tuple(self.stack[-size:])]
+        items = self.stack[-size:]
+        del self.stack[-size:]
+        return items
 
-    def mark(self, _: Any) -> None:
-        self.marks.append(len(self.stack))
-
-    def since_mark(self) -> list[Any]:
+    def _since_mark(self) -> list[Any]:
         start = self.marks.pop()
         items = self.stack[start:]
         del self.stack[start:]
         return items
 
-    def tuple_since_mark(self, _: Any) -> None:
-        self.stack.append(tuple(self.since_mark()))
-
-    def list_since_mark(self, _: Any) -> None:
-        self.stack.append(self.since_mark())
-
-    def dict_since_mark(self, _: Any) -> None:
-        items = self.since_mark()
-        self.stack.append({})
-        self._set(items)
-
-    def empty_list(self, _: Any) -> None:
-        self.stack.append([])
-
-    def empty_dict(self, _: Any) -> None:
-        self.stack.append({})
-
-    def append(self, _: Any) -> None:
-        item = self.stack.pop()
-        _only(self.stack[-1], list).append(item)
-
-    def append_since_mark(self, _: Any) -> None:
-        items = self.since_mark()
-        _only(self.stack[-1], list).extend(items)
-
-    def set_item(self, _: Any) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
-        self._set([key, value])
-
-    def set_since_mark(self, _: Any) -> None:
-        self._set(self.since_mark())
-
-    def _set(self, items: list[Any]) -> None:
-        target = _only(self.stack[-1], dict)
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            # The hash of nested tuples can take exponential time.
-            if type(key) not in _KEYS:
-                raise RefusedError("a dict with keys that are no text or numbers")
-            target[key] = value
-
-    def global_by_argument(self, argument: Any) -> None:
-        module, _, name = str(argument).partition(" ")
-        self._push_symbol(module, name)
-
-    def global_from_stack(self, _: Any) -> None:
-        name, module = self.stack.pop(), self.stack.pop()
-        self._push_symbol(_only(module, str), _only(name, str))
-
-    def _push_symbol(self, module: str, name: str) -> None:
-        symbol = _SYMBOLS.get((module, name))
-        if symbol is None:
-            named = re.sub(r"[^\w.]", "?", f"{module}.{name}"[:60])
-            raise RefusedError(f"'{named}'")
-        self.stack.append(symbol)
-
-    def reduce(self, _: Any) -> None:
-        arguments, symbol = _only(self.stack.pop(), tuple), self.stack.pop()
+    def _reduce(self) -> None:
+        symbol, arguments = self._taken(2)
         if not isinstance(symbol, _Symbol) or symbol.name not in _CALLS:
             raise RefusedError("a call")
-        self.stack.append(_CALLS[symbol.name](self, *arguments))
+        self.stack.append(_CALLS[symbol.name](self, *_only(arguments, tuple)))
 
-    def build(self, _: Any) -> None:
+    def _build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, _Dtype) and isinstance(state, tuple):
             _, order, *parts = state[:5]
@@ -343,22 +326,24 @@ def _only(value: Any, kind: type) -> Any:
     return value
 
 
-_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
-    "MARK": _Machine.mark,
-    "TUPLE": _Machine.tuple_since_mark,
-    "LIST": _Machine.list_since_mark,
-    "DICT": _Machine.dict_since_mark,
-    "EMPTY_LIST": _Machine.empty_list,
-    "EMPTY_DICT": _Machine.empty_dict,
-    "APPEND": _Machine.append,
-    "APPENDS": _Machine.append_since_mark,
-    "SETITEM": _Machine.set_item,
-    "SETITEMS": _Machine.set_since_mark,
-    "GLOBAL": _Machine.global_by_argument,
-    "STACK_GLOBAL": _Machine.global_from_stack,
-    "REDUCE": _Machine.reduce,
-    "BUILD": _Machine.build,
-}
+def _set(target: Any, items: list[Any]) -> dict[Any, Any]:
+    """Add keys and values in turn to a dict."""
+    _only(target, dict)
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        # The hash of nested tuples can take exponential time.
+        if type(key) not in _KEYS:
+            raise RefusedError("a dict with keys that are no text or numbers")
+        target[key] = value
+    return target
+
+
+def _symbol(module: str, name: str) -> _Symbol:
+    symbol = _SYMBOLS.get((module, name))
+    if symbol is None:
+        named = re.sub(r"[^\w.]", "?", f"{module}.{name}"[:60])
+        raise RefusedError(f"'{named}'")
+    return symbol
+
 
 # What the names of `_SYMBOLS` stand for when a pickle "calls" them.
 _CALLS: dict[str, Callable[..., Any]] = {

@@ -11,16 +11,8 @@ from numpy.typing import NDArray
 from attentad.core.annotations import Annotations, VideoAnnotation
 from attentad.core.detections import Detections, VideoDetections, label_name
 from attentad.core.errors import AttentadError
-from attentad.core.segments import Segments, as_segments
-
-# Names of flat columns, ours and those of the tables that other evaluators take.
-_COLUMNS = {
-    "video": ("video", "video-id", "video_id"),
-    "start": ("start", "t-start", "t_start"),
-    "end": ("end", "t-end", "t_end"),
-    "label": ("label",),
-    "score": ("score",),
-}
+from attentad.core.formats.detection_tables import COLUMNS
+from attentad.core.segments import Segments, as_segments, broken_segments, checked_segment
 
 
 def annotations_from(values: Any, *, classes: Sequence[str] | None = None) -> Annotations:
@@ -58,8 +50,8 @@ def annotations_from(values: Any, *, classes: Sequence[str] | None = None) -> An
             subset=str(facts.get("subset", "")),
             duration_sec=None if duration is None else float(duration),
         )
-    found = sorted({label for item in videos.values() for label in item.labels})
-    return Annotations(videos, tuple(found if classes is None else classes))
+    occurring = sorted({label for item in videos.values() for label in item.labels})
+    return Annotations(videos, tuple(occurring if classes is None else classes))
 
 
 def detections_from(values: Any, *, classes: Sequence[str] | None = None) -> Detections:
@@ -99,28 +91,27 @@ def detections_from(values: Any, *, classes: Sequence[str] | None = None) -> Det
             raise AttentadError(f"{where} has a score that is not finite; correct it.")
         names = [_name(label, classes) for label in labels] if len(labels) else None
         parts[str(video)] = (segments, scores, names)
-    known = tuple(classes or ())
-    names_found = {name for _, _, names in parts.values() for name in names or ()}
-    known += tuple(sorted(names_found - set(known)))
-    index = {name: row for row, name in enumerate(known)}
+    occurring = {name for _, _, names in parts.values() for name in names or ()}
+    together = (*(classes or ()), *sorted(occurring - set(classes or ())))
+    index = {name: row for row, name in enumerate(together)}
     videos = {}
     for video, (segments, scores, names) in parts.items():
         ids = [-1] * len(segments) if names is None else [index[name] for name in names]
         videos[video] = VideoDetections(segments, scores, np.array(ids, dtype=np.int64))
-    return Detections(videos, known)
+    return Detections(videos, together)
 
 
 def _by_video(values: Any, columns: Iterable[str]) -> Mapping[Any, Any]:
     """Video id → its values; flat columns are gathered by video."""
-    found = {name: next((c for c in _COLUMNS[name] if _has(values, c)), None) for name in columns}
-    if found["video"] is None or found["start"] is None or found["end"] is None:
+    present = {name: next((c for c in COLUMNS[name] if _has(values, c)), None) for name in columns}
+    if present["video"] is None or present["start"] is None or present["end"] is None:
         if isinstance(values, Mapping):
             return values
         raise AttentadError(
             f"annotations and detections must be a dict of video id → instances, or a table with "
-            f"the columns {', '.join(found)}, not {type(values).__name__}."
+            f"the columns {', '.join(present)}, not {type(values).__name__}."
         )
-    table = {name: list(_array(values[column])) for name, column in found.items() if column}
+    table = {name: list(_array(values[column])) for name, column in present.items() if column}
     if len({len(column) for column in table.values()}) > 1:
         raise AttentadError("the table's columns differ in length; give one value per instance.")
     rows: dict[str, dict[str, list[Any]]] = {}
@@ -162,15 +153,8 @@ def _video_columns(item: Any, where: str, *, score: bool) -> tuple[Segments, lis
         raise AttentadError(f"{where} lacks {error.args[0]!r}; give it for each of them.") from None
     except (TypeError, ValueError, IndexError):
         raise _layout_error(where, "segments") from None
-    if not np.isfinite(rows).all():
-        raise AttentadError(f"{where} has a start or end that is not finite; correct it.")
-    backwards = np.flatnonzero(rows[:, 1] < rows[:, 0])
-    if len(backwards):
-        start, end = rows[backwards[0]].tolist()
-        raise AttentadError(
-            f"{where}: a segment ends at {end:g} s, before it starts at {start:g} s; swap or "
-            "remove it."
-        )
+    for start, end in rows[broken_segments(rows)]:
+        checked_segment(start, end, where)
     return rows, labels, values
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core.annotations import Annotations, read_annotations, read_csv_rows
+from attentad.core.annotations import AMBIGUOUS, Annotations
 from attentad.core.errors import AttentadError
 from attentad.core.files import check_keys_once, parse_json, read_bytes, write_json
+from attentad.core.formats.annotations import read_annotations
+from attentad.core.formats.csv_rows import read_csv_rows
 from attentad.core.names import suggest
 
 CSV_COLUMNS = ("video", "label")
-# THUMOS14's mark for segments that are neither action nor background.
-_AMBIGUOUS = "Ambiguous"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class VideoLabels:
             AttentadError: a video has no entry.
         """
         index = {name: row for row, name in enumerate(self.classes)}
-        found = {}
+        ids = {}
         for video in videos:
             if video not in self.videos:
                 raise AttentadError(
@@ -52,8 +52,8 @@ class VideoLabels:
                     f"{_meant(video, self.videos)}; list its labels, or an empty list if it holds "
                     "no action."
                 )
-            found[video] = np.array([index[name] for name in self.videos[video]], dtype=np.int64)
-        return found
+            ids[video] = np.array([index[name] for name in self.videos[video]], dtype=np.int64)
+        return ids
 
 
 def read_video_labels(path: str | Path, *, classes: Sequence[str] | None = None) -> VideoLabels:
@@ -74,22 +74,22 @@ def read_video_labels(path: str | Path, *, classes: Sequence[str] | None = None)
     """
     path = Path(path)
     subsets: dict[str, str] = {}
-    found: Mapping[str, Iterable[str]]
+    listed: Mapping[str, Iterable[str]]
     if path.name.lower().removesuffix(".gz").endswith(".csv"):
-        found = _read_csv(path, subsets)
+        listed = _read_csv(path, subsets)
     else:
         content = read_bytes(path)
         whole = parse_json(content, path)
         if isinstance(whole, dict) and isinstance(whole.get("database"), dict):
             return from_annotations(read_annotations(path), classes=classes, source=str(path))
-        found = _read_json(whole, content, path)
-    if not found:
+        listed = _read_json(whole, content, path)
+    if not listed:
         raise AttentadError(f"{path} lists no videos; give each training video with its labels.")
-    return video_labels(found, classes=classes, subsets=subsets, source=str(path))
+    return video_labels(listed, classes=classes, subsets=subsets, source=str(path))
 
 
 def video_labels(
-    found: Mapping[str, Iterable[str]],
+    listed: Mapping[str, Iterable[str]],
     *,
     classes: Sequence[str] | None = None,
     subsets: Mapping[str, str] | None = None,
@@ -100,11 +100,11 @@ def video_labels(
     Raises:
         AttentadError: a video has a label that is not among `classes`.
     """
-    by_video = {video: set(labels) for video, labels in found.items()}
+    by_video = {video: set(labels) for video, labels in listed.items()}
     names = tuple(sorted(set().union(*by_video.values())) if classes is None else classes)
-    known = set(names)
+    allowed = set(names)
     for video, labels in by_video.items():
-        for label in sorted(labels - known):
+        for label in sorted(labels - allowed):
             raise AttentadError(
                 f"{source}: video {video} has the label {label!r}, which is not in the class list"
                 f"{_meant(label, names)}; correct it or add the class."
@@ -131,11 +131,11 @@ def from_annotations(
     Raises:
         AttentadError: a video has a label that is not among `classes`.
     """
-    videos = {video: set(item.labels) - {_AMBIGUOUS} for video, item in annotations.videos.items()}
+    videos = {video: set(item.labels) - {AMBIGUOUS} for video, item in annotations.videos.items()}
     names = annotations.classes if classes is None else classes
     return video_labels(
         videos,
-        classes=[name for name in names if name != _AMBIGUOUS],
+        classes=[name for name in names if name != AMBIGUOUS],
         subsets={video: item.subset for video, item in annotations.videos.items() if item.subset},
         source=source,
     )
@@ -152,21 +152,21 @@ def _meant(name: str, known: Iterable[str]) -> str:
 
 
 def _read_csv(path: Path, subsets: dict[str, str]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    by_video: dict[str, set[str]] = {}
     for where, row in read_csv_rows(path, CSV_COLUMNS):
-        video, label = (row["video"] or "").strip(), (row["label"] or "").strip()
+        video, label = row["video"].strip(), row["label"].strip()
         if not video:
             raise AttentadError(f"{where}: the video is empty; name one.")
-        labels = found.setdefault(video, set())
+        labels = by_video.setdefault(video, set())
         if label:
             labels.add(label)
-        subset = (row.get("subset") or "").strip()
+        subset = row.get("subset", "").strip()
         if subset and subsets.setdefault(video, subset) != subset:
             raise AttentadError(
                 f"{where}: video {video} is in subset {subset} here and in {subsets[video]} above; "
                 "give one."
             )
-    return found
+    return by_video
 
 
 def _read_json(whole: Any, content: bytes, path: Path) -> dict[str, list[str]]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from attentad.core import Annotations, AttentadError
-from attentad.core.annotations import read_csv_rows
 from attentad.core.files import read_json
+from attentad.core.formats.csv_rows import read_csv_rows
 from attentad.data.clocks import frame_rate
 
 DURATION_REFS: Final = ("annotated", "feature_frames", "floor16")

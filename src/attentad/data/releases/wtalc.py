@@ -29,6 +29,7 @@ from attentad.core import Annotations, AttentadError, VideoAnnotation, as_segmen
 from attentad.core.formats.safe_pickle import read_npy
 from attentad.core.formats.stored_array import StoredArray
 from attentad.core.formats.video_labels import VideoLabels, from_annotations, video_labels
+from attentad.core.wording import first_few, number_of
 from attentad.data.releases.wtalc_columns import (
     check_count,
     duration,
@@ -299,5 +300,4 @@ def _note_clock(
 
 def _note(notes: list[str], what: str, videos: Sequence[str]) -> None:
     if videos:
-        some = ", ".join(videos[:_NAMED]) + (", …" if len(videos) > _NAMED else "")
-        notes.append(f"{len(videos)} video{'s' * (len(videos) > 1)} {what}: {some}.")
+        notes.append(f"{number_of(videos, 'video')} {what}: {first_few(videos, _NAMED)}.")

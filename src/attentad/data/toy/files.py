@@ -7,8 +7,6 @@ number of others.
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import math
 import multiprocessing
 import signal
@@ -27,7 +25,8 @@ from attentad.core import (
     VideoAnnotation,
     write_annotations,
 )
-from attentad.core.files import read_json, write_bytes, write_json
+from attentad.core.files import read_json, write_json
+from attentad.core.formats.csv_rows import write_csv
 from attentad.data.toy.classes import checked_range, present_classes
 from attentad.data.toy.render import render
 from attentad.data.toy.scene import (
@@ -214,13 +213,11 @@ def _annotation(job: _Job, test_fraction: float) -> VideoAnnotation:
 
 
 def _write_clip_list(out: Path, jobs: list[_Job], test_fraction: float) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "label", "subset"))
-    for job in jobs:
-        subset = _subset(job.index, test_fraction)
-        writer.writerow((job.path.relative_to(out).as_posix(), job.label, subset))
-    write_bytes(out / "clips.csv", text.getvalue().encode())
+    rows = (
+        (job.path.relative_to(out).as_posix(), job.label, _subset(job.index, test_fraction))
+        for job in jobs
+    )
+    write_csv(out / "clips.csv", [("path", "label", "subset"), *rows])
 
 
 def _not_drawn(out: Path, stamp: Mapping[str, Any], jobs: list[_Job]) -> list[_Job]:

@@ -1,0 +1,119 @@
+"""Detections, whatever their layout: which reader or writer a path needs, and what all share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from attentad.core.detections import Detections, VideoDetections
+from attentad.core.errors import AttentadError
+from attentad.core.files import collector_paused
+from attentad.core.formats.actionformer import read_actionformer_table
+from attentad.core.formats.activitynet import read_submission, write_submission
+from attentad.core.formats.boris import write_boris
+from attentad.core.formats.class_list import named_labels
+from attentad.core.formats.detection_tables import (
+    DetectionTable,
+    read_csv_table,
+    write_csv_table,
+)
+from attentad.core.formats.thumos14 import read_thumos14_detections
+from attentad.core.formats.webvtt import write_webvtt
+from attentad.core.segments import broken_segments, checked_segment
+
+
+def read_detections(
+    path: str | Path,
+    classes: Sequence[str] | None = None,
+    *,
+    label_ids: Mapping[int, str] | None = None,
+) -> Detections:
+    """Read detections, whatever their layout, which the suffix tells (`.gz` after it unzips).
+
+    `.json`: ActivityNet's submission, OpenTAD's `result_detection.json`. `.csv`: the columns
+    video, start, end, label, score, or video-id, t-start, t-end, label, score. `.txt`: the
+    official THUMOS14 detection text. `.pkl`, `.pickle`: ActionFormer's `eval_results.pkl` and its
+    heirs', taken apart without running any of it. A label that is a number, and no class name,
+    is looked up in `label_ids`: THUMOS14 text counts from 1, ActionFormer's files as `label_id`
+    of its annotations does, from 0.
+
+    Args:
+        path: the file.
+        classes: class names in their order; by default those that the file lists itself. Labels
+            beyond them are appended, sorted, so that an evaluation can report them.
+        label_ids: class number → name, as of `read_classes` or `Annotations.class_ids`. A number
+            that it lacks stays, as text, and is then a label beyond the classes.
+
+    Raises:
+        AttentadError: the file is missing, malformed or of another kind, a segment ends before it
+            starts, a score is not a finite number, or the class numbers of the file and of
+            `label_ids` do not start alike.
+    """
+    path = Path(path)
+    with collector_paused():
+        table = _reader(path)(path)
+    stops = np.cumsum(list(table.sizes.values()), dtype=np.int64)
+    broken = broken_segments(table.segments) | ~np.isfinite(table.scores)
+    if broken.any():
+        row = int(np.argmax(broken))
+        video = list(table.sizes)[int(np.searchsorted(stops, row, side="right"))]
+        start, end = table.segments[row].tolist()
+        checked_segment(start, end, f"{path}: video {video}")
+        raise AttentadError(f"{path}: video {video} has a score that is not finite; correct it.")
+    meta = dict(table.meta)
+    listed = meta.pop("classes", ())
+    names = tuple(listed if classes is None else classes)
+    texts = named_labels(
+        table.labels, frozenset(names), label_ids or {}, str(path), from_one=table.ids_from_one
+    )
+    names += tuple(sorted(set(texts) - set(names)))
+    index = {name: i for i, name in enumerate(names)}
+    labels = np.fromiter(map(index.__getitem__, texts), np.int64, len(texts))
+    videos = {}
+    for video, size, stop in zip(table.sizes, table.sizes.values(), stops.tolist(), strict=True):
+        rows = slice(stop - size, stop)
+        videos[video] = VideoDetections(table.segments[rows], table.scores[rows], labels[rows])
+    return Detections(videos, names, meta)
+
+
+_READERS: Mapping[str, Callable[[Path], DetectionTable]] = {
+    ".json": read_submission,
+    ".csv": read_csv_table,
+    ".txt": read_thumos14_detections,
+    ".pkl": read_actionformer_table,
+    ".pickle": read_actionformer_table,
+}
+
+
+def _reader(path: Path) -> Callable[[Path], DetectionTable]:
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in _READERS:
+        raise AttentadError(
+            f"{path} has a name that tells no detection format; let it end in .json (ActivityNet, "
+            "OpenTAD), .csv, .txt (THUMOS14) or .pkl (ActionFormer)."
+        )
+    return _READERS[suffix]
+
+
+def write_detections(path: str | Path, detections: Detections) -> None:
+    """Write by suffix: `.csv`, `.boris.csv` (BORIS tabular events), `.vtt` (WebVTT), else JSON.
+
+    WebVTT captions belong to one video: unless there is one, `name.vtt` becomes `name.VIDEO.vtt`
+    for each.
+    Detections without a class get the label `action`.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    if name.endswith(".boris.csv"):
+        write_boris(path, detections)
+    elif name.endswith(".csv"):
+        write_csv_table(path, detections)
+    elif name.endswith(".vtt"):
+        for video, items in detections.videos.items():
+            single = len(detections.videos) == 1
+            target = path if single else path.with_suffix(f".{Path(video).name}.vtt")
+            write_webvtt(target, items, detections.classes)
+    else:
+        write_submission(path, detections)
