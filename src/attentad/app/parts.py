@@ -65,10 +65,14 @@ def _choices(section: type[Section], field: str, key: str) -> dict[str, Part]:
 
 def _detectors() -> dict[str, Part]:
     given = {name for names in GIVEN.values() for name in names}
-    return {
-        name: _part({f"detector.{key}": getattr(detector, key) for key in GIVEN}, given)
-        for name, detector in DETECTORS.items()
-    }
+    parts = {}
+    for name, detector in DETECTORS.items():
+        part = _part({f"detector.{key}": getattr(detector, key) for key in GIVEN}, given)
+        once = {option.name for option in part.options["detector.network"]}
+        for key in ("detector.targets", "detector.loss", "detector.decode"):
+            part.options[key] = [row for row in part.options[key] if row.name not in once]
+        parts[name] = part
+    return parts
 
 
 def _attentions() -> dict[str, Part]:

@@ -10,7 +10,7 @@ from torch import nn
 from attentad.attention.sites import AttentionChoice
 from attentad.backbones import RECOGNISERS
 from attentad.core import AttentadError
-from attentad.core.options import check_options, shared_options
+from attentad.core.options import check_options, part_options, shared_options
 from attentad.data.views import VIEWS, Views
 from attentad.detection import DETECTORS, GIVEN, Detector
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe
@@ -37,12 +37,26 @@ def check_detector(recipe: DetectionRecipe) -> Detector:
     detector = DETECTORS[choice.name]
     for part, given in GIVEN.items():
         check_options(getattr(detector, part), getattr(choice, part), given, f"detector.{part}")
+    for option, default in network_options(detector).items():
+        for part in ("targets", "loss", "decode"):
+            own = choice.network.get(option, default)
+            if getattr(choice, part).get(option, own) != own:
+                raise AttentadError(
+                    f"detector.{part}.{option} is not the network's; say it once, as "
+                    f"detector.network.{option}."
+                )
     if recipe.view.name == "whole" and "length" in inspect.signature(detector.network).parameters:
         raise AttentadError(
             f"detector.name: {choice.name} takes views of one length; set view.name to rescaled "
             "or windows."
         )
     return detector
+
+
+def network_options(detector: Detector) -> dict[str, Any]:
+    """Option of the network → its default."""
+    options = part_options(detector.network, GIVEN["network"])
+    return {option.name: option.default for option in options}
 
 
 def detector_options(
