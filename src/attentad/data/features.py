@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -15,7 +16,6 @@ from attentad.core import AttentadError, Timeline
 from attentad.core.files import atomic_path, read_json, write_json
 
 SUFFIXES = (".npy", ".npz", ".pt", ".h5", ".hdf5", ".csv")
-ARCHIVES = (".npz", ".pt", ".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,6 @@ def join_features(stores: Sequence[FeatureStore]) -> FeatureStore:
     if len(stores) == 1:
         return stores[0]
     videos = dict.fromkeys(video for store in stores for video in store.readers)
-
     return FeatureStore(
         " + ".join(str(store.source) for store in stores),
         {video: partial(_joined, tuple(stores), video) for video in videos},
@@ -245,34 +244,28 @@ def _video_names(names: Iterable[str], pattern: str, path: Path) -> dict[str, st
         raise AttentadError(
             f"name_pattern {pattern!r} must have {{video}} once, such as v_{{video}}."
         )
-    known: dict[str, str] = {}
-    fits = 0
-    for name in names:
-        video = name.removeprefix(before).removesuffix(after)
-        fit = len(name) == len(before) + len(video) + len(after) and video != ""
-        known[name] = video if fit else name
-        fits += fit
-    if not fits:
-        example = next(iter(known))
+    form = re.compile(f"{re.escape(before)}(.+){re.escape(after)}", re.DOTALL)
+    fits = {name: form.fullmatch(name) for name in names}
+    if not any(fits.values()):
+        example = next(iter(fits))
         raise AttentadError(
             f"{path}: no name fits the name_pattern {pattern!r}; the first is {example!r}."
         )
-    if len(set(known.values())) < len(known):
+    videos = {name: fit[1] if fit else name for name, fit in fits.items()}
+    if len(set(videos.values())) < len(videos):
         raise AttentadError(
             f"{path}: two names give one video under the name_pattern {pattern!r}; rename one."
         )
-    return known
+    return videos
 
 
 def _readers(file: Path) -> dict[str, Callable[[], NDArray[Any]]]:
+    """Name of each array in a file → reads it; a single one may be named like the file."""
     suffix = file.suffix.lower()
-    if suffix == ".npy":
-        return {file.stem: partial(_load_npy, file)}
-    if suffix == ".csv":
-        return {file.stem: partial(_load_csv, file)}
-    if suffix not in ARCHIVES:
+    if suffix not in SUFFIXES:
         raise AttentadError(f"{file} is no feature file; known kinds: {', '.join(SUFFIXES)}.")
-    load = {".npz": _load_npz, ".pt": _load_pt}.get(suffix, _load_h5)
+    loaders = {".npy": _load_npy, ".csv": _load_csv, ".npz": _load_npz, ".pt": _load_pt}
+    load = loaders.get(suffix, _load_h5)
     try:
         keys = load(file, None)
     except AttentadError:
@@ -284,11 +277,14 @@ def _readers(file: Path) -> dict[str, Callable[[], NDArray[Any]]]:
     return {key: partial(load, file, key) for key in keys}
 
 
-def _load_npy(file: Path) -> NDArray[Any]:
-    return np.load(file, allow_pickle=False)
+# Each loader gives the array under a key, or the keys that there are.
+def _load_npy(file: Path, key: str | None) -> Any:
+    return [""] if key is None else np.load(file, allow_pickle=False)
 
 
-def _load_csv(file: Path) -> NDArray[Any]:
+def _load_csv(file: Path, key: str | None) -> Any:
+    if key is None:
+        return [""]
     with file.open() as lines:
         first = lines.readline().split(",")
     try:

@@ -77,13 +77,10 @@ def training_copies(
     Source: spec csa §4.4, after DBG's public code.
 
     Args:
-        segments: (N, 2) its actions in seconds.
+        segments: (N, 2) its actions in seconds; a video without any counts once.
         duration_sec: of the video.
         longest: a video whose actions' mean share of the duration is at least that is left out.
         short: a video where it is less than that counts twice.
-
-    Returns:
-        The number of copies; 1 without any action.
     """
     inside = np.clip(as_segments(segments), 0, duration_sec)
     if not len(inside):
@@ -93,12 +90,7 @@ def training_copies(
 
 
 def _useful_views(
-    views: Sequence[View],
-    truth: Truth,
-    *,
-    min_coverage: float,
-    drop_cut: bool,
-    shift_steps: float,
+    views: Sequence[View], truth: Truth, *, min_coverage: float, drop_cut: bool, shift_steps: float
 ) -> list[tuple[int, Truth]]:
     selected = []
     segments = truth.segments

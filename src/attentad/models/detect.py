@@ -16,6 +16,7 @@ from attentad.data.views import View
 from attentad.layers.step_curves import step_curves
 from attentad.models.build import detector_options
 from attentad.models.model import DetectorModel
+from attentad.models.video_scores import no_class_scores
 from attentad.suppression import label_by_snippets, label_by_video, merge_windows
 
 BATCH = 16  # views at a time through the network
@@ -141,9 +142,7 @@ def _label(
     topk = min(labels.topk, len(model.classes))
     if not labels.by_snippets:
         if class_scores is None:
-            raise AttentadError(
-                f"the class-score file has no row for video {video}; add one or label by snippets."
-            )
+            raise no_class_scores(video)
         return label_by_video(proposals, class_scores, topk=topk, fuse=labels.fuse)
     if scores is None:
         raise AttentadError(

@@ -7,6 +7,7 @@ so detection does not need it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -27,7 +28,7 @@ from attentad.core import AttentadError
 from attentad.core.files import write_bytes
 from attentad.data.clocks import read_clock
 from attentad.models.build import build_detector, build_recogniser
-from attentad.models.format_1 import renamed_from_format_1
+from attentad.models.format_1 import FORMAT_1_KINDS, parts_of_format_1, renamed_from_format_1
 from attentad.models.labels import Labeller, SnippetScores
 from attentad.models.model import DetectorModel, RecogniserModel, best_device
 from attentad.models.snippet_classifier import SnippetClassifier
@@ -37,6 +38,7 @@ from attentad.training.weights import load_into
 FORMAT = 2
 # A single metadata key: safetensors writes several in an order that changes from run to run.
 _KEY = "attentad"
+_DESCRIBED = ("name", "options", "sizes", "classes")  # of a part, in the contract
 
 Kind = Literal["detector", "backbone", "labeller"]
 
@@ -67,24 +69,15 @@ def save_detector(path: str | Path, model: DetectorModel) -> None:
         AttentadError: the file cannot be written.
     """
     parts: dict[Kind, Part] = {
-        "detector": Part(
-            model.recipe.detector.name,
-            model.recipe.model_dump(mode="json"),
-            {"feature_dim": model.feature_dim},
-            model.classes,
-            model.network.state_dict(),
-        )
+        "detector": _network_part(model, model.recipe.detector.name, feature_dim=model.feature_dim)
     }
     if model.encoder is not None:
         parts["backbone"] = _backbone_part(model.encoder)
     if isinstance(model.labeller, SnippetScores):
         parts["labeller"] = Part("columns", vars(model.labeller))
     elif model.labeller is not None:
-        parts["labeller"] = Part(
-            "classifier",
-            {"smoothing": model.labeller.smoothing},
-            tensors=model.labeller.state_dict(),
-        )
+        options = {"smoothing": model.labeller.smoothing}
+        parts["labeller"] = Part("classifier", options, tensors=model.labeller.state_dict())
     clock = None if model.clock is None else model.clock.to_clock()
     _save_parts(path, parts, {"clock": clock})
 
@@ -147,12 +140,12 @@ def file_sha256(path: str | Path) -> str:
 
 
 def _backbone_part(model: RecogniserModel) -> Part:
-    return Part(
-        model.recipe.recogniser.name,
-        model.recipe.model_dump(mode="json"),
-        classes=model.classes,
-        tensors=model.network.state_dict(),
-    )
+    return _network_part(model, model.recipe.recogniser.name)
+
+
+def _network_part(model: DetectorModel | RecogniserModel, name: str, **sizes: int) -> Part:
+    options = model.recipe.model_dump(mode="json")
+    return Part(name, options, sizes, model.classes, model.network.state_dict())
 
 
 def _recogniser(part: Part, path: str | Path) -> RecogniserModel:
@@ -177,15 +170,7 @@ def _labeller(parts: Mapping[Kind, Part], path: str | Path) -> Labeller | None:
 
 
 def _save_parts(path: str | Path, parts: Mapping[Kind, Part], contract: Mapping[str, Any]) -> None:
-    described = {
-        kind: {
-            "name": part.name,
-            "options": part.options,
-            "sizes": part.sizes,
-            "classes": part.classes,
-        }
-        for kind, part in parts.items()
-    }
+    described = {kind: {key: vars(part)[key] for key in _DESCRIBED} for kind, part in parts.items()}
     versions = {
         "attentad": attentad.__version__,
         "torch": torch.__version__,
@@ -202,49 +187,14 @@ def _save_parts(path: str | Path, parts: Mapping[Kind, Part], contract: Mapping[
 
 def _load_parts(path: str | Path) -> tuple[dict[Kind, Part], dict[str, Any]]:
     tensors, contract = load_model(path)
-    if contract["format"] == 1:
-        return _parts_of_format_1(tensors, contract), contract
-    parts = {
-        kind: Part(
-            described["name"],
-            described["options"],
-            described["sizes"],
-            tuple(described["classes"]),
-            _under(tensors, kind),
-        )
-        for kind, described in contract["parts"].items()
-    }
-    return parts, contract
-
-
-def _parts_of_format_1(
-    tensors: Mapping[str, Tensor], contract: Mapping[str, Any]
-) -> dict[Kind, Part]:
-    """The parts of a file from before they were called so."""
+    is_old = contract["format"] == 1
     parts: dict[Kind, Part] = {}
-    is_detector = contract["kind"] == "detector"
-    encoder = contract["encoder"] if is_detector else contract
-    if encoder is not None:
-        recipe, classes = encoder["recipe"], tuple(encoder["classes"])
-        name = recipe["recogniser"]["name"]
-        parts["backbone"] = Part(name, recipe, {}, classes, _under(tensors, "encoder"))
-    if is_detector:
-        recipe, classes = contract["recipe"], tuple(contract["classes"])
-        sizes = {"feature_dim": contract["feature_dim"]}
-        name = recipe["detector"]["name"]
-        parts["detector"] = Part(name, recipe, sizes, classes, _under(tensors, "detector"))
-        if contract["scores"] is not None:
-            parts["labeller"] = Part("columns", contract["scores"])
-        elif contract.get("classifier") is not None:
-            weights = _under(tensors, "classifier")
-            parts["labeller"] = Part("classifier", contract["classifier"], tensors=weights)
-    return parts
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors named `prefix.…`, without that."""
-    start = f"{prefix}."
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+    for kind, described in (parts_of_format_1(contract) if is_old else contract["parts"]).items():
+        start = f"{FORMAT_1_KINDS.get(kind, kind) if is_old else kind}."
+        own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+        classes = tuple(described.get("classes", ()))
+        parts[kind] = Part(**{**described, "classes": classes}, tensors=own)
+    return parts, contract
 
 
 def save_model(
@@ -293,12 +243,11 @@ def load_model(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _contract(path: Path) -> dict[str, Any]:
-    header = _header(path)
-    text = header.get("__metadata__", {}).get(_KEY)
-    try:
-        contract = json.loads(text) if isinstance(text, str) else None
-    except json.JSONDecodeError:
-        contract = None
+    text = _header(path).get("__metadata__", {}).get(_KEY)
+    contract = None
+    if isinstance(text, str):
+        with contextlib.suppress(json.JSONDecodeError):
+            contract = json.loads(text)
     if not isinstance(contract, dict) or not isinstance(contract.get("format"), int):
         raise AttentadError(
             f"{path} is a safetensors file, but not a model of attentad; give one that attentad "

@@ -58,11 +58,7 @@ def snippet_labeller(
 ) -> Labeller | None:
     """What reads class scores out of R, as the recipe's `labels` say; None if a file has them.
 
-    Args:
-        recipe: of the detector.
-        store: its features.
-        items: its training items, to whose tracks a classifier is fitted.
-        classes: K class names in the order of the model.
+    A classifier is fitted to the tracks of the training items.
 
     Raises:
         AttentadError: nothing says which columns of R are class scores, or they do not fit the

@@ -59,32 +59,9 @@ def score_detector(
         annotations: the videos to score.
         sets: whose video-level labels classification is scored against.
     """
-    return _scored(model, run_annotated(model, store, annotations), annotations, sets)
-
-
-def rehearse(
-    model: DetectorModel, store: FeatureStore, annotations: Annotations, sets: AnnotatedSets
-) -> None:
-    """Detect in the first annotated video and evaluate as `score_detector` will do with all.
-
-    What cannot be done stops before training then, not after it.
-
-    Raises:
-        AttentadError: as `score_detector`.
-    """
-    video, item = next(iter(annotations.videos.items()))
-    results = run_annotated(model, store, replace(annotations, videos={video: item}))
-    _scored(model, results, annotations, sets)
-
-
-def _scored(
-    model: DetectorModel,
-    results: dict[str, Found],
-    annotations: Annotations,
-    sets: AnnotatedSets,
-) -> Scored:
+    results = run_annotated(model, store, annotations)
+    detections = _as_detections(model, results)
     evaluation = model.recipe.evaluation
-    detections = as_detections(model, results)
     result = detection_map(
         annotations,
         detections,
@@ -95,11 +72,23 @@ def _scored(
     return Scored(result, detections, _video_classification(model, results, sets))
 
 
+def rehearse(
+    model: DetectorModel, store: FeatureStore, annotations: Annotations, sets: AnnotatedSets
+) -> None:
+    """Score the first annotated video only: what cannot be done stops before training, not after.
+
+    Raises:
+        AttentadError: as `score_detector`.
+    """
+    video, item = next(iter(annotations.videos.items()))
+    score_detector(model, store, replace(annotations, videos={video: item}), sets)
+
+
 def detect_annotated(
     model: DetectorModel, store: FeatureStore, annotations: Annotations
 ) -> Detections:
     """Run the model on the features of every annotated video."""
-    return as_detections(model, run_annotated(model, store, annotations))
+    return _as_detections(model, run_annotated(model, store, annotations))
 
 
 def run_annotated(
@@ -117,8 +106,7 @@ def run_annotated(
     return results
 
 
-def as_detections(model: DetectorModel, results: dict[str, Found]) -> Detections:
-    """The results' detections with the model's classes."""
+def _as_detections(model: DetectorModel, results: dict[str, Found]) -> Detections:
     detections = {video: found.detections for video, found in results.items()}
     return Detections(detections, model.classes, {"detector": model.recipe.detector.name})
 

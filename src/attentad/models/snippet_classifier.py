@@ -72,9 +72,8 @@ def snippet_targets(
     """What each snippet shows, (n, K + 1), rows sum to 1, the background last.
 
     A snippet shows the class whose instance [start, end) its cell's centre lies in. Where
-    instances of m classes overlap it shows each of them as 1 / m; instances of the same class
-    count once. A snippet in instances without a class only (label −1) shows nothing: its row is 0,
-    and the fit leaves it out.
+    instances of m classes overlap it shows each of them as 1 / m. A snippet in instances without
+    a class only (label −1) shows nothing: its row is 0, and the fit leaves it out.
 
     Args:
         centres_sec: (n,) middles of the snippets' cells.
@@ -164,10 +163,7 @@ def _minimise(features: Tensor, shares: Tensor, weight_decay: float) -> tuple[Te
     weight = torch.zeros(shares.shape[1], features.shape[1], requires_grad=True)
     bias = torch.zeros(shares.shape[1], requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=MAX_STEPS,
-        tolerance_grad=1e-5,
-        line_search_fn="strong_wolfe",
+        [weight, bias], max_iter=MAX_STEPS, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
     )
 
     def step() -> Tensor:
@@ -215,9 +211,6 @@ def _smallest(parts: list[_Part], limit: int) -> _Part:
     """The `limit` snippets with the smallest numbers, in the order in which they came."""
     keys = np.concatenate([part[0] for part in parts])
     cut = np.partition(keys, limit - 1)[limit - 1] if len(keys) > limit else np.inf
-    chosen = [part[0] <= cut for part in parts]
-    return (
-        keys[keys <= cut],
-        np.concatenate([part[1][rows] for part, rows in zip(parts, chosen, strict=True)]),
-        np.concatenate([part[2][rows] for part, rows in zip(parts, chosen, strict=True)]),
-    )
+    chosen = [[column[part[0] <= cut] for column in part] for part in parts]
+    keys, features, targets = (np.concatenate(column) for column in zip(*chosen, strict=True))
+    return keys, features, targets

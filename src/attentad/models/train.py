@@ -32,7 +32,7 @@ from attentad.models.model import DetectorModel, RecogniserModel, best_device
 from attentad.models.score import rehearse, score_detector
 from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
 from attentad.models.training_data import open_training_data
-from attentad.models.video_scores import video_scores
+from attentad.models.video_scores import no_class_scores, video_scores
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, recipe_hash
 from attentad.training.loop import fit
 from attentad.training.seeding import seed_initial
@@ -140,11 +140,8 @@ def train_recogniser(
 ) -> TrainRun | None:
     """Train a 3D CNN on trimmed clips; see `train`."""
     data = recipe.data
-    common: dict[str, Any] = {
-        "sampling": Sampling(**recipe.sampling.model_dump()),
-        "mean": recipe.mean,
-        "std": recipe.std,
-    }
+    sampling = Sampling(**recipe.sampling.model_dump())
+    common: dict[str, Any] = {"sampling": sampling, "mean": recipe.mean, "std": recipe.std}
     source = data.root / data.clips
     given = ("source", "subset", "classes", "view", "seed", *common)
     check_options(ClipData, data.augment, given, "data.augment")
@@ -193,9 +190,7 @@ def _check_negative(recipe: DetectionRecipe) -> None:
 
 def _check_test(recipe: DetectionRecipe, sets: AnnotatedSets, store: FeatureStore) -> None:
     """What scoring will need after training is asked for before it."""
-    videos = [
-        video for part in (sets.test, sets.validation) if part is not None for video in part.videos
-    ]
+    videos = [video for part in (sets.test, sets.validation) if part for video in part.videos]
     for video in videos:
         if video not in store.readers:
             store.load(video)  # raises the error that says what to do
@@ -204,9 +199,7 @@ def _check_test(recipe: DetectionRecipe, sets: AnnotatedSets, store: FeatureStor
     class_scores = video_scores(recipe, sets.classes)
     for video in videos:
         if class_scores(video) is None:
-            raise AttentadError(
-                f"the class-score file has no row for video {video}; add one or label by snippets."
-            )
+            raise no_class_scores(video)
 
 
 def _matching_encoder(recipe: DetectionRecipe, store: FeatureStore) -> RecogniserModel | None:
