@@ -50,32 +50,24 @@ def checked_range(classes_per_video: tuple[int, int]) -> tuple[int, int]:
 def present_classes(
     actions: Sequence[int], subsets: Sequence[str], classes_per_video: tuple[int, int], seed: int
 ) -> list[tuple[str, ...]]:
-    """The classes of each video; those of a video do not depend on the videos after it.
+    """The names of each video's classes, each once, which do not depend on the videos after it.
 
-    Within a subset, the numbers of videos that hold two classes differ by little: each class is
-    dealt once before any is dealt again. So every class is there as soon as a subset's videos
-    hold as many classes together as there are.
+    Within a subset, each class is dealt once before any is dealt again. So every class is there as
+    soon as a subset's videos hold as many classes together as there are.
 
     Args:
         actions: number of actions of each video: it holds no more classes than that.
         subsets: the subset of each video.
         classes_per_video: fewest and most classes of a video.
         seed: of all randomness; 0 or more.
-
-    Returns:
-        Class names, each video's without repetition, in the order in which they were dealt.
     """
     low, high = classes_per_video
-    names = sorted(set(subsets))
-    dealers = {}
-    for name in names:
-        rng = np.random.default_rng([seed, _DECK, *name.encode()])
-        dealers[name] = (rng, _Deck(rng))
-    chosen = []
-    for count, subset in zip(actions, subsets, strict=True):
-        rng, deck = dealers[subset]
-        chosen.append(deck.deal(min(count, int(rng.integers(low, high + 1)))))
-    return chosen
+    rngs = {name: np.random.default_rng([seed, _DECK, *name.encode()]) for name in set(subsets)}
+    decks = {name: _Deck(rng) for name, rng in rngs.items()}
+    return [
+        decks[subset].deal(min(count, int(rngs[subset].integers(low, high + 1))))
+        for count, subset in zip(actions, subsets, strict=True)
+    ]
 
 
 class _Deck:

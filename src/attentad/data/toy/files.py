@@ -19,12 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from attentad.core import (
-    Annotations,
-    AttentadError,
-    VideoAnnotation,
-    write_annotations,
-)
+from attentad.core import Annotations, AttentadError, VideoAnnotation, write_annotations
 from attentad.core.files import read_json, write_json
 from attentad.core.formats.csv_rows import write_csv
 from attentad.data.toy.classes import checked_range, present_classes
@@ -81,8 +76,7 @@ def make_toy(
         out: folder, made when missing.
         videos: number of untrimmed videos, at least 1.
         seed: 0 or more; the same seed gives the same annotations and the same pixels.
-        test_fraction: share of the videos in subset `test`, spread evenly; the others are in
-            `training`.
+        test_fraction: share of the videos in subset `test`, spread evenly, not in `training`.
         clips_per_class: trimmed clips of each of the eight classes and of `background`; may be 0.
         clip_test_fraction: share of each class's clips in subset `test`.
         classes_per_video: fewest and most classes that a video holds, such as (1, 3), so that it
@@ -123,24 +117,16 @@ def make_toy(
                 progress(done, len(jobs))
     _write_clip_list(out, clip_jobs, clip_test_fraction)
     # Last: where there are annotations, everything they name is there.
-    write_annotations(
-        out / "annotations.json",
-        Annotations(
-            {job.path.stem: _annotation(job, test_fraction) for job in video_jobs}, CLASSES
-        ),
-    )
+    annotated = {job.path.stem: _annotation(job, test_fraction) for job in video_jobs}
+    write_annotations(out / "annotations.json", Annotations(annotated, CLASSES))
 
 
 def scene(
     seed: int, index: int, label: str | None = None, classes: Sequence[str] | None = None
 ) -> ScenePlan:
-    """The plan of video number `index`, or of clip number `index` of class `label`.
+    """The plan of clip number `index` of class `label`, or of video number `index` without a label.
 
-    Args:
-        seed: 0 or more.
-        index: 0 or more.
-        label: class of a clip; None for a video.
-        classes: those that the video holds, see `plan_video`; a clip has its label.
+    A video's actions are of `classes`, see `plan_video`.
 
     Raises:
         AttentadError: there is no such class.
@@ -178,20 +164,18 @@ def _check(
     clip_test_fraction: float,
     processes: int,
 ) -> None:
-    if videos < 1:
-        raise AttentadError(f"toy videos: {videos} videos were asked for; give 1 or more.")
-    if seed < 0:
-        raise AttentadError(f"toy videos: seed {seed} is negative; give 0 or more.")
-    if clips_per_class < 0:
-        raise AttentadError(f"toy videos: clips_per_class is {clips_per_class}; give 0 or more.")
-    if processes < 1:
-        raise AttentadError(f"toy videos: processes is {processes}; give 1 or more.")
-    for name, share in (
-        ("test_fraction", test_fraction),
-        ("clip_test_fraction", clip_test_fraction),
-    ):
-        if not 0.0 <= share <= 1.0:
-            raise AttentadError(f"toy videos: {name} is {share}; give a share from 0 to 1.")
+    share = "give a share from 0 to 1"
+    rules = {
+        f"{videos} videos were asked for; give 1 or more": videos >= 1,
+        f"seed {seed} is negative; give 0 or more": seed >= 0,
+        f"clips_per_class is {clips_per_class}; give 0 or more": clips_per_class >= 0,
+        f"processes is {processes}; give 1 or more": processes >= 1,
+        f"test_fraction is {test_fraction}; {share}": 0 <= test_fraction <= 1,
+        f"clip_test_fraction is {clip_test_fraction}; {share}": 0 <= clip_test_fraction <= 1,
+    }
+    for complaint, holds in rules.items():
+        if not holds:
+            raise AttentadError(f"toy videos: {complaint}.")
 
 
 def _subset(index: int, test_fraction: float) -> str:
@@ -221,13 +205,7 @@ def _write_clip_list(out: Path, jobs: list[_Job], test_fraction: float) -> None:
 
 
 def _not_drawn(out: Path, stamp: Mapping[str, Any], jobs: list[_Job]) -> list[_Job]:
-    """The jobs left to do: all of them unless `out` was begun with the same drawing, seed, ….
-
-    Args:
-        out: the folder.
-        stamp: whatever the pixels depend on.
-        jobs: all of them.
-    """
+    """The jobs left to do: all of them unless `out` was begun under the same stamp."""
     path = out / "toy.json"
     with contextlib.suppress(AttentadError):
         if path.exists() and read_json(path) == stamp:
