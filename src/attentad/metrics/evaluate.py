@@ -265,6 +265,7 @@ def _load_detections(
     return align_videos(detections, annotations.videos)
 
 
+
 def _names(paths: Sequence[str | Path]) -> list[str]:
     """What to call each file: its name without suffix, or its path where names repeat."""
     stems = [Path(path).stem for path in paths]

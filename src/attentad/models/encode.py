@@ -17,7 +17,7 @@ from attentad.data.augment import normalised, resized
 from attentad.data.features import Sidecar, read_sidecar, write_features
 from attentad.data.tracks import Track, read_noting
 from attentad.models.file import file_sha256, load_recogniser
-from attentad.models.model import RecogniserModel
+from attentad.models.model import RecogniserModel, inferring
 from attentad.video import VIDEO_SUFFIXES, frames, probe
 
 Picture = NDArray[np.uint8]
@@ -162,25 +162,18 @@ def snippet_features(
     Raises:
         AttentadError: there are no frames.
     """
-    device = next(network.parameters()).device
     expected = sampling.timeline(round(duration_sec * sampling.fps), duration_sec).length
     rows: list[NDArray[np.float32]] = []
     done = frame_count = 0
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            for pictures, indices, read in _window_batches(frames, sampling, batch_size):
-                stream = normalised(torch.from_numpy(pictures).to(device), mean, std)
-                windows = _gather(resized(stream, sampling.size_px), indices)
-                output = network(windows)
-                row = torch.cat([output.feature, output.logits.softmax(dim=1)], dim=1)
-                rows.append(row.float().cpu().numpy())
-                done, frame_count = done + len(row), read
-                if progress is not None:
-                    progress(done, max(done, expected))
-    finally:
-        network.train(was_training)
+    with inferring(network) as device:
+        for pictures, indices, read in _window_batches(frames, sampling, batch_size):
+            stream = normalised(torch.from_numpy(pictures).to(device), mean, std)
+            output = network(_gather(resized(stream, sampling.size_px), indices))
+            row = torch.cat([output.feature, output.logits.softmax(dim=1)], dim=1)
+            rows.append(row.float().cpu().numpy())
+            done, frame_count = done + len(row), read
+            if progress is not None:
+                progress(done, max(done, expected))
     if not rows:
         raise AttentadError("the video holds no frames; check that it plays.")
     return np.concatenate(rows), sampling.timeline(frame_count, duration_sec)

@@ -15,13 +15,13 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
 import attentad
 from attentad.core import AttentadError
@@ -39,8 +39,6 @@ FORMAT = 2
 # A single metadata key: safetensors writes several in an order that changes from run to run.
 _KEY = "attentad"
 _DESCRIBED = ("name", "options", "sizes", "classes")  # of a part, in the contract
-
-Kind = Literal["detector", "backbone", "labeller"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def save_detector(path: str | Path, model: DetectorModel) -> None:
     Raises:
         AttentadError: the file cannot be written.
     """
-    parts: dict[Kind, Part] = {
+    parts: dict[str, Part] = {
         "detector": _network_part(model, model.recipe.detector.name, feature_dim=model.feature_dim)
     }
     if model.encoder is not None:
@@ -105,14 +103,13 @@ def load_detector(path: str | Path) -> DetectorModel:
     part = parts["detector"]
     recipe = parse_recipe(part.options, str(path))
     assert isinstance(recipe, DetectionRecipe)
-    network = build_detector(recipe, part.sizes["feature_dim"], len(part.classes))
-    load_into(network, renamed_from_format_1(part.tensors, network), path)
+    feature_dim = part.sizes["feature_dim"]
     clock = contract["clock"]
     return DetectorModel(
         recipe=recipe,
         classes=part.classes,
-        feature_dim=part.sizes["feature_dim"],
-        network=network.to(best_device()).eval(),
+        feature_dim=feature_dim,
+        network=_trained(build_detector(recipe, feature_dim, len(part.classes)), part, path),
         clock=None if clock is None else read_clock(clock),
         labeller=_labeller(parts, path),
         encoder=_recogniser(parts["backbone"], path) if "backbone" in parts else None,
@@ -151,12 +148,16 @@ def _network_part(model: DetectorModel | RecogniserModel, name: str, **sizes: in
 def _recogniser(part: Part, path: str | Path) -> RecogniserModel:
     recipe = parse_recipe(part.options, str(path))
     assert isinstance(recipe, RecognitionRecipe)
-    network = build_recogniser(recipe, part.classes)
+    network = _trained(build_recogniser(recipe, part.classes), part, path)
+    return RecogniserModel(recipe, part.classes, network)
+
+
+def _trained(network: nn.Module, part: Part, path: str | Path) -> nn.Module:
     load_into(network, renamed_from_format_1(part.tensors, network), path)
-    return RecogniserModel(recipe, part.classes, network.to(best_device()).eval())
+    return network.to(best_device()).eval()
 
 
-def _labeller(parts: Mapping[Kind, Part], path: str | Path) -> Labeller | None:
+def _labeller(parts: Mapping[str, Part], path: str | Path) -> Labeller | None:
     if "labeller" not in parts:
         return None
     detector, part = parts["detector"], parts["labeller"]
@@ -169,7 +170,7 @@ def _labeller(parts: Mapping[Kind, Part], path: str | Path) -> Labeller | None:
     return classifier
 
 
-def _save_parts(path: str | Path, parts: Mapping[Kind, Part], contract: Mapping[str, Any]) -> None:
+def _save_parts(path: str | Path, parts: Mapping[str, Part], contract: Mapping[str, Any]) -> None:
     described = {kind: {key: vars(part)[key] for key in _DESCRIBED} for kind, part in parts.items()}
     versions = {
         "attentad": attentad.__version__,
@@ -185,10 +186,10 @@ def _save_parts(path: str | Path, parts: Mapping[Kind, Part], contract: Mapping[
     save_model(path, tensors, {**contract, "parts": described, "versions": versions})
 
 
-def _load_parts(path: str | Path) -> tuple[dict[Kind, Part], dict[str, Any]]:
+def _load_parts(path: str | Path) -> tuple[dict[str, Part], dict[str, Any]]:
     tensors, contract = load_model(path)
     is_old = contract["format"] == 1
-    parts: dict[Kind, Part] = {}
+    parts: dict[str, Part] = {}
     for kind, described in (parts_of_format_1(contract) if is_old else contract["parts"]).items():
         start = f"{FORMAT_1_KINDS.get(kind, kind) if is_old else kind}."
         own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
@@ -263,23 +264,19 @@ def _contract(path: Path) -> dict[str, Any]:
 
 def _header(path: Path) -> dict[str, Any]:
     """The JSON header of a safetensors file: 8 bytes of length, little-endian, then JSON."""
-    not_ours = AttentadError(
-        f"{path} is not a model file (not safetensors); give the .safetensors file that training "
-        "wrote."
-    )
+    header: Any = None
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with path.open("rb") as file, contextlib.suppress(ValueError):
             length = int.from_bytes(file.read(8), "little")
-            if size < 8 or not 2 <= length <= size - 8:
-                raise not_ours
-            header = json.loads(file.read(length))
+            if 2 <= length <= path.stat().st_size - 8:
+                header = json.loads(file.read(length))
     except OSError as error:
         raise AttentadError(f"{path} could not be read ({_short(error)}).") from error
-    except ValueError:
-        raise not_ours from None
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
-        raise not_ours
+        raise AttentadError(
+            f"{path} is not a model file (not safetensors); give the .safetensors file that "
+            "training wrote."
+        )
     return header
 
 

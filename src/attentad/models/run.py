@@ -152,8 +152,8 @@ def _sources(
                 f"this model joins {streams} feature streams ({names}), but {len(inputs)} are "
                 "given; give one file or folder for each, in this order."
             )
-        source = _feature_source(model, inputs, annotated)
-        return dict.fromkeys(source.videos, source)
+        joined = _feature_source(model, inputs, annotated)
+        return dict.fromkeys(joined.videos, joined)
     sources: dict[str, Source] = {}
     for path in inputs:
         inside: Sequence[Source]

@@ -53,11 +53,7 @@ def score_detector(
 ) -> Scored:
     """Run the model on every annotated video's features and evaluate as its recipe says.
 
-    Args:
-        model: the detector.
-        store: features of the videos.
-        annotations: the videos to score.
-        sets: whose video-level labels classification is scored against.
+    Classification is scored against the video-level labels of `sets`.
     """
     results = run_annotated(model, store, annotations)
     detections = _as_detections(model, results)
@@ -114,16 +110,14 @@ def _as_detections(model: DetectorModel, results: dict[str, Found]) -> Detection
 def _video_classification(
     model: DetectorModel, results: dict[str, Found], sets: AnnotatedSets
 ) -> VideoMapResult | None:
-    """HAM-Net's measures of whole videos; None where nothing is said of them, or none has a class.
-
-    The exact set is that of the classes which get detections, if decoding has a threshold for it.
-    """
+    """HAM-Net's measures of whole videos; None where nothing is said of them or none has a class."""
     probabilities = [found.class_probabilities for found in results.values()]
     truth = np.zeros((len(results), len(sets.classes)), dtype=bool)
     for row, video in zip(truth, results, strict=True):
         row[sets.video_classes(video)] = True
     if not truth.any() or any(row is None for row in probabilities):
         return None
+    # The exact set is that of the classes which get detections, if decoding has a threshold for it.
     options = inspect.signature(model.detector.decode).parameters
     by_default = options["class_threshold"].default if "class_threshold" in options else 0.5
     threshold = model.recipe.detector.decode.get("class_threshold", by_default)

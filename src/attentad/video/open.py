@@ -116,11 +116,9 @@ def _first_sec(path: Path, stream: VideoStream) -> Fraction:
 def _span_sec(
     path: Path, *, from_sec: Fraction | None = None, packets: int | None = None
 ) -> tuple[Fraction, Fraction]:
-    """When the first picture begins and the last one ends, by the packets' times.
+    """When the first picture begins and the last one ends, by the times of so many packets.
 
-    Args:
-        from_sec: look from the key frame before this time on.
-        packets: look at no more than so many.
+    They are looked at from the key frame before `from_sec` on.
     """
     with opened(path) as (container, stream):
         time_base = _time_base(stream)

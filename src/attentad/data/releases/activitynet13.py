@@ -142,7 +142,7 @@ def _counts(entry: Mapping[str, Any], keys: tuple[str, str, str], where: str) ->
         numbers = [0.0]
     if not all(number is None or 0 < number < float("inf") for number in numbers):
         raise AttentadError(f"{where}: {', '.join(keys)} must be positive numbers, not {values}.")
-    duration, frames, covered = numbers
-    assert duration is not None
+    duration_sec, frames, covered = numbers
+    assert duration_sec is not None
     assert frames is not None
-    return FrameCounts(duration, int(frames), None if covered is None else int(covered))
+    return FrameCounts(duration_sec, int(frames), None if covered is None else int(covered))

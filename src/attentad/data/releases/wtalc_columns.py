@@ -88,10 +88,7 @@ def duration(value: Any) -> float:
 
 def segment_list(value: Any) -> list[tuple[float, float]]:
     """Pairs of seconds, perhaps none."""
-    pairs = []
-    for start, end in _items(value):
-        pairs.append((seconds(start), seconds(end)))
-    return pairs
+    return [(seconds(start), seconds(end)) for start, end in _items(value)]
 
 
 def label_list(value: Any) -> list[str]:

@@ -191,11 +191,9 @@ def _actor(
 
 
 def _bystander(rng: np.random.Generator, frames: int, background: FloatArray) -> list[Track]:
-    """An actor that only drifts: it stays, comes or goes, as around actions; 4 times in 10, none.
-
-    Background clips must show what a video's gaps show: a recogniser that always sees an actor
-    takes an empty scene, or an actor that fades in, for an action.
-    """
+    """An actor that only drifts: it stays, comes or goes as around actions; 4 times in 10, none."""
+    # Background clips must show what a video's gaps show: a recogniser that always sees an actor
+    # takes an empty scene, or an actor that fades in, for an action.
     if rng.random() < 0.4:
         return []
     stay = round(rng.uniform(0.6, 5.0) * FPS)
@@ -265,7 +263,7 @@ def _twins(track: Track, apart_px: FloatArray | float, direction: float) -> list
 
 
 def _fades(length: int, over: float, begin: bool = True, end: bool = True) -> FloatArray:
-    """Factors 0..1 (length,) that rise over so many frames at the beginning, and fall at the end."""
+    """Factors 0..1 (length,): they rise over so many frames at the beginning, fall at the end."""
     steps, whole = np.arange(length), np.ones(length)
     rising = np.minimum(whole, (steps + 1) / over) if begin else whole
     return np.minimum(rising, (length - steps) / over) if end else rising
