@@ -27,8 +27,6 @@ from attentad.data.augment import (
 )
 from attentad.video import VIDEO_SUFFIXES, frame_count, frames, probe
 
-CSV_COLUMNS = ("path", "label")
-
 
 @dataclass(frozen=True)
 class ClipFile:
@@ -112,7 +110,10 @@ class ClipData(Dataset[dict[str, Any]]):
         flip: bool = False,
         memory_bytes: int = 2**30,
     ) -> None:
-        _check(view, scales)
+        if view not in ("random", "centre", "all"):
+            raise AttentadError(f"clips: view must be random, centre or all, not {view!r}.")
+        if not scales or not all(0 < scale <= 1 for scale in scales):
+            raise AttentadError(f"clips: scales must be one or more numbers in 0..1, not {scales}.")
         self.sampling = sampling
         self.files = read_clip_files(source, subset=subset)
         if classes is None:
@@ -204,16 +205,9 @@ def _looped(pictures: Tensor, start: int, length: int) -> Tensor:
     return pictures[torch.from_numpy(looped_indices(start, length, len(pictures)))]
 
 
-def _check(view: str, scales: Sequence[float]) -> None:
-    if view not in ("random", "centre", "all"):
-        raise AttentadError(f"clips: view must be random, centre or all, not {view!r}.")
-    if not scales or not all(0 < scale <= 1 for scale in scales):
-        raise AttentadError(f"clips: scales must be one or more numbers in 0..1, not {scales}.")
-
-
 def _read_csv(source: Path) -> list[ClipFile]:
     files = []
-    for where, row in read_csv_rows(source, CSV_COLUMNS):
+    for where, row in read_csv_rows(source, ("path", "label")):
         name, label = row["path"].strip(), row["label"].strip()
         if not name or not label:
             raise AttentadError(f"{where}: a clip needs a path and a label.")

@@ -23,10 +23,8 @@ class Sidecar:
     """What a feature file's neighbour `NAME.json` tells about it.
 
     Args:
-        fps: frames per second of the frames that the features were computed from.
-        stride_frames: frames from one feature to the next.
-        window_frames: frames that one feature saw.
-        offset_frames: first frame of feature 0's window.
+        fps, stride_frames, window_frames, offset_frames: when the features were taken, see
+            `Timeline`.
         duration_sec: length of the video; None in a sidecar that serves several videos.
         encoder: what made the features: name, sha256 of its model file, and so on.
         score_columns: [start, stop) of the columns that hold class scores, or None.
@@ -46,15 +44,9 @@ class Sidecar:
 
     def timeline(self, length: int, duration_sec: float | None = None) -> Timeline:
         """The timeline of `length` features; the video's duration defaults to what they cover."""
-        known = self.duration_sec or duration_sec
-        return Timeline(
-            length=length,
-            fps=self.fps,
-            stride_frames=self.stride_frames,
-            window_frames=self.window_frames,
-            duration_sec=known or length * self.stride_frames / self.fps,
-            offset_frames=self.offset_frames,
-        )
+        covered_sec = length * self.stride_frames / self.fps
+        known_sec = self.duration_sec or duration_sec or covered_sec
+        return Timeline(length=length, duration_sec=known_sec, **self.to_clock())
 
     def to_clock(self) -> dict[str, float]:
         """The part of the sidecar that holds for every video: when features are taken."""

@@ -15,15 +15,12 @@ from attentad.models.model import inferring
 def video_logits(
     network: nn.Module, clips: Dataset[Mapping[str, Any]], *, batch_size: int = 32
 ) -> dict[str, tuple[Tensor, int]]:
-    """Mean logits over each video's clips, and its label.
+    """Video → mean logits (K,) over its clips, and its label.
 
     Args:
         network: a recogniser; used in evaluation mode, on the device where it is.
         clips: items {"clip": (3, L, H, W), "label": int, "video": str}.
         batch_size: clips at a time; changes nothing but speed and memory.
-
-    Returns:
-        video → ((K,) logits, label).
     """
     sums: dict[str, tuple[Tensor, int, int]] = {}
     with inferring(network) as device:

@@ -99,21 +99,14 @@ def _detect_in_views(model: DetectorModel, views: Sequence[View]) -> list[Found]
 
 def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:
     """One curve per name over the video; where views overlap, the earlier one speaks."""
-    parts: dict[str, list[Curve]] = {}
-    for found in by_view:
-        for curve in found.curves:
-            parts.setdefault(curve.name, []).append(curve)
-    joined = []
-    for curves in parts.values():
-        times, values, last_sec = [], [], -np.inf
-        for curve in curves:
-            new = curve.time_sec > last_sec
-            times.append(curve.time_sec[new])
-            values.append(curve.value[new])
-            last_sec = curve.time_sec.max(initial=last_sec)
-        first = curves[0]
-        joined.append(Curve(first.name, np.concatenate(times), np.concatenate(values), first.kind))
-    return joined
+    joined: dict[str, Curve] = {}
+    for curve in (curve for found in by_view for curve in found.curves):
+        known = joined.setdefault(curve.name, curve)
+        new = curve.time_sec > known.time_sec.max(initial=-np.inf)
+        time_sec = np.concatenate([known.time_sec, curve.time_sec[new]])
+        value = np.concatenate([known.value, curve.value[new]])
+        joined[curve.name] = Curve(known.name, time_sec, value, known.kind)
+    return list(joined.values())
 
 
 def _class_curves(

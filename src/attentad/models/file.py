@@ -70,7 +70,7 @@ def save_detector(path: str | Path, model: DetectorModel) -> None:
         "detector": _network_part(model, model.recipe.detector.name, feature_dim=model.feature_dim)
     }
     if model.encoder is not None:
-        parts["backbone"] = _backbone_part(model.encoder)
+        parts["backbone"] = _network_part(model.encoder, model.encoder.recipe.recogniser.name)
     if isinstance(model.labeller, SnippetScores):
         parts["labeller"] = Part("columns", vars(model.labeller))
     elif model.labeller is not None:
@@ -86,7 +86,7 @@ def save_recogniser(path: str | Path, model: RecogniserModel) -> None:
     Raises:
         AttentadError: the file cannot be written.
     """
-    _save_parts(path, {"backbone": _backbone_part(model)}, {})
+    _save_parts(path, {"backbone": _network_part(model, model.recipe.recogniser.name)}, {})
 
 
 def load_detector(path: str | Path) -> DetectorModel:
@@ -134,10 +134,6 @@ def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _backbone_part(model: RecogniserModel) -> Part:
-    return _network_part(model, model.recipe.recogniser.name)
 
 
 def _network_part(model: DetectorModel | RecogniserModel, name: str, **sizes: int) -> Part:

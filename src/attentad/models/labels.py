@@ -37,9 +37,7 @@ class SnippetScores:
 
     def read(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """R (n, C) → class scores (n, K)."""
-        columns = list(self.columns)
-        if self.background is not None:
-            columns.append(self.background)
+        columns = [*self.columns, *([] if self.background is None else [self.background])]
         scores = features[:, columns] / self.temperature
         if self.activation == "sigmoid":
             scores = 1 / (1 + np.exp(-scores))

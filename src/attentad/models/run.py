@@ -113,10 +113,8 @@ def runs_report(
     Args:
         runs: by the name that the page gives the detector. Their videos and classes may differ;
             of a video that several know, the first tells its duration.
-        title: heading of the page.
+        title, evaluations, losses: see `Report`.
         annotations: ground truth.
-        evaluations: see `Report`.
-        losses: see `Report`.
     """
     classes, detections = align_classes({name: run.detections for name, run in runs.items()})
     truths = annotations.videos if annotations is not None else {}

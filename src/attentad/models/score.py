@@ -110,7 +110,7 @@ def _as_detections(model: DetectorModel, results: dict[str, Found]) -> Detection
 def _video_classification(
     model: DetectorModel, results: dict[str, Found], sets: AnnotatedSets
 ) -> VideoMapResult | None:
-    """HAM-Net's measures of whole videos; None where nothing is said of them or none has a class."""
+    """HAM-Net's measures of whole videos; None if nothing is said of them or none has a class."""
     probabilities = [found.class_probabilities for found in results.values()]
     truth = np.zeros((len(results), len(sets.classes)), dtype=bool)
     for row, video in zip(truth, results, strict=True):

@@ -54,11 +54,7 @@ class AnnotatedSets:
 
 
 def open_store(data: DetectionData) -> FeatureStore:
-    """The recipe's features, joined if they are several streams.
-
-    Raises:
-        AttentadError: as `open_features`.
-    """
+    """The recipe's features, joined if they are several streams; errors as `open_features`."""
     return join_features(
         [
             open_features(path, every=data.every, name_pattern=data.name_pattern)

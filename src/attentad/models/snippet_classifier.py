@@ -96,14 +96,10 @@ def snippet_targets(
 def objective(
     weight: Tensor, bias: Tensor, features: Tensor, targets: Tensor, weight_decay: float
 ) -> Tensor:
-    """Weighted cross-entropy and half the squared weights: what the fit makes small.
+    """Cross-entropy and `weight_decay` times ½‖weight‖²: what the fit makes small.
 
-    Args:
-        weight: (K', C).
-        bias: (K',), which does not decay.
-        features: (n, C).
-        targets: (n, K') shares of each snippet's weight; they sum to 1 over all snippets.
-        weight_decay: factor of ½‖weight‖².
+    Of weight (K', C), bias (K',), which does not decay, features (n, C), and targets (n, K'), the
+    shares of each snippet's weight, which sum to 1 over all snippets.
     """
     log_probabilities = torch.log_softmax(features @ weight.T + bias, dim=1)
     return -(targets * log_probabilities).sum() + weight_decay / 2 * weight.square().sum()

@@ -19,12 +19,7 @@ from attentad.data.clips import ClipData
 from attentad.data.features import FeatureStore
 from attentad.data.training_items import collate
 from attentad.metrics import DetectionResult, VideoMapResult
-from attentad.models.build import (
-    build_detector,
-    build_recogniser,
-    check_detector,
-    detector_options,
-)
+from attentad.models.build import build_detector, build_recogniser, check_detector, detector_options
 from attentad.models.clip_scores import clip_accuracy
 from attentad.models.file import file_sha256, load_recogniser, save_detector, save_recogniser
 from attentad.models.labels import snippet_labeller
@@ -143,17 +138,11 @@ def train_recogniser(
     sampling = Sampling(**recipe.sampling.model_dump())
     common: dict[str, Any] = {"sampling": sampling, "mean": recipe.mean, "std": recipe.std}
     source = data.root / data.clips
-    given = ("source", "subset", "classes", "view", "seed", *common)
+    drawn: dict[str, Any] = {"view": "random", "seed": recipe.training.seed}
+    given = ("source", "subset", "classes", *drawn, *common)
     check_options(ClipData, data.augment, given, "data.augment")
-    train_data = ClipData(
-        source,
-        subset=data.train,
-        classes=data.classes,
-        view="random",
-        seed=recipe.training.seed,
-        **common,
-        **data.augment,
-    )
+    augmented = {**common, **drawn, **data.augment}
+    train_data = ClipData(source, subset=data.train, classes=data.classes, **augmented)
     classes = train_data.classes
     seed_initial(recipe.training.seed)
     network = build_recogniser(recipe, classes)

@@ -104,14 +104,11 @@ def read_untrimmednet(path: str | Path) -> NDArray[np.float64]:
 
 
 def untrimmednet_scores(table: ArrayLike, video: str) -> NDArray[np.float64]:
-    """UntrimmedNet's scores of one THUMOS14 video for the 20 classes with temporal annotations.
+    """UntrimmedNet's scores (20,) of one THUMOS14 video, in the order of `THUMOS14_NUMBERS`.
 
     Args:
         table: (videos, 101), see `read_untrimmednet`.
         video: an id that ends in the video's number, such as video_test_0000004.
-
-    Returns:
-        (20,) in the order of `THUMOS14_NUMBERS`, which is that of the names; not normalised anew.
 
     Raises:
         AttentadError: the id has no number of four digits, or the table no such row.

@@ -99,11 +99,10 @@ def _moves(stream: VideoStream) -> bool:
 
 def _tagged_sec(stream: VideoStream) -> Fraction | None:
     for key, value in stream.metadata.items():
-        if key.upper().startswith("DURATION"):
-            match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", value.strip())
-            if match:
-                hours, minutes, seconds = (Fraction(part) for part in match.groups())
-                return 3600 * hours + 60 * minutes + seconds
+        match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", value.strip())
+        if match and key.upper().startswith("DURATION"):
+            hours, minutes, seconds = map(Fraction, match.groups())
+            return 3600 * hours + 60 * minutes + seconds
     return None
 
 

@@ -7,7 +7,7 @@ one for the test videos: a class comes again only after every other one came.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -74,26 +74,17 @@ class _Deck:
     """All classes in random order, again and again."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self._cards = _shuffled_for_ever(rng)
-        self._kept: list[str] = []
+        self._rng = rng
+        self._cards: list[str] = []
 
     def deal(self, count: int) -> tuple[str, ...]:
         """`count` different classes; one that came twice is kept for the next video."""
         hand: list[str] = []
-        for kept in list(self._kept):
-            if len(hand) < count and kept not in hand:
-                self._kept.remove(kept)
-                hand.append(kept)
+        kept: list[str] = []
         while len(hand) < count:
-            card = next(self._cards)
-            if card in hand:
-                self._kept.append(card)
-            else:
-                hand.append(card)
+            if not self._cards:
+                self._cards = [CLASSES[i] for i in self._rng.permutation(len(CLASSES))]
+            card = self._cards.pop(0)
+            (kept if card in hand else hand).append(card)
+        self._cards = kept + self._cards
         return tuple(hand)
-
-
-def _shuffled_for_ever(rng: np.random.Generator) -> Iterator[str]:
-    while True:
-        for i in rng.permutation(len(CLASSES)):
-            yield CLASSES[i]

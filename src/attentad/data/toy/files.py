@@ -10,7 +10,7 @@ import contextlib
 import math
 import multiprocessing
 import signal
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ import numpy as np
 from attentad.core import Annotations, AttentadError, VideoAnnotation, write_annotations
 from attentad.core.files import read_json, write_json
 from attentad.core.formats.csv_rows import write_csv
+from attentad.core.progress import Progress
 from attentad.data.toy.classes import checked_range, present_classes
 from attentad.data.toy.render import render
 from attentad.data.toy.scene import (
@@ -64,7 +65,7 @@ def make_toy(
     clip_test_fraction: float = 0.2,
     classes_per_video: tuple[int, int] | None = None,
     processes: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Draw a toy data set for detector and recogniser.
 
@@ -89,7 +90,18 @@ def make_toy(
     Raises:
         AttentadError: an argument is out of range, or a file cannot be written.
     """
-    _check(videos, seed, test_fraction, clips_per_class, clip_test_fraction, processes)
+    share = "give a share from 0 to 1"
+    rules = {
+        f"{videos} videos were asked for; give 1 or more": videos >= 1,
+        f"seed {seed} is negative; give 0 or more": seed >= 0,
+        f"clips_per_class is {clips_per_class}; give 0 or more": clips_per_class >= 0,
+        f"processes is {processes}; give 1 or more": processes >= 1,
+        f"test_fraction is {test_fraction}; {share}": 0 <= test_fraction <= 1,
+        f"clip_test_fraction is {clip_test_fraction}; {share}": 0 <= clip_test_fraction <= 1,
+    }
+    for complaint, holds in rules.items():
+        if not holds:
+            raise AttentadError(f"toy videos: {complaint}.")
     if classes_per_video is not None:
         checked_range(classes_per_video)
     out = Path(out)
@@ -107,14 +119,13 @@ def make_toy(
     if classes_per_video is not None:  # which classes a video holds depends on its subset
         stamp |= {"classes_per_video": [*classes_per_video], "test_fraction": test_fraction}
     missing = _not_drawn(out, stamp, jobs)
+    report = progress or (lambda done, total: None)
     done = len(jobs) - len(missing)
-    if progress is not None:
-        progress(done, len(jobs))
+    report(done, len(jobs))
     with contextlib.closing(_drawn(missing, processes)) as drawn:
         for _ in drawn:
             done += 1
-            if progress is not None:
-                progress(done, len(jobs))
+            report(done, len(jobs))
     _write_clip_list(out, clip_jobs, clip_test_fraction)
     # Last: where there are annotations, everything they name is there.
     annotated = {job.path.stem: _annotation(job, test_fraction) for job in video_jobs}
@@ -154,28 +165,6 @@ def _present(
     actions = [count_actions(_video_stream(seed, i)) for i in range(videos)]
     subsets = [_subset(i, test_fraction) for i in range(videos)]
     return present_classes(actions, subsets, classes_per_video, seed)
-
-
-def _check(
-    videos: int,
-    seed: int,
-    test_fraction: float,
-    clips_per_class: int,
-    clip_test_fraction: float,
-    processes: int,
-) -> None:
-    share = "give a share from 0 to 1"
-    rules = {
-        f"{videos} videos were asked for; give 1 or more": videos >= 1,
-        f"seed {seed} is negative; give 0 or more": seed >= 0,
-        f"clips_per_class is {clips_per_class}; give 0 or more": clips_per_class >= 0,
-        f"processes is {processes}; give 1 or more": processes >= 1,
-        f"test_fraction is {test_fraction}; {share}": 0 <= test_fraction <= 1,
-        f"clip_test_fraction is {clip_test_fraction}; {share}": 0 <= clip_test_fraction <= 1,
-    }
-    for complaint, holds in rules.items():
-        if not holds:
-            raise AttentadError(f"toy videos: {complaint}.")
 
 
 def _subset(index: int, test_fraction: float) -> str:
@@ -251,7 +240,8 @@ def _drawn_by_processes(jobs: list[_Job], processes: int) -> Generator[_Job, Non
     pool = ProcessPoolExecutor(
         processes,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_leave_interrupts_to_the_parent,
+        initializer=signal.signal,  # interrupts are left to this process
+        initargs=(signal.SIGINT, signal.SIG_IGN),
     )
     try:
         pending = {pool.submit(_draw, job): job for job in jobs}
@@ -260,7 +250,3 @@ def _drawn_by_processes(jobs: list[_Job], processes: int) -> Generator[_Job, Non
             yield pending[future]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
