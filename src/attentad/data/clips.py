@@ -30,19 +30,12 @@ from attentad.video import VIDEO_SUFFIXES, frame_count, frames, probe
 
 @dataclass(frozen=True)
 class ClipFile:
-    """One trimmed video.
+    """One trimmed video."""
 
-    Args:
-        name: the file as its list names it; the videos' id.
-        path: where it is.
-        label: class name.
-        subset: such as `training`; empty where the list does not say.
-    """
-
-    name: str
+    name: str  # the file as its list names it; the video's id
     path: Path
     label: str
-    subset: str = ""
+    subset: str = ""  # such as `training`; empty where the list does not say
 
 
 def read_clip_files(source: str | Path, *, subset: str | None = None) -> list[ClipFile]:

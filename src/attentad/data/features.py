@@ -99,8 +99,7 @@ class FeatureStore:
 
     def sidecar(self, video: str) -> Sidecar | None:
         """The sidecar of one video, or None where there is none."""
-        read = self.sidecars.get(video)
-        return None if read is None else read()
+        return self.sidecars[video]() if video in self.sidecars else None
 
 
 def open_features(

@@ -30,8 +30,7 @@ def snippet_rows(
     - `pad`: N neighbours from a random place on, or all n where there are fewer.
     - `all`: all n.
 
-    Returns:
-        (N,) int64; (n,) for `all`, and for `pad` where n < N.
+    The rows are (N,) int64; (n,) for `all`, and for `pad` where n < N.
 
     Raises:
         AttentadError: `sampling` is unknown, or a size is below 1.
@@ -60,12 +59,10 @@ def sample_snippets(
 
     Besides, `pad` fills up with zeros, and `avg` takes the mean of each of N nearly equal chunks
     where n ≥ N (a shorter video repeats snippets).
+    Errors are those of `snippet_rows`.
 
     Returns:
         Features (N, C) float32 and where there is video (N,) bool; (n, C) and (n,) for `all`.
-
-    Raises:
-        AttentadError: as `snippet_rows`.
     """
     n = len(features)
     rows = snippet_rows(n, length, sampling, rng)

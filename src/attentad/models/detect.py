@@ -69,11 +69,8 @@ def detect_features(
         options["max_length_sec"] = max_frames / timeline.fps
     kept = merge_windows(detections, duration_sec=timeline.duration_sec, **options)
     said = [found.class_probabilities for found in by_view if found.class_probabilities is not None]
-    return Found(
-        kept,
-        np.max(said, axis=0) if said else None,
-        _joined_curves(by_view) + _class_curves(model, scores, timeline, kept),
-    )
+    curves = _joined_curves(by_view) + _class_curves(model, scores, timeline, kept)
+    return Found(kept, np.max(said, axis=0) if said else None, curves)
 
 
 @torch.inference_mode()

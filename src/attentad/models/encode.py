@@ -224,6 +224,5 @@ def _window_batches(
     count = base + len(held)
     total = sampling.timeline(count, 1.0).length if count else 0
     while row < total:
-        last_row = min(row + batch_size, total)
-        yield batch(last_row)
-        row = last_row
+        yield batch(min(row + batch_size, total))
+        row += batch_size

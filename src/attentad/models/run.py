@@ -168,9 +168,8 @@ def _sources(
 
 
 def _holds_features(path: Path) -> bool:
-    if path.is_dir():
-        return any(is_feature_file(file) for file in path.iterdir())
-    return is_feature_file(path)
+    files = path.iterdir() if path.is_dir() else [path]
+    return any(is_feature_file(file) for file in files)
 
 
 def _feature_source(

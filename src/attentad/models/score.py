@@ -57,14 +57,7 @@ def score_detector(
     """
     results = run_annotated(model, store, annotations)
     detections = _as_detections(model, results)
-    evaluation = model.recipe.evaluation
-    result = detection_map(
-        annotations,
-        detections,
-        tiou=evaluation.tiou,
-        protocol=evaluation.protocol,
-        ground_truth_set=evaluation.ground_truth_set,
-    )
+    result = detection_map(annotations, detections, **model.recipe.evaluation.model_dump())
     return Scored(result, detections, _video_classification(model, results, sets))
 
 

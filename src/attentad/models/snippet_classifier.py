@@ -116,8 +116,7 @@ def fit_snippet_classifier(
 ) -> SnippetClassifier:
     """Fit the classifier to the snippets of the training videos by L-BFGS over all of them.
 
-    The same input gives the same weights; global randomness is left alone. A class without a
-    snippet is never found: its score is 0.
+    The same input gives the same weights. A class without a snippet is never found: its score is 0.
 
     Args:
         videos: features (n, C) and `snippet_targets` (n, K + 1) of each video; read once.
@@ -177,10 +176,8 @@ def _sample(
     rng: np.random.Generator,
     max_values: int,
 ) -> tuple[Tensor, Tensor]:
-    """Features and targets of all snippets, or of as many as may be kept, drawn evenly.
-
-    Every snippet draws a number, and those with the smallest stay: so the videos pass once.
-    """
+    """Features and targets of all snippets, or of as many as may be kept, drawn evenly."""
+    # Every snippet draws a number, and those with the smallest stay: so the videos pass once.
     kept: list[_Part] = []
     count = 0
     for features, targets in videos:
@@ -199,7 +196,7 @@ def _sample(
             kept, count = [_smallest(kept, limit)], limit
     if not kept:
         raise AttentadError("there is no training video to fit the snippet classifier to.")
-    _, features, targets = _smallest(kept, max(1, max_values // kept[0][1].shape[1]))
+    _, features, targets = _smallest(kept, limit)
     return torch.from_numpy(features), torch.from_numpy(targets)
 
 

@@ -30,17 +30,11 @@ _CSV_KEYS: Final = ("seconds", "numFrame", "featureFrame")
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """Lengths of one video.
-
-    Args:
-        duration_sec: of the whole video.
-        frames: of the whole video.
-        feature_frames: how many of them the features cover; None where the file does not say.
-    """
+    """Lengths of one video."""
 
     duration_sec: float
     frames: int
-    feature_frames: int | None = None
+    feature_frames: int | None = None  # how many the features cover, where the file says it
 
 
 def read_frame_counts(path: str | Path) -> dict[str, FrameCounts]:

@@ -17,6 +17,7 @@ All are in the order of `videoname.npy`. NAME is `Thumos14reduced`, `ActivityNet
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,18 +91,17 @@ class WtalcRelease:
             AttentadError: they are damaged, or not finite.
         """
         stored = self.arrays[video]
-        try:
+        problem = "are damaged"
+        with contextlib.suppress(ValueError):
             values = stored.load() if isinstance(stored, StoredArray) else stored
             features = np.asarray(values, dtype=np.float32)
-            problem = "" if np.isfinite(features).all() else "hold NaN or infinity"
-        except ValueError:
-            problem = "are damaged"
-        if problem:
-            raise AttentadError(
-                f"{self.features_file}: the features of video {video} {problem}; download the file "
-                "again."
-            )
-        return features
+            if np.isfinite(features).all():
+                return features
+            problem = "hold NaN or infinity"
+        raise AttentadError(
+            f"{self.features_file}: the features of video {video} {problem}; download the file "
+            "again."
+        )
 
     def disagreeing(self) -> dict[str, list[str]]:
         """Subset → the videos whose `labels_all` are not the labels of their segments."""

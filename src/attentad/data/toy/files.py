@@ -99,9 +99,8 @@ def make_toy(
         f"test_fraction is {test_fraction}; {share}": 0 <= test_fraction <= 1,
         f"clip_test_fraction is {clip_test_fraction}; {share}": 0 <= clip_test_fraction <= 1,
     }
-    for complaint, holds in rules.items():
-        if not holds:
-            raise AttentadError(f"toy videos: {complaint}.")
+    if wrong := [complaint for complaint, holds in rules.items() if not holds]:
+        raise AttentadError(f"toy videos: {wrong[0]}.")
     if classes_per_video is not None:
         checked_range(classes_per_video)
     out = Path(out)

@@ -132,15 +132,10 @@ def _scene(
     segments: NDArray[np.int64],
     labels: tuple[str, ...],
 ) -> ScenePlan:
+    camera_px = _wander(rng, frames, speed_px=3.0)
+    contrast, texture_seed = float(rng.uniform(12.0, 22.0)), int(rng.integers(2**63))
     return ScenePlan(
-        frames=frames,
-        camera_px=_wander(rng, frames, speed_px=3.0),
-        background=background,
-        contrast=float(rng.uniform(12.0, 22.0)),
-        tracks=tuple(tracks),
-        texture_seed=int(rng.integers(2**63)),
-        segments_frames=segments,
-        labels=labels,
+        frames, camera_px, background, contrast, tuple(tracks), texture_seed, segments, labels
     )
 
 
