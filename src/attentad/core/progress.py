@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
+Item = TypeVar("Item")
 Progress = Callable[[int, int], None]
+
+
+def counted(items: Sequence[Item], progress: Progress | None) -> Iterator[Item]:
+    """The items; `progress` is told of (done, total) before each and at the end."""
+    for done, item in enumerate(items):
+        if progress is not None:
+            progress(done, len(items))
+        yield item
+    if progress is not None:
+        progress(len(items), len(items))
 
 
 @contextmanager

@@ -40,12 +40,9 @@ def resized(clip: Tensor, size_px: int) -> Tensor:
 def crop_box(
     height_px: int, width_px: int, scales: Sequence[float], rng: np.random.Generator
 ) -> tuple[int, int, int]:
-    """A random multi-scale crop: top, left and side of a square.
+    """A random multi-scale crop in the centre or one of the corners: top, left, side of a square.
 
-    Args:
-        height_px, width_px: size of the pictures.
-        scales: sides as fractions of the short side; one is drawn.
-        rng: also draws the place, the centre or one of the four corners.
+    `scales` are sides as fractions of the short side, of which one is drawn.
     """
     side = max(1, round(min(height_px, width_px) * scales[int(rng.integers(len(scales)))]))
     down, right = height_px - side, width_px - side

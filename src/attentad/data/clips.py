@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from attentad.core import AttentadError, Sampling
 from attentad.core.formats.csv_rows import read_csv_rows
+from attentad.core.progress import Progress, counted
 from attentad.data.augment import (
     KINETICS_MEAN,
     KINETICS_STD,
@@ -27,24 +27,15 @@ from attentad.data.augment import (
 )
 from attentad.video import VIDEO_SUFFIXES, frame_count, frames, probe
 
-CSV_COLUMNS = ("path", "label")
-
 
 @dataclass(frozen=True)
 class ClipFile:
-    """One trimmed video.
+    """One trimmed video."""
 
-    Args:
-        name: the file as its list names it; the videos' id.
-        path: where it is.
-        label: class name.
-        subset: such as `training`; empty where the list does not say.
-    """
-
-    name: str
+    name: str  # the file as its list names it; the video's id
     path: Path
     label: str
-    subset: str = ""
+    subset: str = ""  # such as `training`; empty where the list does not say
 
 
 def read_clip_files(source: str | Path, *, subset: str | None = None) -> list[ClipFile]:
@@ -112,7 +103,10 @@ class ClipData(Dataset[dict[str, Any]]):
         flip: bool = False,
         memory_bytes: int = 2**30,
     ) -> None:
-        _check(view, scales)
+        if view not in ("random", "centre", "all"):
+            raise AttentadError(f"clips: view must be random, centre or all, not {view!r}.")
+        if not scales or not all(0 < scale <= 1 for scale in scales):
+            raise AttentadError(f"clips: scales must be one or more numbers in 0..1, not {scales}.")
         self.sampling = sampling
         self.files = read_clip_files(source, subset=subset)
         if classes is None:
@@ -139,26 +133,23 @@ class ClipData(Dataset[dict[str, Any]]):
         return len(self._clips)
 
     def __getitem__(self, item: int) -> dict[str, Any]:
-        file, number = self._clips[item]
+        file, start = self._clips[item]
         pictures = self.pictures(file)
         if self.view == "random":
-            clip = self._random_view(pictures, item)
+            chosen = self._random_view(pictures, item)
         else:
-            clip = self._test_view(pictures, number)
+            chosen = self._test_view(pictures, start)
+        clip = resized(normalised(chosen, self.mean, self.std), self.sampling.size_px)
         return {"clip": clip, "label": self.labels[file], "video": self.files[file].name}
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the random clips of this epoch."""
         self.epoch = epoch
 
-    def preload(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def preload(self, progress: Progress | None = None) -> None:
         """Decode up to the memory limit now, so that forked data workers share the pictures."""
-        for file in range(len(self.files)):
-            if progress is not None:
-                progress(file, len(self.files))
+        for file in counted(range(len(self.files)), progress):
             self.pictures(file)
-        if progress is not None:
-            progress(len(self.files), len(self.files))
 
     def pictures(self, file: int) -> Tensor:
         """The pictures of file number `file`, (N, decode_px, decode_px, 3) uint8.
@@ -178,51 +169,38 @@ class ClipData(Dataset[dict[str, Any]]):
         return pictures
 
     def _list_clips(self) -> list[tuple[int, int]]:
-        """(file, number of the clip in it; −1 is the middle one)."""
+        """(file, first frame of the clip in it; −1 for the middle one)."""
         if self.view != "all":
             return [(file, -1) for file in range(len(self.files))]
         clips = []
         for file, entry in enumerate(self.files):
             count = frame_count(probe(entry.path).duration_sec, self.sampling.fps)
             starts = clip_starts(count, self.sampling.window_frames)
-            clips += [(file, number) for number in range(len(starts))]
+            clips += [(file, int(start)) for start in starts]
         return clips
 
     def _random_view(self, pictures: Tensor, item: int) -> Tensor:
         rng = np.random.default_rng([self.seed, self.epoch, item])
         length, count = self.sampling.window_frames, len(pictures)
-        chosen = _take(pictures, looped_indices(random_start(count, length, rng), length, count))
+        chosen = _looped(pictures, random_start(count, length, rng), length)
         top, left, side = crop_box(pictures.shape[1], pictures.shape[2], self.scales, rng)
         chosen = chosen[:, top : top + side, left : left + side]
-        if self.flip and rng.random() < 0.5:
-            chosen = chosen.flip(2)
-        return resized(normalised(chosen, self.mean, self.std), self.sampling.size_px)
+        return chosen.flip(2) if self.flip and rng.random() < 0.5 else chosen
 
-    def _test_view(self, pictures: Tensor, number: int) -> Tensor:
-        length, count = self.sampling.window_frames, len(pictures)
-        if number < 0:
-            start = max(0, (count - length) // 2)
-        else:
-            # A file that breaks off has fewer frames than its header says.
-            start = min(number * length, max(0, count - length))
-        chosen = _take(pictures, looped_indices(start, length, count))
-        return resized(normalised(chosen, self.mean, self.std), self.sampling.size_px)
+    def _test_view(self, pictures: Tensor, start: int) -> Tensor:
+        length = self.sampling.window_frames
+        spare = max(0, len(pictures) - length)
+        # A file that breaks off has fewer frames than its header says.
+        return _looped(pictures, spare // 2 if start < 0 else min(start, spare), length)
 
 
-def _take(pictures: Tensor, indices: NDArray[np.int64]) -> Tensor:
-    return pictures[torch.from_numpy(indices)]
-
-
-def _check(view: str, scales: Sequence[float]) -> None:
-    if view not in ("random", "centre", "all"):
-        raise AttentadError(f"clips: view must be random, centre or all, not {view!r}.")
-    if not scales or not all(0 < scale <= 1 for scale in scales):
-        raise AttentadError(f"clips: scales must be one or more numbers in 0..1, not {scales}.")
+def _looped(pictures: Tensor, start: int, length: int) -> Tensor:
+    return pictures[torch.from_numpy(looped_indices(start, length, len(pictures)))]
 
 
 def _read_csv(source: Path) -> list[ClipFile]:
     files = []
-    for where, row in read_csv_rows(source, CSV_COLUMNS):
+    for where, row in read_csv_rows(source, ("path", "label")):
         name, label = row["path"].strip(), row["label"].strip()
         if not name or not label:
             raise AttentadError(f"{where}: a clip needs a path and a label.")

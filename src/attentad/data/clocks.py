@@ -14,10 +14,7 @@ from attentad.data.features import Sidecar
 class FrameClock:
     """Features taken every so many frames of videos that each have their own frame rate.
 
-    Args:
-        stride_frames: frames from one feature to the next.
-        window_frames: frames that one feature saw.
-        offset_frames: first frame of feature 0's window.
+    The frames are counted as in a `Timeline`.
     """
 
     stride_frames: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -15,7 +16,6 @@ from attentad.core import AttentadError, Timeline
 from attentad.core.files import atomic_path, read_json, write_json
 
 SUFFIXES = (".npy", ".npz", ".pt", ".h5", ".hdf5", ".csv")
-ARCHIVES = (".npz", ".pt", ".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,8 @@ class Sidecar:
     """What a feature file's neighbour `NAME.json` tells about it.
 
     Args:
-        fps: frames per second of the frames that the features were computed from.
-        stride_frames: frames from one feature to the next.
-        window_frames: frames that one feature saw.
-        offset_frames: first frame of feature 0's window.
+        fps, stride_frames, window_frames, offset_frames: when the features were taken, see
+            `Timeline`.
         duration_sec: length of the video; None in a sidecar that serves several videos.
         encoder: what made the features: name, sha256 of its model file, and so on.
         score_columns: [start, stop) of the columns that hold class scores, or None.
@@ -46,15 +44,9 @@ class Sidecar:
 
     def timeline(self, length: int, duration_sec: float | None = None) -> Timeline:
         """The timeline of `length` features; the video's duration defaults to what they cover."""
-        known = self.duration_sec or duration_sec
-        return Timeline(
-            length=length,
-            fps=self.fps,
-            stride_frames=self.stride_frames,
-            window_frames=self.window_frames,
-            duration_sec=known or length * self.stride_frames / self.fps,
-            offset_frames=self.offset_frames,
-        )
+        covered_sec = length * self.stride_frames / self.fps
+        known_sec = self.duration_sec or duration_sec or covered_sec
+        return Timeline(length=length, duration_sec=known_sec, **self.to_clock())
 
     def to_clock(self) -> dict[str, float]:
         """The part of the sidecar that holds for every video: when features are taken."""
@@ -107,8 +99,7 @@ class FeatureStore:
 
     def sidecar(self, video: str) -> Sidecar | None:
         """The sidecar of one video, or None where there is none."""
-        read = self.sidecars.get(video)
-        return None if read is None else read()
+        return self.sidecars[video]() if video in self.sidecars else None
 
 
 def open_features(
@@ -175,7 +166,6 @@ def join_features(stores: Sequence[FeatureStore]) -> FeatureStore:
     if len(stores) == 1:
         return stores[0]
     videos = dict.fromkeys(video for store in stores for video in store.readers)
-
     return FeatureStore(
         " + ".join(str(store.source) for store in stores),
         {video: partial(_joined, tuple(stores), video) for video in videos},
@@ -245,34 +235,28 @@ def _video_names(names: Iterable[str], pattern: str, path: Path) -> dict[str, st
         raise AttentadError(
             f"name_pattern {pattern!r} must have {{video}} once, such as v_{{video}}."
         )
-    known: dict[str, str] = {}
-    fits = 0
-    for name in names:
-        video = name.removeprefix(before).removesuffix(after)
-        fit = len(name) == len(before) + len(video) + len(after) and video != ""
-        known[name] = video if fit else name
-        fits += fit
-    if not fits:
-        example = next(iter(known))
+    form = re.compile(f"{re.escape(before)}(.+){re.escape(after)}", re.DOTALL)
+    fits = {name: form.fullmatch(name) for name in names}
+    if not any(fits.values()):
+        example = next(iter(fits))
         raise AttentadError(
             f"{path}: no name fits the name_pattern {pattern!r}; the first is {example!r}."
         )
-    if len(set(known.values())) < len(known):
+    videos = {name: fit[1] if fit else name for name, fit in fits.items()}
+    if len(set(videos.values())) < len(videos):
         raise AttentadError(
             f"{path}: two names give one video under the name_pattern {pattern!r}; rename one."
         )
-    return known
+    return videos
 
 
 def _readers(file: Path) -> dict[str, Callable[[], NDArray[Any]]]:
+    """Name of each array in a file → reads it; a single one may be named like the file."""
     suffix = file.suffix.lower()
-    if suffix == ".npy":
-        return {file.stem: partial(_load_npy, file)}
-    if suffix == ".csv":
-        return {file.stem: partial(_load_csv, file)}
-    if suffix not in ARCHIVES:
+    if suffix not in SUFFIXES:
         raise AttentadError(f"{file} is no feature file; known kinds: {', '.join(SUFFIXES)}.")
-    load = {".npz": _load_npz, ".pt": _load_pt}.get(suffix, _load_h5)
+    loaders = {".npy": _load_npy, ".csv": _load_csv, ".npz": _load_npz, ".pt": _load_pt}
+    load = loaders.get(suffix, _load_h5)
     try:
         keys = load(file, None)
     except AttentadError:
@@ -284,11 +268,14 @@ def _readers(file: Path) -> dict[str, Callable[[], NDArray[Any]]]:
     return {key: partial(load, file, key) for key in keys}
 
 
-def _load_npy(file: Path) -> NDArray[Any]:
-    return np.load(file, allow_pickle=False)
+# Each loader gives the array under a key, or the keys that there are.
+def _load_npy(file: Path, key: str | None) -> Any:
+    return [""] if key is None else np.load(file, allow_pickle=False)
 
 
-def _load_csv(file: Path) -> NDArray[Any]:
+def _load_csv(file: Path, key: str | None) -> Any:
+    if key is None:
+        return [""]
     with file.open() as lines:
         first = lines.readline().split(",")
     try:

@@ -30,14 +30,7 @@ def snippet_rows(
     - `pad`: N neighbours from a random place on, or all n where there are fewer.
     - `all`: all n.
 
-    Args:
-        n: snippets of the video, at least 1.
-        length: N, at least 1.
-        sampling: the rule.
-        rng: used by `perturb` and `pad`.
-
-    Returns:
-        (N,) int64; (n,) for `all`, and for `pad` where n < N.
+    The rows are (N,) int64; (n,) for `all`, and for `pad` where n < N.
 
     Raises:
         AttentadError: `sampling` is unknown, or a size is below 1.
@@ -62,35 +55,22 @@ def snippet_rows(
 def sample_snippets(
     features: NDArray[np.float32], length: int, sampling: Sampling, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """A view of N = `length` snippets of a video.
+    """A view of N = `length` snippets of a video, features (n, C), by the rules of `snippet_rows`.
 
-    As `snippet_rows`; besides, `pad` fills up with zeros, and `avg` takes the mean of each of N
-    nearly equal chunks where n ≥ N (a shorter video repeats snippets).
-
-    Args:
-        features: (n, C).
-        length: N.
-        sampling: the rule.
-        rng: where the randomness comes from.
+    Besides, `pad` fills up with zeros, and `avg` takes the mean of each of N nearly equal chunks
+    where n ≥ N (a shorter video repeats snippets).
+    Errors are those of `snippet_rows`.
 
     Returns:
         Features (N, C) float32 and where there is video (N,) bool; (n, C) and (n,) for `all`.
-
-    Raises:
-        AttentadError: as `snippet_rows`.
     """
     n = len(features)
     rows = snippet_rows(n, length, sampling, rng)
-    valid = np.ones(len(rows), bool)
     if sampling == "all":
-        return features, valid
+        return features, np.ones(n, bool)
     if sampling == "avg" and n > length:
         sums = np.add.reduceat(features, rows, axis=0, dtype=np.float64)
         chunk_sizes = np.diff(rows, append=n)
-        return (sums / chunk_sizes[:, None]).astype(np.float32), valid
-    missing = length - len(rows)
-    if missing:
-        filled = np.zeros((length, features.shape[1]), np.float32)
-        filled[: len(rows)] = features[rows]
-        return filled, np.append(valid, np.zeros(missing, bool))
-    return features[rows], valid
+        return (sums / chunk_sizes[:, None]).astype(np.float32), np.ones(length, bool)
+    filled = np.pad(features[rows], ((0, length - len(rows)), (0, 0)))
+    return filled, np.arange(length) < len(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -43,6 +44,14 @@ class Source(Protocol):
         Raises:
             AttentadError: it is not there or broken, or nothing says when it was taken.
         """
+
+
+def read_noting(source: Source, video: str) -> tuple[Track, list[str]]:
+    """The track of one video, and a sentence on each thing that reading it warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        track = source.read(video)
+    return track, [str(warning.message) for warning in caught]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ REDRAWS = 200  # of a random view in which nothing trains, as ActionFormer's pub
 Targets = Callable[[Truth, Timeline], Mapping[str, NDArray[Any]]]
 # Of a video's views: the index of each that trains and what is known of it, copies one by one.
 # Copies of a view have the same truth.
-Select = Callable[[Sequence[View], Truth], list[tuple[int, Truth]]]
+Selected = list[tuple[int, Truth]]
+Select = Callable[[Sequence[View], Truth], Selected]
 
 
 class Item(TypedDict):
@@ -36,7 +37,7 @@ class Item(TypedDict):
     video: str
 
 
-def every_view(views: Sequence[View], truth: Truth) -> list[tuple[int, Truth]]:
+def every_view(views: Sequence[View], truth: Truth) -> Selected:
     """Every view once, with all that is known of the video."""
     return [(i, truth) for i in range(len(views))]
 
@@ -77,13 +78,10 @@ def training_copies(
     Source: spec csa §4.4, after DBG's public code.
 
     Args:
-        segments: (N, 2) its actions in seconds.
+        segments: (N, 2) its actions in seconds; a video without any counts once.
         duration_sec: of the video.
         longest: a video whose actions' mean share of the duration is at least that is left out.
         short: a video where it is less than that counts twice.
-
-    Returns:
-        The number of copies; 1 without any action.
     """
     inside = np.clip(as_segments(segments), 0, duration_sec)
     if not len(inside):
@@ -93,13 +91,8 @@ def training_copies(
 
 
 def _useful_views(
-    views: Sequence[View],
-    truth: Truth,
-    *,
-    min_coverage: float,
-    drop_cut: bool,
-    shift_steps: float,
-) -> list[tuple[int, Truth]]:
+    views: Sequence[View], truth: Truth, *, min_coverage: float, drop_cut: bool, shift_steps: float
+) -> Selected:
     selected = []
     segments = truth.segments
     length_sec = np.maximum(segments[:, 1] - segments[:, 0], 1e-9)
@@ -114,9 +107,7 @@ def _useful_views(
     return selected
 
 
-def _copies_by_length(
-    select: Select, views: Sequence[View], truth: Truth
-) -> list[tuple[int, Truth]]:
+def _copies_by_length(select: Select, views: Sequence[View], truth: Truth) -> Selected:
     copies = training_copies(truth.segments, views[0].timeline.duration_sec)
     return [choice for choice in select(views, truth) for _ in range(copies)]
 
@@ -136,7 +127,7 @@ class TrainingItems(Dataset[Item]):
         views: take the views of a track.
         targets: (what is known, timeline of the view) → arrays for the loss.
         seed: of the randomness.
-        select: which views train, how often and with what truth, see `selection`; None for all.
+        select: which views train, how often and with what truth, see `selection`.
 
     Raises:
         AttentadError: tracks are missing, broken or of different widths; or no video or no view
@@ -151,14 +142,14 @@ class TrainingItems(Dataset[Item]):
         targets: Targets,
         *,
         seed: int = 0,
-        select: Select | None = None,
+        select: Select = every_view,
     ) -> None:
         if not truths:
             raise AttentadError(
                 f"{source}: no video is labelled for training; list some with their labels."
             )
         self.source, self.truths, self.views, self.targets = source, truths, views, targets
-        self.seed, self.select, self.epoch, self.feature_dim = seed, select or every_view, 0, 0
+        self.seed, self.select, self.epoch, self.feature_dim = seed, select, 0, 0
         self.index: list[tuple[str, int]] = []
         self._tracks: dict[str, Track] = {}
         self._items: dict[tuple[str, int], Item] = {}
@@ -215,9 +206,7 @@ class TrainingItems(Dataset[Item]):
         self._room_bytes -= size_bytes if fits else 0
         return fits
 
-    def _draw(
-        self, video: str, track: Track, row: int
-    ) -> tuple[list[View], list[tuple[int, Truth]]]:
+    def _draw(self, video: str, track: Track, row: int) -> tuple[list[View], Selected]:
         """The views of a video and the selected ones of them."""
         rng = np.random.default_rng([self.seed, self.epoch, row])
         for _ in range(REDRAWS if self.views.random else 1):

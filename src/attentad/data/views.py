@@ -157,12 +157,6 @@ def rescale(
     than BMN's; `interpolate` without aligned corners). `as_is` takes features that were rescaled
     before, such as BMN's files of 100 rows.
 
-    Args:
-        features: (n, C), one row per snippet.
-        timeline: where the snippets lie.
-        length: T, the number of steps wanted.
-        mode: `bsn`, `linear` or `as_is`.
-
     Raises:
         AttentadError: `as_is` and n is not `length`.
     """

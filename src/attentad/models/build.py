@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 
@@ -14,6 +15,8 @@ from attentad.core.options import check_options, part_options, shared_options
 from attentad.data.views import VIEWS, Views
 from attentad.detection import DETECTORS, GIVEN, Detector
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe
+
+Part = TypeVar("Part")
 
 
 def build_views(recipe: DetectionRecipe) -> Views:
@@ -29,12 +32,7 @@ def check_detector(recipe: DetectionRecipe) -> Detector:
         AttentadError: an unknown detector or option, or a setting that it cannot work with, named.
     """
     choice = recipe.detector
-    if choice.name not in DETECTORS:
-        raise AttentadError(
-            f"detector.name: there is no detector {choice.name!r}; choose from "
-            f"{', '.join(DETECTORS)}."
-        )
-    detector = DETECTORS[choice.name]
+    detector = _named(DETECTORS, choice.name, "detector")
     for part, given in GIVEN.items():
         check_options(getattr(detector, part), getattr(choice, part), given, f"detector.{part}")
     for option, default in network_options(detector).items():
@@ -102,13 +100,7 @@ def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.
     Raises:
         AttentadError: an unknown recogniser, site, attention or option, named.
     """
-    name = recipe.recogniser.name
-    if name not in RECOGNISERS:
-        raise AttentadError(
-            f"recogniser.name: there is no recogniser {name!r}; choose from "
-            f"{', '.join(RECOGNISERS)}."
-        )
-    network, loss = RECOGNISERS[name]
+    network, loss = _named(RECOGNISERS, recipe.recogniser.name, "recogniser")
     options = recipe.recogniser.options
     given = ("classes", "frames", "size_px", "attention")
     check_options(network, options, given, "recogniser")
@@ -120,6 +112,14 @@ def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.
         attention=_attention(recipe),
         **options,
     )
+
+
+def _named(parts: Mapping[str, Part], name: str, kind: str) -> Part:
+    if name not in parts:
+        raise AttentadError(
+            f"{kind}.name: there is no {kind} {name!r}; choose from {', '.join(parts)}."
+        )
+    return parts[name]
 
 
 def _attention(recipe: DetectionRecipe | RecognitionRecipe) -> dict[str, AttentionChoice]:

@@ -9,34 +9,28 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from attentad.models.model import inferring
+
 
 def video_logits(
     network: nn.Module, clips: Dataset[Mapping[str, Any]], *, batch_size: int = 32
 ) -> dict[str, tuple[Tensor, int]]:
-    """Mean logits over each video's clips, and its label.
+    """Video → mean logits (K,) over its clips, and its label.
 
     Args:
         network: a recogniser; used in evaluation mode, on the device where it is.
         clips: items {"clip": (3, L, H, W), "label": int, "video": str}.
         batch_size: clips at a time; changes nothing but speed and memory.
-
-    Returns:
-        video → ((K,) logits, label).
     """
-    device = next(network.parameters()).device
     sums: dict[str, tuple[Tensor, int, int]] = {}
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            for batch in DataLoader(clips, batch_size=batch_size):
-                logits = network(batch["clip"].to(device)).logits.float().cpu()
-                rows = zip(batch["video"], logits, batch["label"].tolist(), strict=True)
-                for video, row, label in rows:
-                    total, count, _ = sums.get(video, (torch.zeros_like(row), 0, label))
-                    sums[video] = (total + row, count + 1, label)
-    finally:
-        network.train(was_training)
+    with inferring(network) as device:
+        for batch in DataLoader(clips, batch_size=batch_size):
+            logits = network(batch["clip"].to(device)).logits.float().cpu()
+            for video, row, label in zip(
+                batch["video"], logits, batch["label"].tolist(), strict=True
+            ):
+                total, count, _ = sums.get(video, (torch.zeros_like(row), 0, label))
+                sums[video] = (total + row, count + 1, label)
     return {video: (total / count, label) for video, (total, count, label) in sums.items()}
 
 

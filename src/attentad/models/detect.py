@@ -16,6 +16,7 @@ from attentad.data.views import View
 from attentad.layers.step_curves import step_curves
 from attentad.models.build import detector_options
 from attentad.models.model import DetectorModel
+from attentad.models.video_scores import no_class_scores
 from attentad.suppression import label_by_snippets, label_by_video, merge_windows
 
 BATCH = 16  # views at a time through the network
@@ -68,11 +69,8 @@ def detect_features(
         options["max_length_sec"] = max_frames / timeline.fps
     kept = merge_windows(detections, duration_sec=timeline.duration_sec, **options)
     said = [found.class_probabilities for found in by_view if found.class_probabilities is not None]
-    return Found(
-        kept,
-        np.max(said, axis=0) if said else None,
-        _joined_curves(by_view) + _class_curves(model, scores, timeline, kept),
-    )
+    curves = _joined_curves(by_view) + _class_curves(model, scores, timeline, kept)
+    return Found(kept, np.max(said, axis=0) if said else None, curves)
 
 
 @torch.inference_mode()
@@ -98,21 +96,14 @@ def _detect_in_views(model: DetectorModel, views: Sequence[View]) -> list[Found]
 
 def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:
     """One curve per name over the video; where views overlap, the earlier one speaks."""
-    parts: dict[str, list[Curve]] = {}
-    for found in by_view:
-        for curve in found.curves:
-            parts.setdefault(curve.name, []).append(curve)
-    joined = []
-    for curves in parts.values():
-        times, values, last_sec = [], [], -np.inf
-        for curve in curves:
-            new = curve.time_sec > last_sec
-            times.append(curve.time_sec[new])
-            values.append(curve.value[new])
-            last_sec = curve.time_sec.max(initial=last_sec)
-        first = curves[0]
-        joined.append(Curve(first.name, np.concatenate(times), np.concatenate(values), first.kind))
-    return joined
+    joined: dict[str, Curve] = {}
+    for curve in (curve for found in by_view for curve in found.curves):
+        known = joined.setdefault(curve.name, curve)
+        new = curve.time_sec > known.time_sec.max(initial=-np.inf)
+        time_sec = np.concatenate([known.time_sec, curve.time_sec[new]])
+        value = np.concatenate([known.value, curve.value[new]])
+        joined[curve.name] = Curve(known.name, time_sec, value, known.kind)
+    return list(joined.values())
 
 
 def _class_curves(
@@ -141,9 +132,7 @@ def _label(
     topk = min(labels.topk, len(model.classes))
     if not labels.by_snippets:
         if class_scores is None:
-            raise AttentadError(
-                f"the class-score file has no row for video {video}; add one or label by snippets."
-            )
+            raise no_class_scores(video)
         return label_by_video(proposals, class_scores, topk=topk, fuse=labels.fuse)
     if scores is None:
         raise AttentadError(

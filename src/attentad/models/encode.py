@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,35 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.core import AttentadError, Sampling, Timeline
+from attentad.core.progress import Progress, counted
 from attentad.data.augment import normalised, resized
 from attentad.data.features import Sidecar, read_sidecar, write_features
-from attentad.data.tracks import Track
+from attentad.data.tracks import Track, read_noting
 from attentad.models.file import file_sha256, load_recogniser
-from attentad.models.model import RecogniserModel
+from attentad.models.model import RecogniserModel, inferring
 from attentad.video import VIDEO_SUFFIXES, frames, probe
 
 Picture = NDArray[np.uint8]
-
-
-def video_features(
-    model: RecogniserModel, path: Path, progress: Callable[[int, int], None] | None = None
-) -> tuple[NDArray[np.float32], Timeline]:
-    """R of one video file, (T, C), and its timeline; the video is streamed.
-
-    Raises:
-        AttentadError: the file is missing, is not a video, or holds no pictures.
-    """
-    info = probe(path)
-    sampling = model.sampling
-    return snippet_features(
-        model.network,
-        frames(path, sampling.fps, size_px=sampling.size_px),
-        info.duration_sec,
-        sampling,
-        mean=model.recipe.mean,
-        std=model.recipe.std,
-        progress=progress,
-    )
 
 
 @dataclass(frozen=True)
@@ -62,8 +41,21 @@ class VideoSource:
         return tuple(self.files)
 
     def read(self, video: str) -> Track:
-        """R of one video (T, C); see `video_features`."""
-        features, timeline = video_features(self.model, self.files[video])
+        """R of one video (T, C); the file is streamed.
+
+        Raises:
+            AttentadError: the file is missing, is not a video, or holds no pictures.
+        """
+        path, sampling = self.files[video], self.model.sampling
+        duration_sec = probe(path).duration_sec
+        features, timeline = snippet_features(
+            self.model.network,
+            frames(path, sampling.fps, size_px=sampling.size_px),
+            duration_sec,
+            sampling,
+            mean=self.model.recipe.mean,
+            std=self.model.recipe.std,
+        )
         return Track(features, timeline, timeline.duration_sec)
 
 
@@ -88,10 +80,7 @@ def find_videos(inputs: Sequence[Path]) -> list[Path]:
 
 
 def extract_features(
-    model_path: Path,
-    inputs: Sequence[Path],
-    out: Path,
-    progress: Callable[[int, int], None] | None = None,
+    model_path: Path, inputs: Sequence[Path], out: Path, progress: Progress | None = None
 ) -> list[str]:
     """Write `OUT/VIDEO.npy` and `OUT/VIDEO.json` for each video; finished ones are skipped.
 
@@ -105,46 +94,38 @@ def extract_features(
         One sentence for each truncated video that was read in part.
 
     Raises:
-        AttentadError: see `video_features`; or two videos share a name.
+        AttentadError: see `VideoSource.read`; or two videos share a name.
     """
-    videos = find_videos(inputs)
-    by_name: dict[str, Path] = {}
-    for path in videos:
-        if path.stem in by_name:
-            raise AttentadError(f"{by_name[path.stem]} and {path} share a name; rename one.")
-        by_name[path.stem] = path
+    files: dict[str, Path] = {}
+    for path in find_videos(inputs):
+        if path.stem in files:
+            raise AttentadError(f"{files[path.stem]} and {path} share a name; rename one.")
+        files[path.stem] = path
     model = load_recogniser(model_path)
+    source = VideoSource(model, files)
     encoder = {
         "name": model.recipe.recogniser.name,
         "file": model_path.name,
         "sha256": file_sha256(model_path),
     }
     notes: list[str] = []
-    for done, path in enumerate(videos):
-        if progress is not None:
-            progress(done, len(videos))
-        target = out / f"{path.stem}.npy"
-        if _is_done(target, encoder["sha256"], path.name):
+    for video in counted(source.videos, progress):
+        target, file_name = out / f"{video}.npy", files[video].name
+        if _is_done(target, encoder["sha256"], file_name):
             continue
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            features, timeline = video_features(model, path)
-        notes += [str(warning.message) for warning in caught]
-        width, classes = features.shape[1], len(model.classes)
+        track, warned = read_noting(source, video)
+        notes += warned
+        when = asdict(track.timeline)
+        del when["length"]
+        width = track.array.shape[1]
         sidecar = Sidecar(
-            fps=timeline.fps,
-            stride_frames=timeline.stride_frames,
-            window_frames=timeline.window_frames,
-            offset_frames=timeline.offset_frames,
-            duration_sec=timeline.duration_sec,
+            **when,
             encoder=encoder,
-            score_columns=(width - classes, width),
+            score_columns=(width - len(model.classes), width),
             score_classes=model.classes,
-            source=path.name,
+            source=file_name,
         )
-        write_features(target, features, sidecar)
-    if progress is not None:
-        progress(len(videos), len(videos))
+        write_features(target, track.array, sidecar)
     return notes
 
 
@@ -157,7 +138,7 @@ def snippet_features(
     mean: Sequence[float],
     std: Sequence[float],
     batch_size: int = 32,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[NDArray[np.float32], Timeline]:
     """R = [pooled feature ; softmax of the class scores] of every snippet.
 
@@ -181,25 +162,18 @@ def snippet_features(
     Raises:
         AttentadError: there are no frames.
     """
-    device = next(network.parameters()).device
     expected = sampling.timeline(round(duration_sec * sampling.fps), duration_sec).length
     rows: list[NDArray[np.float32]] = []
     done = frame_count = 0
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            for pictures, indices, read in _window_batches(frames, sampling, batch_size):
-                stream = normalised(torch.from_numpy(pictures).to(device), mean, std)
-                windows = _gather(resized(stream, sampling.size_px), indices)
-                output = network(windows)
-                row = torch.cat([output.feature, output.logits.softmax(dim=1)], dim=1)
-                rows.append(row.float().cpu().numpy())
-                done, frame_count = done + len(row), read
-                if progress is not None:
-                    progress(done, max(done, expected))
-    finally:
-        network.train(was_training)
+    with inferring(network) as device:
+        for pictures, indices, read in _window_batches(frames, sampling, batch_size):
+            stream = normalised(torch.from_numpy(pictures).to(device), mean, std)
+            output = network(_gather(resized(stream, sampling.size_px), indices))
+            row = torch.cat([output.feature, output.logits.softmax(dim=1)], dim=1)
+            rows.append(row.float().cpu().numpy())
+            done, frame_count = done + len(row), read
+            if progress is not None:
+                progress(done, max(done, expected))
     if not rows:
         raise AttentadError("the video holds no frames; check that it plays.")
     return np.concatenate(rows), sampling.timeline(frame_count, duration_sec)
@@ -223,12 +197,7 @@ def _gather(stream: Tensor, indices: NDArray[np.int64]) -> Tensor:
 def _window_batches(
     frames: Iterable[Picture], sampling: Sampling, batch_size: int
 ) -> Iterator[tuple[Picture, NDArray[np.int64], int]]:
-    """Cut a stream of frames into batches of windows.
-
-    Yields:
-        pictures (F, H, W, 3) that the batch's windows cover, indices (n, L) into them, and the
-        number of frames of the video read so far.
-    """
+    """Batches of windows: pictures (F, H, W, 3), indices (n, L) into them, frames read so far."""
     first, stride, length = sampling.first_frame, sampling.stride_frames, sampling.window_frames
     held: list[Picture] = []
     base = 0  # number of the frame held[0]
@@ -255,6 +224,5 @@ def _window_batches(
     count = base + len(held)
     total = sampling.timeline(count, 1.0).length if count else 0
     while row < total:
-        last_row = min(row + batch_size, total)
-        yield batch(last_row)
-        row = last_row
+        yield batch(min(row + batch_size, total))
+        row += batch_size

@@ -7,6 +7,7 @@ so detection does not need it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -14,20 +15,20 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
 import attentad
 from attentad.core import AttentadError
 from attentad.core.files import write_bytes
 from attentad.data.clocks import read_clock
 from attentad.models.build import build_detector, build_recogniser
-from attentad.models.format_1 import renamed_from_format_1
+from attentad.models.format_1 import FORMAT_1_KINDS, parts_of_format_1, renamed_from_format_1
 from attentad.models.labels import Labeller, SnippetScores
 from attentad.models.model import DetectorModel, RecogniserModel, best_device
 from attentad.models.snippet_classifier import SnippetClassifier
@@ -37,8 +38,7 @@ from attentad.training.weights import load_into
 FORMAT = 2
 # A single metadata key: safetensors writes several in an order that changes from run to run.
 _KEY = "attentad"
-
-Kind = Literal["detector", "backbone", "labeller"]
+_DESCRIBED = ("name", "options", "sizes", "classes")  # of a part, in the contract
 
 
 @dataclass(frozen=True)
@@ -66,25 +66,16 @@ def save_detector(path: str | Path, model: DetectorModel) -> None:
     Raises:
         AttentadError: the file cannot be written.
     """
-    parts: dict[Kind, Part] = {
-        "detector": Part(
-            model.recipe.detector.name,
-            model.recipe.model_dump(mode="json"),
-            {"feature_dim": model.feature_dim},
-            model.classes,
-            model.network.state_dict(),
-        )
+    parts: dict[str, Part] = {
+        "detector": _network_part(model, model.recipe.detector.name, feature_dim=model.feature_dim)
     }
     if model.encoder is not None:
-        parts["backbone"] = _backbone_part(model.encoder)
+        parts["backbone"] = _network_part(model.encoder, model.encoder.recipe.recogniser.name)
     if isinstance(model.labeller, SnippetScores):
         parts["labeller"] = Part("columns", vars(model.labeller))
     elif model.labeller is not None:
-        parts["labeller"] = Part(
-            "classifier",
-            {"smoothing": model.labeller.smoothing},
-            tensors=model.labeller.state_dict(),
-        )
+        options = {"smoothing": model.labeller.smoothing}
+        parts["labeller"] = Part("classifier", options, tensors=model.labeller.state_dict())
     clock = None if model.clock is None else model.clock.to_clock()
     _save_parts(path, parts, {"clock": clock})
 
@@ -95,7 +86,7 @@ def save_recogniser(path: str | Path, model: RecogniserModel) -> None:
     Raises:
         AttentadError: the file cannot be written.
     """
-    _save_parts(path, {"backbone": _backbone_part(model)}, {})
+    _save_parts(path, {"backbone": _network_part(model, model.recipe.recogniser.name)}, {})
 
 
 def load_detector(path: str | Path) -> DetectorModel:
@@ -112,14 +103,13 @@ def load_detector(path: str | Path) -> DetectorModel:
     part = parts["detector"]
     recipe = parse_recipe(part.options, str(path))
     assert isinstance(recipe, DetectionRecipe)
-    network = build_detector(recipe, part.sizes["feature_dim"], len(part.classes))
-    load_into(network, renamed_from_format_1(part.tensors, network), path)
+    feature_dim = part.sizes["feature_dim"]
     clock = contract["clock"]
     return DetectorModel(
         recipe=recipe,
         classes=part.classes,
-        feature_dim=part.sizes["feature_dim"],
-        network=network.to(best_device()).eval(),
+        feature_dim=feature_dim,
+        network=_trained(build_detector(recipe, feature_dim, len(part.classes)), part, path),
         clock=None if clock is None else read_clock(clock),
         labeller=_labeller(parts, path),
         encoder=_recogniser(parts["backbone"], path) if "backbone" in parts else None,
@@ -146,24 +136,24 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _backbone_part(model: RecogniserModel) -> Part:
-    return Part(
-        model.recipe.recogniser.name,
-        model.recipe.model_dump(mode="json"),
-        classes=model.classes,
-        tensors=model.network.state_dict(),
-    )
+def _network_part(model: DetectorModel | RecogniserModel, name: str, **sizes: int) -> Part:
+    options = model.recipe.model_dump(mode="json")
+    return Part(name, options, sizes, model.classes, model.network.state_dict())
 
 
 def _recogniser(part: Part, path: str | Path) -> RecogniserModel:
     recipe = parse_recipe(part.options, str(path))
     assert isinstance(recipe, RecognitionRecipe)
-    network = build_recogniser(recipe, part.classes)
+    network = _trained(build_recogniser(recipe, part.classes), part, path)
+    return RecogniserModel(recipe, part.classes, network)
+
+
+def _trained(network: nn.Module, part: Part, path: str | Path) -> nn.Module:
     load_into(network, renamed_from_format_1(part.tensors, network), path)
-    return RecogniserModel(recipe, part.classes, network.to(best_device()).eval())
+    return network.to(best_device()).eval()
 
 
-def _labeller(parts: Mapping[Kind, Part], path: str | Path) -> Labeller | None:
+def _labeller(parts: Mapping[str, Part], path: str | Path) -> Labeller | None:
     if "labeller" not in parts:
         return None
     detector, part = parts["detector"], parts["labeller"]
@@ -176,16 +166,8 @@ def _labeller(parts: Mapping[Kind, Part], path: str | Path) -> Labeller | None:
     return classifier
 
 
-def _save_parts(path: str | Path, parts: Mapping[Kind, Part], contract: Mapping[str, Any]) -> None:
-    described = {
-        kind: {
-            "name": part.name,
-            "options": part.options,
-            "sizes": part.sizes,
-            "classes": part.classes,
-        }
-        for kind, part in parts.items()
-    }
+def _save_parts(path: str | Path, parts: Mapping[str, Part], contract: Mapping[str, Any]) -> None:
+    described = {kind: {key: vars(part)[key] for key in _DESCRIBED} for kind, part in parts.items()}
     versions = {
         "attentad": attentad.__version__,
         "torch": torch.__version__,
@@ -200,51 +182,16 @@ def _save_parts(path: str | Path, parts: Mapping[Kind, Part], contract: Mapping[
     save_model(path, tensors, {**contract, "parts": described, "versions": versions})
 
 
-def _load_parts(path: str | Path) -> tuple[dict[Kind, Part], dict[str, Any]]:
+def _load_parts(path: str | Path) -> tuple[dict[str, Part], dict[str, Any]]:
     tensors, contract = load_model(path)
-    if contract["format"] == 1:
-        return _parts_of_format_1(tensors, contract), contract
-    parts = {
-        kind: Part(
-            described["name"],
-            described["options"],
-            described["sizes"],
-            tuple(described["classes"]),
-            _under(tensors, kind),
-        )
-        for kind, described in contract["parts"].items()
-    }
+    is_old = contract["format"] == 1
+    parts: dict[str, Part] = {}
+    for kind, described in (parts_of_format_1(contract) if is_old else contract["parts"]).items():
+        start = f"{FORMAT_1_KINDS.get(kind, kind) if is_old else kind}."
+        own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+        classes = tuple(described.get("classes", ()))
+        parts[kind] = Part(**{**described, "classes": classes}, tensors=own)
     return parts, contract
-
-
-def _parts_of_format_1(
-    tensors: Mapping[str, Tensor], contract: Mapping[str, Any]
-) -> dict[Kind, Part]:
-    """The parts of a file from before they were called so."""
-    parts: dict[Kind, Part] = {}
-    is_detector = contract["kind"] == "detector"
-    encoder = contract["encoder"] if is_detector else contract
-    if encoder is not None:
-        recipe, classes = encoder["recipe"], tuple(encoder["classes"])
-        name = recipe["recogniser"]["name"]
-        parts["backbone"] = Part(name, recipe, {}, classes, _under(tensors, "encoder"))
-    if is_detector:
-        recipe, classes = contract["recipe"], tuple(contract["classes"])
-        sizes = {"feature_dim": contract["feature_dim"]}
-        name = recipe["detector"]["name"]
-        parts["detector"] = Part(name, recipe, sizes, classes, _under(tensors, "detector"))
-        if contract["scores"] is not None:
-            parts["labeller"] = Part("columns", contract["scores"])
-        elif contract.get("classifier") is not None:
-            weights = _under(tensors, "classifier")
-            parts["labeller"] = Part("classifier", contract["classifier"], tensors=weights)
-    return parts
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors named `prefix.…`, without that."""
-    start = f"{prefix}."
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
 def save_model(
@@ -293,12 +240,11 @@ def load_model(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _contract(path: Path) -> dict[str, Any]:
-    header = _header(path)
-    text = header.get("__metadata__", {}).get(_KEY)
-    try:
-        contract = json.loads(text) if isinstance(text, str) else None
-    except json.JSONDecodeError:
-        contract = None
+    text = _header(path).get("__metadata__", {}).get(_KEY)
+    contract = None
+    if isinstance(text, str):
+        with contextlib.suppress(json.JSONDecodeError):
+            contract = json.loads(text)
     if not isinstance(contract, dict) or not isinstance(contract.get("format"), int):
         raise AttentadError(
             f"{path} is a safetensors file, but not a model of attentad; give one that attentad "
@@ -314,23 +260,19 @@ def _contract(path: Path) -> dict[str, Any]:
 
 def _header(path: Path) -> dict[str, Any]:
     """The JSON header of a safetensors file: 8 bytes of length, little-endian, then JSON."""
-    not_ours = AttentadError(
-        f"{path} is not a model file (not safetensors); give the .safetensors file that training "
-        "wrote."
-    )
+    header: Any = None
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with path.open("rb") as file, contextlib.suppress(ValueError):
             length = int.from_bytes(file.read(8), "little")
-            if size < 8 or not 2 <= length <= size - 8:
-                raise not_ours
-            header = json.loads(file.read(length))
+            if 2 <= length <= path.stat().st_size - 8:
+                header = json.loads(file.read(length))
     except OSError as error:
         raise AttentadError(f"{path} could not be read ({_short(error)}).") from error
-    except ValueError:
-        raise not_ours from None
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
-        raise not_ours
+        raise AttentadError(
+            f"{path} is not a model file (not safetensors); give the .safetensors file that "
+            "training wrote."
+        )
     return header
 
 

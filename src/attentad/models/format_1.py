@@ -1,11 +1,39 @@
-"""Model files of format 1, whose attention modules had other names."""
+"""Model files of format 1, which had other names for parts and attention modules."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any, Final
 
 from torch import Tensor, nn
+
+# What the names of a part's tensors begin with, where that is not its kind.
+FORMAT_1_KINDS: Final = {"backbone": "encoder", "labeller": "classifier"}
+
+
+def parts_of_format_1(contract: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Kind → description of each part, as later contracts have it under `parts`."""
+    parts: dict[str, dict[str, Any]] = {}
+    is_detector = contract["kind"] == "detector"
+    encoder = contract["encoder"] if is_detector else contract
+    if encoder is not None:
+        recipe = encoder["recipe"]
+        name = recipe["recogniser"]["name"]
+        parts["backbone"] = {"name": name, "options": recipe, "classes": encoder["classes"]}
+    if is_detector:
+        recipe = contract["recipe"]
+        parts["detector"] = {
+            "name": recipe["detector"]["name"],
+            "options": recipe,
+            "sizes": {"feature_dim": contract["feature_dim"]},
+            "classes": contract["classes"],
+        }
+        if contract["scores"] is not None:
+            parts["labeller"] = {"name": "columns", "options": contract["scores"]}
+        elif contract.get("classifier") is not None:
+            parts["labeller"] = {"name": "classifier", "options": contract["classifier"]}
+    return parts
 
 
 def renamed_from_format_1(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

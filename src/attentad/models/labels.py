@@ -37,9 +37,7 @@ class SnippetScores:
 
     def read(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """R (n, C) → class scores (n, K)."""
-        columns = list(self.columns)
-        if self.background is not None:
-            columns.append(self.background)
+        columns = [*self.columns, *([] if self.background is None else [self.background])]
         scores = features[:, columns] / self.temperature
         if self.activation == "sigmoid":
             scores = 1 / (1 + np.exp(-scores))
@@ -58,11 +56,7 @@ def snippet_labeller(
 ) -> Labeller | None:
     """What reads class scores out of R, as the recipe's `labels` say; None if a file has them.
 
-    Args:
-        recipe: of the detector.
-        store: its features.
-        items: its training items, to whose tracks a classifier is fitted.
-        classes: K class names in the order of the model.
+    A classifier is fitted to the tracks of the training items.
 
     Raises:
         AttentadError: nothing says which columns of R are class scores, or they do not fit the

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -67,6 +69,18 @@ class DetectorModel:
     def around(self, network: nn.Module) -> DetectorModel:
         """The same model around another network (its EMA, say), set to inference."""
         return replace(self, network=network.eval())
+
+
+@contextmanager
+def inferring(network: nn.Module) -> Iterator[torch.device]:
+    """Evaluation mode and no gradients while the block runs; yields where the weights are."""
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield next(network.parameters()).device
+    finally:
+        network.train(was_training)
 
 
 def best_device() -> torch.device:

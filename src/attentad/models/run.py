@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import attentad
 from attentad.core import (
@@ -19,8 +18,9 @@ from attentad.core import (
 )
 from attentad.core.found import Found
 from attentad.core.names import align_classes
+from attentad.core.progress import Progress, counted
 from attentad.data.features import is_feature_file, join_features, open_features
-from attentad.data.tracks import FeatureSource, Source
+from attentad.data.tracks import FeatureSource, Source, read_noting
 from attentad.models.detect import detect_features
 from attentad.models.encode import VideoSource, find_videos
 from attentad.models.file import file_sha256, load_detector
@@ -56,15 +56,10 @@ class DetectRun:
         return Detections(videos, self.classes, self.meta)
 
 
-class _Input(NamedTuple):
-    source: Source
-    video_file: Path | None
-
-
 def detect(
     model_path: Path,
     inputs: Sequence[Path],
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     annotations: Annotations | None = None,
 ) -> DetectRun:
     """Detect actions in videos or feature files; the model knows how to read them.
@@ -80,24 +75,17 @@ def detect(
         AttentadError: an input is missing or broken, or does not fit the model.
     """
     model = load_detector(model_path)
-    entries = _entries(model, inputs, {} if annotations is None else annotations.videos)
+    sources = _sources(model, inputs, {} if annotations is None else annotations.videos)
     class_scores = video_scores(model.recipe, model.classes)
-    results, sources, timelines = {}, {}, {}
+    results, timelines = {}, {}
     notes: list[str] = []
-    for done, (video, entry) in enumerate(entries.items()):
-        if progress is not None:
-            progress(done, len(entries))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            track = entry.source.read(video)
-        notes += [str(warning.message) for warning in caught]
-        scores = class_scores(video)
+    for video in counted([*sources], progress):
+        track, warned = read_noting(sources[video], video)
+        notes += warned
         results[video] = detect_features(
-            model, track.array, track.timeline, video=video, class_scores=scores
+            model, track.array, track.timeline, video=video, class_scores=class_scores(video)
         )
-        sources[video], timelines[video] = entry.video_file, track.timeline
-    if progress is not None:
-        progress(len(entries), len(entries))
+        timelines[video] = track.timeline
     meta = {
         "model": model_path.name,
         "model_sha256": file_sha256(model_path),
@@ -105,7 +93,11 @@ def detect(
         "attention": {site: part.name for site, part in model.recipe.attention.items()},
         "attentad": attentad.__version__,
     }
-    return DetectRun(results, model.classes, meta, sources, timelines, notes)
+    files = {
+        video: source.files[video] if isinstance(source, VideoSource) else None
+        for video, source in sources.items()
+    }
+    return DetectRun(results, model.classes, meta, files, timelines, notes)
 
 
 def runs_report(
@@ -121,10 +113,8 @@ def runs_report(
     Args:
         runs: by the name that the page gives the detector. Their videos and classes may differ;
             of a video that several know, the first tells its duration.
-        title: heading of the page.
+        title, evaluations, losses: see `Report`.
         annotations: ground truth.
-        evaluations: see `Report`.
-        losses: see `Report`.
     """
     classes, detections = align_classes({name: run.detections for name, run in runs.items()})
     truths = annotations.videos if annotations is not None else {}
@@ -145,10 +135,10 @@ def runs_report(
     return Report(title, classes, pages, evaluations or {}, losses or {}, facts)
 
 
-def _entries(
+def _sources(
     model: DetectorModel, inputs: Sequence[Path], annotated: Mapping[str, VideoAnnotation]
-) -> dict[str, _Input]:
-    """Each video to look at; reading is left for later."""
+) -> dict[str, Source]:
+    """Where each video to look at is read from, later."""
     for path in inputs:
         if not (path.exists() or "*" in path.name):
             raise AttentadError(f"{path} does not exist; check the path.")
@@ -160,43 +150,40 @@ def _entries(
                 f"this model joins {streams} feature streams ({names}), but {len(inputs)} are "
                 "given; give one file or folder for each, in this order."
             )
-        return dict(_feature_entries(model, inputs, annotated))
-    entries: dict[str, _Input] = {}
+        joined = _feature_source(model, inputs, annotated)
+        return dict.fromkeys(joined.videos, joined)
+    sources: dict[str, Source] = {}
     for path in inputs:
+        inside: Sequence[Source]
         if _holds_features(path):
-            inside = _feature_entries(model, [path], annotated)
+            inside = [_feature_source(model, [path], annotated)]
         else:
-            inside = _video_entries(model, path)
-        for video, entry in inside:
-            if video in entries:
-                raise AttentadError(f"two inputs are named {video}; rename one of them.")
-            entries[video] = entry
-    return entries
+            inside = _video_sources(model, path)
+        for source in inside:
+            for video in source.videos:
+                if video in sources:
+                    raise AttentadError(f"two inputs are named {video}; rename one of them.")
+                sources[video] = source
+    return sources
 
 
 def _holds_features(path: Path) -> bool:
-    if path.is_dir():
-        return any(is_feature_file(file) for file in path.iterdir())
-    return is_feature_file(path)
+    files = path.iterdir() if path.is_dir() else [path]
+    return any(is_feature_file(file) for file in files)
 
 
-def _feature_entries(
+def _feature_source(
     model: DetectorModel, paths: Sequence[Path], annotated: Mapping[str, VideoAnnotation]
-) -> list[tuple[str, _Input]]:
+) -> FeatureSource:
     every = model.recipe.data.every
     store = join_features([open_features(path, every=every) for path in paths])
-    source = FeatureSource(store, annotated, model.clock)
-    return [(video, _Input(source, None)) for video in source.videos]
+    return FeatureSource(store, annotated, model.clock)
 
 
-def _video_entries(model: DetectorModel, path: Path) -> list[tuple[str, _Input]]:
+def _video_sources(model: DetectorModel, path: Path) -> list[VideoSource]:
     if model.encoder is None:
         raise AttentadError(
             f"{path} is not a feature file and the model has no encoder for video; give feature "
             "files, or train with data.encoder=RECOGNISER."
         )
-    entries = []
-    for file in find_videos([path]):
-        source = VideoSource(model.encoder, {file.stem: file})
-        entries.append((file.stem, _Input(source, file)))
-    return entries
+    return [VideoSource(model.encoder, {file.stem: file}) for file in find_videos([path])]

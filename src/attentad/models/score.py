@@ -53,53 +53,31 @@ def score_detector(
 ) -> Scored:
     """Run the model on every annotated video's features and evaluate as its recipe says.
 
-    Args:
-        model: the detector.
-        store: features of the videos.
-        annotations: the videos to score.
-        sets: whose video-level labels classification is scored against.
+    Classification is scored against the video-level labels of `sets`.
     """
-    return _scored(model, run_annotated(model, store, annotations), annotations, sets)
+    results = run_annotated(model, store, annotations)
+    detections = _as_detections(model, results)
+    result = detection_map(annotations, detections, **model.recipe.evaluation.model_dump())
+    return Scored(result, detections, _video_classification(model, results, sets))
 
 
 def rehearse(
     model: DetectorModel, store: FeatureStore, annotations: Annotations, sets: AnnotatedSets
 ) -> None:
-    """Detect in the first annotated video and evaluate as `score_detector` will do with all.
-
-    What cannot be done stops before training then, not after it.
+    """Score the first annotated video only: what cannot be done stops before training, not after.
 
     Raises:
         AttentadError: as `score_detector`.
     """
     video, item = next(iter(annotations.videos.items()))
-    results = run_annotated(model, store, replace(annotations, videos={video: item}))
-    _scored(model, results, annotations, sets)
-
-
-def _scored(
-    model: DetectorModel,
-    results: dict[str, Found],
-    annotations: Annotations,
-    sets: AnnotatedSets,
-) -> Scored:
-    evaluation = model.recipe.evaluation
-    detections = as_detections(model, results)
-    result = detection_map(
-        annotations,
-        detections,
-        tiou=evaluation.tiou,
-        protocol=evaluation.protocol,
-        ground_truth_set=evaluation.ground_truth_set,
-    )
-    return Scored(result, detections, _video_classification(model, results, sets))
+    score_detector(model, store, replace(annotations, videos={video: item}), sets)
 
 
 def detect_annotated(
     model: DetectorModel, store: FeatureStore, annotations: Annotations
 ) -> Detections:
     """Run the model on the features of every annotated video."""
-    return as_detections(model, run_annotated(model, store, annotations))
+    return _as_detections(model, run_annotated(model, store, annotations))
 
 
 def run_annotated(
@@ -117,8 +95,7 @@ def run_annotated(
     return results
 
 
-def as_detections(model: DetectorModel, results: dict[str, Found]) -> Detections:
-    """The results' detections with the model's classes."""
+def _as_detections(model: DetectorModel, results: dict[str, Found]) -> Detections:
     detections = {video: found.detections for video, found in results.items()}
     return Detections(detections, model.classes, {"detector": model.recipe.detector.name})
 
@@ -126,16 +103,14 @@ def as_detections(model: DetectorModel, results: dict[str, Found]) -> Detections
 def _video_classification(
     model: DetectorModel, results: dict[str, Found], sets: AnnotatedSets
 ) -> VideoMapResult | None:
-    """HAM-Net's measures of whole videos; None where nothing is said of them, or none has a class.
-
-    The exact set is that of the classes which get detections, if decoding has a threshold for it.
-    """
+    """HAM-Net's measures of whole videos; None if nothing is said of them or none has a class."""
     probabilities = [found.class_probabilities for found in results.values()]
     truth = np.zeros((len(results), len(sets.classes)), dtype=bool)
     for row, video in zip(truth, results, strict=True):
         row[sets.video_classes(video)] = True
     if not truth.any() or any(row is None for row in probabilities):
         return None
+    # The exact set is that of the classes which get detections, if decoding has a threshold for it.
     options = inspect.signature(model.detector.decode).parameters
     by_default = options["class_threshold"].default if "class_threshold" in options else 0.5
     threshold = model.recipe.detector.decode.get("class_threshold", by_default)

@@ -54,11 +54,7 @@ class AnnotatedSets:
 
 
 def open_store(data: DetectionData) -> FeatureStore:
-    """The recipe's features, joined if they are several streams.
-
-    Raises:
-        AttentadError: as `open_features`.
-    """
+    """The recipe's features, joined if they are several streams; errors as `open_features`."""
     return join_features(
         [
             open_features(path, every=data.every, name_pattern=data.name_pattern)
@@ -102,25 +98,20 @@ def read_sets(data: DetectionData) -> AnnotatedSets:
     wanted = data.train or training_subsets(training, data.test)
     detect_ref = data.detect_duration_ref or data.duration_ref
 
-    def subset(
-        whole: Annotations, names: tuple[str, ...] | None, rule: DurationRef
-    ) -> Annotations | None:
-        if not names:
-            return None
+    counts_file = data.frame_counts or data.annotations
+
+    def subset(whole: Annotations, names: tuple[str, ...], rule: DurationRef) -> Annotations:
         part = whole.subset(names)
         counts: dict[str, FrameCounts] = {}
         if rule != "annotated" and counts_file is not None:
             counts = read_frame_counts(data.root / counts_file)
         return with_reference_durations(part, counts, rule)
 
-    counts_file = data.frame_counts or data.annotations
-    train = subset(training, wanted, data.duration_ref)
-    assert train is not None
     return AnnotatedSets(
         annotations.classes,
-        train,
-        subset(annotations, data.test, detect_ref),
-        subset(annotations, data.validate_on, detect_ref),
+        subset(training, wanted, data.duration_ref),
+        subset(annotations, data.test, detect_ref) if data.test else None,
+        subset(annotations, data.validate_on, detect_ref) if data.validate_on else None,
         labels,
     )
 

@@ -72,9 +72,8 @@ def snippet_targets(
     """What each snippet shows, (n, K + 1), rows sum to 1, the background last.
 
     A snippet shows the class whose instance [start, end) its cell's centre lies in. Where
-    instances of m classes overlap it shows each of them as 1 / m; instances of the same class
-    count once. A snippet in instances without a class only (label −1) shows nothing: its row is 0,
-    and the fit leaves it out.
+    instances of m classes overlap it shows each of them as 1 / m. A snippet in instances without
+    a class only (label −1) shows nothing: its row is 0, and the fit leaves it out.
 
     Args:
         centres_sec: (n,) middles of the snippets' cells.
@@ -97,14 +96,10 @@ def snippet_targets(
 def objective(
     weight: Tensor, bias: Tensor, features: Tensor, targets: Tensor, weight_decay: float
 ) -> Tensor:
-    """Weighted cross-entropy and half the squared weights: what the fit makes small.
+    """Cross-entropy and `weight_decay` times ½‖weight‖²: what the fit makes small.
 
-    Args:
-        weight: (K', C).
-        bias: (K',), which does not decay.
-        features: (n, C).
-        targets: (n, K') shares of each snippet's weight; they sum to 1 over all snippets.
-        weight_decay: factor of ½‖weight‖².
+    Of weight (K', C), bias (K',), which does not decay, features (n, C), and targets (n, K'), the
+    shares of each snippet's weight, which sum to 1 over all snippets.
     """
     log_probabilities = torch.log_softmax(features @ weight.T + bias, dim=1)
     return -(targets * log_probabilities).sum() + weight_decay / 2 * weight.square().sum()
@@ -121,8 +116,7 @@ def fit_snippet_classifier(
 ) -> SnippetClassifier:
     """Fit the classifier to the snippets of the training videos by L-BFGS over all of them.
 
-    The same input gives the same weights; global randomness is left alone. A class without a
-    snippet is never found: its score is 0.
+    The same input gives the same weights. A class without a snippet is never found: its score is 0.
 
     Args:
         videos: features (n, C) and `snippet_targets` (n, K + 1) of each video; read once.
@@ -164,10 +158,7 @@ def _minimise(features: Tensor, shares: Tensor, weight_decay: float) -> tuple[Te
     weight = torch.zeros(shares.shape[1], features.shape[1], requires_grad=True)
     bias = torch.zeros(shares.shape[1], requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=MAX_STEPS,
-        tolerance_grad=1e-5,
-        line_search_fn="strong_wolfe",
+        [weight, bias], max_iter=MAX_STEPS, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
     )
 
     def step() -> Tensor:
@@ -185,10 +176,8 @@ def _sample(
     rng: np.random.Generator,
     max_values: int,
 ) -> tuple[Tensor, Tensor]:
-    """Features and targets of all snippets, or of as many as may be kept, drawn evenly.
-
-    Every snippet draws a number, and those with the smallest stay: so the videos pass once.
-    """
+    """Features and targets of all snippets, or of as many as may be kept, drawn evenly."""
+    # Every snippet draws a number, and those with the smallest stay: so the videos pass once.
     kept: list[_Part] = []
     count = 0
     for features, targets in videos:
@@ -207,7 +196,7 @@ def _sample(
             kept, count = [_smallest(kept, limit)], limit
     if not kept:
         raise AttentadError("there is no training video to fit the snippet classifier to.")
-    _, features, targets = _smallest(kept, max(1, max_values // kept[0][1].shape[1]))
+    _, features, targets = _smallest(kept, limit)
     return torch.from_numpy(features), torch.from_numpy(targets)
 
 
@@ -215,9 +204,6 @@ def _smallest(parts: list[_Part], limit: int) -> _Part:
     """The `limit` snippets with the smallest numbers, in the order in which they came."""
     keys = np.concatenate([part[0] for part in parts])
     cut = np.partition(keys, limit - 1)[limit - 1] if len(keys) > limit else np.inf
-    chosen = [part[0] <= cut for part in parts]
-    return (
-        keys[keys <= cut],
-        np.concatenate([part[1][rows] for part, rows in zip(parts, chosen, strict=True)]),
-        np.concatenate([part[2][rows] for part, rows in zip(parts, chosen, strict=True)]),
-    )
+    chosen = [[column[part[0] <= cut] for column in part] for part in parts]
+    keys, features, targets = (np.concatenate(column) for column in zip(*chosen, strict=True))
+    return keys, features, targets

@@ -19,12 +19,7 @@ from attentad.data.clips import ClipData
 from attentad.data.features import FeatureStore
 from attentad.data.training_items import collate
 from attentad.metrics import DetectionResult, VideoMapResult
-from attentad.models.build import (
-    build_detector,
-    build_recogniser,
-    check_detector,
-    detector_options,
-)
+from attentad.models.build import build_detector, build_recogniser, check_detector, detector_options
 from attentad.models.clip_scores import clip_accuracy
 from attentad.models.file import file_sha256, load_recogniser, save_detector, save_recogniser
 from attentad.models.labels import snippet_labeller
@@ -32,7 +27,7 @@ from attentad.models.model import DetectorModel, RecogniserModel, best_device
 from attentad.models.score import rehearse, score_detector
 from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
 from attentad.models.training_data import open_training_data
-from attentad.models.video_scores import video_scores
+from attentad.models.video_scores import no_class_scores, video_scores
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, recipe_hash
 from attentad.training.loop import fit
 from attentad.training.seeding import seed_initial
@@ -140,23 +135,14 @@ def train_recogniser(
 ) -> TrainRun | None:
     """Train a 3D CNN on trimmed clips; see `train`."""
     data = recipe.data
-    common: dict[str, Any] = {
-        "sampling": Sampling(**recipe.sampling.model_dump()),
-        "mean": recipe.mean,
-        "std": recipe.std,
-    }
+    sampling = Sampling(**recipe.sampling.model_dump())
+    common: dict[str, Any] = {"sampling": sampling, "mean": recipe.mean, "std": recipe.std}
     source = data.root / data.clips
-    given = ("source", "subset", "classes", "view", "seed", *common)
+    drawn: dict[str, Any] = {"view": "random", "seed": recipe.training.seed}
+    given = ("source", "subset", "classes", *drawn, *common)
     check_options(ClipData, data.augment, given, "data.augment")
-    train_data = ClipData(
-        source,
-        subset=data.train,
-        classes=data.classes,
-        view="random",
-        seed=recipe.training.seed,
-        **common,
-        **data.augment,
-    )
+    augmented = {**common, **drawn, **data.augment}
+    train_data = ClipData(source, subset=data.train, classes=data.classes, **augmented)
     classes = train_data.classes
     seed_initial(recipe.training.seed)
     network = build_recogniser(recipe, classes)
@@ -193,9 +179,7 @@ def _check_negative(recipe: DetectionRecipe) -> None:
 
 def _check_test(recipe: DetectionRecipe, sets: AnnotatedSets, store: FeatureStore) -> None:
     """What scoring will need after training is asked for before it."""
-    videos = [
-        video for part in (sets.test, sets.validation) if part is not None for video in part.videos
-    ]
+    videos = [video for part in (sets.test, sets.validation) if part for video in part.videos]
     for video in videos:
         if video not in store.readers:
             store.load(video)  # raises the error that says what to do
@@ -204,9 +188,7 @@ def _check_test(recipe: DetectionRecipe, sets: AnnotatedSets, store: FeatureStor
     class_scores = video_scores(recipe, sets.classes)
     for video in videos:
         if class_scores(video) is None:
-            raise AttentadError(
-                f"the class-score file has no row for video {video}; add one or label by snippets."
-            )
+            raise no_class_scores(video)
 
 
 def _matching_encoder(recipe: DetectionRecipe, store: FeatureStore) -> RecogniserModel | None:

@@ -6,9 +6,11 @@ table for THUMOS14, and files laid out as CUHK's for ActivityNet.
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,14 +37,9 @@ _UNTRIMMEDNET_CLASSES = 101
 
 
 def video_scores(recipe: DetectionRecipe, classes: tuple[str, ...]) -> VideoScores:
-    """Open the recipe's file of class scores, which lies below `data.root` unless absolute.
+    """Open the file of class scores that the recipe's `labels` name, in the order of `classes`.
 
-    Args:
-        recipe: its `labels` say which file in which layout.
-        classes: K class names in the order of the model.
-
-    Returns:
-        A function that gives None for every video where labels come from R.
+    The file lies below `data.root` unless absolute. Where labels come from R, no video has scores.
 
     Raises:
         AttentadError: the file is not named, missing or malformed, or its classes are not the
@@ -58,28 +55,28 @@ def video_scores(recipe: DetectionRecipe, classes: tuple[str, ...]) -> VideoScor
         )
     path = recipe.data.root / labels.file
     if labels.source == "cuhk":
-        by_video = read_cuhk_scores(path, classes)
-        return lambda video: scores_of(by_video, video)
+        return partial(scores_of, read_cuhk_scores(path, classes))
     if labels.source == "untrimmednet":
         return _untrimmednet(path, classes)
-    return read_class_scores(path, len(classes)).get
+    return _own_scores(path, len(classes)).get
 
 
-def read_class_scores(path: Path, classes: int) -> dict[str, NDArray[np.float32]]:
-    """Read video-level class scores: an archive with one array of `classes` scores per video.
+def no_class_scores(video: str) -> AttentadError:
+    """What to say where `video_scores` has none of a video."""
+    return AttentadError(
+        f"the class-score file has no row for video {video}; add one or label by snippets."
+    )
 
-    Raises:
-        AttentadError: the file is missing or broken, or a row has another length.
-    """
-    store = open_features(path)
+
+def _own_scores(path: Path, classes: int) -> dict[str, NDArray[np.float32]]:
+    """An archive with one array of `classes` scores per video."""
     scores = {}
-    for video, read in store.readers.items():
-        row = np.asarray(read(), dtype=np.float32).reshape(-1)
-        if len(row) != classes or not np.isfinite(row).all():
+    for video, read in open_features(path).readers.items():
+        scores[video] = np.asarray(read(), dtype=np.float32).reshape(-1)
+        if len(scores[video]) != classes or not np.isfinite(scores[video]).all():
             raise AttentadError(
                 f"{path}: video {video} needs {classes} finite class scores, one per class."
             )
-        scores[video] = row
     return scores
 
 
@@ -87,19 +84,16 @@ def read_untrimmednet(path: str | Path) -> NDArray[np.float64]:
     """Read UntrimmedNet's table of THUMOS14 test videos: `.npy`, or `.npz` with one array.
 
     Returns:
-        (videos, 101): row = number of the video − 1, column = THUMOS14 class number − 1. The
-        published file has 1574 rows, each with the sum 2.
+        (videos, 101): row = number of the video − 1, column = THUMOS14 class number − 1.
 
     Raises:
         AttentadError: the file is missing, no archive of numbers, or has another shape.
     """
     try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.lib.npyio.NpzFile):
-            with content:
-                arrays = [content[name] for name in content.files]
-        else:
-            arrays = [content]
+        arrays = [np.load(path, allow_pickle=False)]
+        if isinstance(arrays[0], np.lib.npyio.NpzFile):
+            with arrays[0] as archive:
+                arrays = [archive[name] for name in archive.files]
     except FileNotFoundError as error:
         raise AttentadError(f"{path} does not exist; check the path.") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -110,14 +104,11 @@ def read_untrimmednet(path: str | Path) -> NDArray[np.float64]:
 
 
 def untrimmednet_scores(table: ArrayLike, video: str) -> NDArray[np.float64]:
-    """UntrimmedNet's scores of one THUMOS14 video for the 20 classes with temporal annotations.
+    """UntrimmedNet's scores (20,) of one THUMOS14 video, in the order of `THUMOS14_NUMBERS`.
 
     Args:
         table: (videos, 101), see `read_untrimmednet`.
         video: an id that ends in the video's number, such as video_test_0000004.
-
-    Returns:
-        (20,) in the order of `THUMOS14_NUMBERS`, which is that of the names; not normalised anew.
 
     Raises:
         AttentadError: the id has no number of four digits, or the table no such row.
@@ -139,19 +130,15 @@ def untrimmednet_scores(table: ArrayLike, video: str) -> NDArray[np.float64]:
 
 
 def read_cuhk_scores(path: str | Path, classes: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """Read video-level scores laid out as CUHK's for ActivityNet.
+    """Read video-level scores laid out as CUHK's for ActivityNet, video id → (K,).
 
     A JSON object: `results`, video id → one score per class (or a list of one such list), and
-    `class` (or `classes`), the class names in that order. Ids lose a leading `v_`; CUHK's have
-    none.
+    `class` (or `classes`), the class names in that order. Ids lose a leading `v_`.
 
     Args:
         path: `.json` or `.json.gz`.
-        classes: the classes wanted, in the order wanted. A file that names no classes must have
-            as many scores per video, and is taken to have them in this order.
-
-    Returns:
-        Video id → (K,) scores, K = len(classes), as they are.
+        classes: the K classes wanted, in the order wanted. A file that names no classes must have
+            K scores per video, and is taken to have them in this order.
 
     Raises:
         AttentadError: the file is missing or malformed, lacks a class, or a video's scores are
@@ -217,10 +204,9 @@ def _columns(names: Any, classes: Sequence[str], path: str | Path) -> NDArray[np
 
 
 def _row(values: Any, width: int, video: str, path: str | Path) -> NDArray[np.float64]:
-    try:
+    row = np.zeros(0)
+    with contextlib.suppress(TypeError, ValueError):
         row = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        row = np.zeros(0)
     if row.ndim == 2 and len(row) == 1:
         row = row[0]
     if row.shape != (width,) or not np.isfinite(row).all():

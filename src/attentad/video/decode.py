@@ -191,19 +191,13 @@ def _covering(width_px: int, height_px: int, size_px: int) -> tuple[int, int]:
 
 def _warn(path: Path, pictures: Pictures, length: Fraction) -> bool:
     """Warn of what could not be decoded; whether the end is missing."""
-    cut = pictures.is_cut_off(length)
+    cut, problem = pictures.is_cut_off(length), ""
     if cut:
-        warnings.warn(
-            f"{path} is cut off: {float(pictures.end_sec):.2f} of its {float(length):.2f} s "
-            "could be decoded.",
-            UserWarning,
-            stacklevel=3,
-        )
+        decoded = f"{float(pictures.end_sec):.2f} of its {float(length):.2f} s"
+        problem = f"{path} is cut off: {decoded} could be decoded."
     elif pictures.lost:
-        warnings.warn(
-            f"{path} is damaged: {pictures.lost} of its packets could not be decoded, and the "
-            "picture before each is held.",
-            UserWarning,
-            stacklevel=3,
-        )
+        lost = f"{pictures.lost} of its packets could not be decoded"
+        problem = f"{path} is damaged: {lost}, and the picture before each is held."
+    if problem:
+        warnings.warn(problem, UserWarning, stacklevel=3)
     return cut

@@ -99,11 +99,10 @@ def _moves(stream: VideoStream) -> bool:
 
 def _tagged_sec(stream: VideoStream) -> Fraction | None:
     for key, value in stream.metadata.items():
-        if key.upper().startswith("DURATION"):
-            match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", value.strip())
-            if match:
-                hours, minutes, seconds = (Fraction(part) for part in match.groups())
-                return 3600 * hours + 60 * minutes + seconds
+        match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", value.strip())
+        if match and key.upper().startswith("DURATION"):
+            hours, minutes, seconds = map(Fraction, match.groups())
+            return 3600 * hours + 60 * minutes + seconds
     return None
 
 
@@ -116,11 +115,9 @@ def _first_sec(path: Path, stream: VideoStream) -> Fraction:
 def _span_sec(
     path: Path, *, from_sec: Fraction | None = None, packets: int | None = None
 ) -> tuple[Fraction, Fraction]:
-    """When the first picture begins and the last one ends, by the packets' times.
+    """When the first picture begins and the last one ends, by the times of so many packets.
 
-    Args:
-        from_sec: look from the key frame before this time on.
-        packets: look at no more than so many.
+    They are looked at from the key frame before `from_sec` on.
     """
     with opened(path) as (container, stream):
         time_base = _time_base(stream)

@@ -22,10 +22,8 @@ class Orientation:
         """Stored picture (H, W, C) → shown picture, a view."""
         if self.swap_axes:
             picture = picture.transpose(1, 0, 2)
-        rows, columns = (
-            slice(None, None, -1 if f else 1) for f in (self.flip_rows, self.flip_columns)
-        )
-        return picture[rows, columns]
+        picture = picture[::-1] if self.flip_rows else picture
+        return picture[:, ::-1] if self.flip_columns else picture
 
     def shown(self, width_px: int, height_px: int) -> tuple[int, int]:
         """Stored (width, height) → shown (width, height)."""

@@ -22,7 +22,6 @@ class Pictures:
 
     Attributes:
         lost: packets that could not be decoded so far.
-        end_sec: when the last picture so far stops being on screen.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:

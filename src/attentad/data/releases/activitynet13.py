@@ -30,17 +30,11 @@ _CSV_KEYS: Final = ("seconds", "numFrame", "featureFrame")
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """Lengths of one video.
-
-    Args:
-        duration_sec: of the whole video.
-        frames: of the whole video.
-        feature_frames: how many of them the features cover; None where the file does not say.
-    """
+    """Lengths of one video."""
 
     duration_sec: float
     frames: int
-    feature_frames: int | None = None
+    feature_frames: int | None = None  # how many the features cover, where the file says it
 
 
 def read_frame_counts(path: str | Path) -> dict[str, FrameCounts]:
@@ -142,7 +136,7 @@ def _counts(entry: Mapping[str, Any], keys: tuple[str, str, str], where: str) ->
         numbers = [0.0]
     if not all(number is None or 0 < number < float("inf") for number in numbers):
         raise AttentadError(f"{where}: {', '.join(keys)} must be positive numbers, not {values}.")
-    duration, frames, covered = numbers
-    assert duration is not None
+    duration_sec, frames, covered = numbers
+    assert duration_sec is not None
     assert frames is not None
-    return FrameCounts(duration, int(frames), None if covered is None else int(covered))
+    return FrameCounts(duration_sec, int(frames), None if covered is None else int(covered))

@@ -17,6 +17,7 @@ All are in the order of `videoname.npy`. NAME is `Thumos14reduced`, `ActivityNet
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,18 +91,17 @@ class WtalcRelease:
             AttentadError: they are damaged, or not finite.
         """
         stored = self.arrays[video]
-        try:
+        problem = "are damaged"
+        with contextlib.suppress(ValueError):
             values = stored.load() if isinstance(stored, StoredArray) else stored
             features = np.asarray(values, dtype=np.float32)
-            problem = "" if np.isfinite(features).all() else "hold NaN or infinity"
-        except ValueError:
-            problem = "are damaged"
-        if problem:
-            raise AttentadError(
-                f"{self.features_file}: the features of video {video} {problem}; download the file "
-                "again."
-            )
-        return features
+            if np.isfinite(features).all():
+                return features
+            problem = "hold NaN or infinity"
+        raise AttentadError(
+            f"{self.features_file}: the features of video {video} {problem}; download the file "
+            "again."
+        )
 
     def disagreeing(self) -> dict[str, list[str]]:
         """Subset → the videos whose `labels_all` are not the labels of their segments."""
@@ -144,11 +144,8 @@ def read_wtalc(folder: str | Path) -> WtalcRelease:
     notes: list[str] = []
     empty = [video for video in videos if not shapes[video][0]]
     _note(notes, "without a single snippet and left out", empty)
-    items = {
-        video: item
-        for video, item in _annotations(notes_at, videos, notes).items()
-        if shapes[video][0]
-    }
+    every = _annotations(notes_at, videos, notes)
+    items = {video: item for video, item in every.items() if shapes[video][0]}
     order = tuple(sorted(classes))
     annotations = Annotations(items, order)
     from_segments = from_annotations(annotations, source=str(notes_at / "labels.npy"))
@@ -232,8 +229,8 @@ def _annotations(
     """The segments of each video with their labels, Ambiguous ones last."""
     subsets = read_column(notes_at / "subset.npy", text, "the name of a subset", videos)
     durations = read_column(notes_at / "duration.npy", duration, "seconds above 0", videos)
-    pairs = "a list of [start, end] in seconds"
-    segments = read_column(notes_at / "segments.npy", segment_list, pairs, videos)
+    what = "a list of [start, end] in seconds"
+    segments = read_column(notes_at / "segments.npy", segment_list, what, videos)
     labels = read_column(notes_at / "labels.npy", label_list, "a list of class names", videos)
     ambiguous = read_ambiguous(notes_at / "Ambiguous_test.txt")
     _note(notes, "named in Ambiguous_test.txt only", [v for v in ambiguous if v not in videos])
@@ -245,7 +242,8 @@ def _annotations(
                 f"{notes_at}: video {video} has {counts}; take segments.npy and labels.npy from "
                 "one release."
             )
-        kept = [pair for pair in zip(segments[row], labels[row], strict=True) if _forwards(pair[0])]
+        pairs = zip(segments[row], labels[row], strict=True)
+        kept = [((start, end), label) for (start, end), label in pairs if start <= end]
         if len(kept) < len(labels[row]):
             backwards.append(video)
         marked = ambiguous.get(video, [])
@@ -259,10 +257,6 @@ def _annotations(
     return items
 
 
-def _forwards(segment: tuple[float, float]) -> bool:
-    return segment[0] <= segment[1]
-
-
 def _note_clock(
     notes: list[str],
     notes_at: Path,
@@ -270,23 +264,21 @@ def _note_clock(
     shapes: Mapping[str, tuple[int, int]],
 ) -> None:
     """Note where the features do not last as long as the video, and other frame rates."""
-    drifting = []
-    for video, item in annotations.videos.items():
-        covered_sec = shapes[video][0] * SNIPPET_FRAMES / FPS
-        if abs(covered_sec - (item.duration_sec or 0)) > _CLOCK_SLACK_SEC:
-            drifting.append(video)
+    durations_sec = {v: item.duration_sec or 0 for v, item in annotations.videos.items()}
+    covered_sec = {video: shapes[video][0] * SNIPPET_FRAMES / FPS for video in durations_sec}
+    drifting = [
+        video
+        for video, duration_sec in durations_sec.items()
+        if abs(covered_sec[video] - duration_sec) > _CLOCK_SLACK_SEC
+    ]
     _note(
         notes,
         f"whose features last over {_CLOCK_SLACK_SEC:g} s more or less than the video at "
         f"{SNIPPET_FRAMES} frames of {FPS:g} per second",
         drifting,
     )
-    late = [
-        video
-        for video, item in annotations.videos.items()
-        if (item.segments > (item.duration_sec or 0)).any()
-    ]
-    _note(notes, "with segments beyond their duration", late)
+    beyond = [v for v, sec in durations_sec.items() if (annotations.videos[v].segments > sec).any()]
+    _note(notes, "with segments beyond their duration", beyond)
     path = notes_at / "extracted_fps.npy"
     if path.exists():
         rates = sorted(set(read_column(path, seconds, "frames per second")))

@@ -88,10 +88,7 @@ def duration(value: Any) -> float:
 
 def segment_list(value: Any) -> list[tuple[float, float]]:
     """Pairs of seconds, perhaps none."""
-    pairs = []
-    for start, end in _items(value):
-        pairs.append((seconds(start), seconds(end)))
-    return pairs
+    return [(seconds(start), seconds(end)) for start, end in _items(value)]
 
 
 def label_list(value: Any) -> list[str]:
@@ -127,10 +124,10 @@ def read_ambiguous(path: Path) -> dict[str, list[tuple[float, float]]]:
         if not fields:
             continue
         try:
-            video, start, end = fields[0], float(fields[1]), float(fields[2])
-            if len(fields) != 3 or not 0 <= end - start < math.inf:
+            video, (start, end) = fields[0], map(float, fields[1:])
+            if not 0 <= end - start < math.inf:
                 raise ValueError
-        except (ValueError, IndexError):
+        except ValueError:
             raise AttentadError(
                 f"{path}, line {number} must read `video start end`, not {line.strip()[:60]!r}; "
                 "correct or remove it."

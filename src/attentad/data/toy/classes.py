@@ -7,7 +7,7 @@ one for the test videos: a class comes again only after every other one came.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -50,58 +50,41 @@ def checked_range(classes_per_video: tuple[int, int]) -> tuple[int, int]:
 def present_classes(
     actions: Sequence[int], subsets: Sequence[str], classes_per_video: tuple[int, int], seed: int
 ) -> list[tuple[str, ...]]:
-    """The classes of each video; those of a video do not depend on the videos after it.
+    """The names of each video's classes, each once, which do not depend on the videos after it.
 
-    Within a subset, the numbers of videos that hold two classes differ by little: each class is
-    dealt once before any is dealt again. So every class is there as soon as a subset's videos
-    hold as many classes together as there are.
+    Within a subset, each class is dealt once before any is dealt again. So every class is there as
+    soon as a subset's videos hold as many classes together as there are.
 
     Args:
         actions: number of actions of each video: it holds no more classes than that.
         subsets: the subset of each video.
         classes_per_video: fewest and most classes of a video.
         seed: of all randomness; 0 or more.
-
-    Returns:
-        Class names, each video's without repetition, in the order in which they were dealt.
     """
     low, high = classes_per_video
-    names = sorted(set(subsets))
-    dealers = {}
-    for name in names:
-        rng = np.random.default_rng([seed, _DECK, *name.encode()])
-        dealers[name] = (rng, _Deck(rng))
-    chosen = []
-    for count, subset in zip(actions, subsets, strict=True):
-        rng, deck = dealers[subset]
-        chosen.append(deck.deal(min(count, int(rng.integers(low, high + 1)))))
-    return chosen
+    rngs = {name: np.random.default_rng([seed, _DECK, *name.encode()]) for name in set(subsets)}
+    decks = {name: _Deck(rng) for name, rng in rngs.items()}
+    return [
+        decks[subset].deal(min(count, int(rngs[subset].integers(low, high + 1))))
+        for count, subset in zip(actions, subsets, strict=True)
+    ]
 
 
 class _Deck:
     """All classes in random order, again and again."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self._cards = _shuffled_for_ever(rng)
-        self._kept: list[str] = []
+        self._rng = rng
+        self._cards: list[str] = []
 
     def deal(self, count: int) -> tuple[str, ...]:
         """`count` different classes; one that came twice is kept for the next video."""
         hand: list[str] = []
-        for kept in list(self._kept):
-            if len(hand) < count and kept not in hand:
-                self._kept.remove(kept)
-                hand.append(kept)
+        kept: list[str] = []
         while len(hand) < count:
-            card = next(self._cards)
-            if card in hand:
-                self._kept.append(card)
-            else:
-                hand.append(card)
+            if not self._cards:
+                self._cards = [CLASSES[i] for i in self._rng.permutation(len(CLASSES))]
+            card = self._cards.pop(0)
+            (kept if card in hand else hand).append(card)
+        self._cards = kept + self._cards
         return tuple(hand)
-
-
-def _shuffled_for_ever(rng: np.random.Generator) -> Iterator[str]:
-    while True:
-        for i in rng.permutation(len(CLASSES)):
-            yield CLASSES[i]

@@ -10,7 +10,7 @@ import contextlib
 import math
 import multiprocessing
 import signal
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -19,14 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from attentad.core import (
-    Annotations,
-    AttentadError,
-    VideoAnnotation,
-    write_annotations,
-)
+from attentad.core import Annotations, AttentadError, VideoAnnotation, write_annotations
 from attentad.core.files import read_json, write_json
 from attentad.core.formats.csv_rows import write_csv
+from attentad.core.progress import Progress
 from attentad.data.toy.classes import checked_range, present_classes
 from attentad.data.toy.render import render
 from attentad.data.toy.scene import (
@@ -69,7 +65,7 @@ def make_toy(
     clip_test_fraction: float = 0.2,
     classes_per_video: tuple[int, int] | None = None,
     processes: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Draw a toy data set for detector and recogniser.
 
@@ -81,8 +77,7 @@ def make_toy(
         out: folder, made when missing.
         videos: number of untrimmed videos, at least 1.
         seed: 0 or more; the same seed gives the same annotations and the same pixels.
-        test_fraction: share of the videos in subset `test`, spread evenly; the others are in
-            `training`.
+        test_fraction: share of the videos in subset `test`, spread evenly, not in `training`.
         clips_per_class: trimmed clips of each of the eight classes and of `background`; may be 0.
         clip_test_fraction: share of each class's clips in subset `test`.
         classes_per_video: fewest and most classes that a video holds, such as (1, 3), so that it
@@ -95,7 +90,17 @@ def make_toy(
     Raises:
         AttentadError: an argument is out of range, or a file cannot be written.
     """
-    _check(videos, seed, test_fraction, clips_per_class, clip_test_fraction, processes)
+    share = "give a share from 0 to 1"
+    rules = {
+        f"{videos} videos were asked for; give 1 or more": videos >= 1,
+        f"seed {seed} is negative; give 0 or more": seed >= 0,
+        f"clips_per_class is {clips_per_class}; give 0 or more": clips_per_class >= 0,
+        f"processes is {processes}; give 1 or more": processes >= 1,
+        f"test_fraction is {test_fraction}; {share}": 0 <= test_fraction <= 1,
+        f"clip_test_fraction is {clip_test_fraction}; {share}": 0 <= clip_test_fraction <= 1,
+    }
+    if wrong := [complaint for complaint, holds in rules.items() if not holds]:
+        raise AttentadError(f"toy videos: {wrong[0]}.")
     if classes_per_video is not None:
         checked_range(classes_per_video)
     out = Path(out)
@@ -113,34 +118,25 @@ def make_toy(
     if classes_per_video is not None:  # which classes a video holds depends on its subset
         stamp |= {"classes_per_video": [*classes_per_video], "test_fraction": test_fraction}
     missing = _not_drawn(out, stamp, jobs)
+    report = progress or (lambda done, total: None)
     done = len(jobs) - len(missing)
-    if progress is not None:
-        progress(done, len(jobs))
+    report(done, len(jobs))
     with contextlib.closing(_drawn(missing, processes)) as drawn:
         for _ in drawn:
             done += 1
-            if progress is not None:
-                progress(done, len(jobs))
+            report(done, len(jobs))
     _write_clip_list(out, clip_jobs, clip_test_fraction)
     # Last: where there are annotations, everything they name is there.
-    write_annotations(
-        out / "annotations.json",
-        Annotations(
-            {job.path.stem: _annotation(job, test_fraction) for job in video_jobs}, CLASSES
-        ),
-    )
+    annotated = {job.path.stem: _annotation(job, test_fraction) for job in video_jobs}
+    write_annotations(out / "annotations.json", Annotations(annotated, CLASSES))
 
 
 def scene(
     seed: int, index: int, label: str | None = None, classes: Sequence[str] | None = None
 ) -> ScenePlan:
-    """The plan of video number `index`, or of clip number `index` of class `label`.
+    """The plan of clip number `index` of class `label`, or of video number `index` without a label.
 
-    Args:
-        seed: 0 or more.
-        index: 0 or more.
-        label: class of a clip; None for a video.
-        classes: those that the video holds, see `plan_video`; a clip has its label.
+    A video's actions are of `classes`, see `plan_video`.
 
     Raises:
         AttentadError: there is no such class.
@@ -170,30 +166,6 @@ def _present(
     return present_classes(actions, subsets, classes_per_video, seed)
 
 
-def _check(
-    videos: int,
-    seed: int,
-    test_fraction: float,
-    clips_per_class: int,
-    clip_test_fraction: float,
-    processes: int,
-) -> None:
-    if videos < 1:
-        raise AttentadError(f"toy videos: {videos} videos were asked for; give 1 or more.")
-    if seed < 0:
-        raise AttentadError(f"toy videos: seed {seed} is negative; give 0 or more.")
-    if clips_per_class < 0:
-        raise AttentadError(f"toy videos: clips_per_class is {clips_per_class}; give 0 or more.")
-    if processes < 1:
-        raise AttentadError(f"toy videos: processes is {processes}; give 1 or more.")
-    for name, share in (
-        ("test_fraction", test_fraction),
-        ("clip_test_fraction", clip_test_fraction),
-    ):
-        if not 0.0 <= share <= 1.0:
-            raise AttentadError(f"toy videos: {name} is {share}; give a share from 0 to 1.")
-
-
 def _subset(index: int, test_fraction: float) -> str:
     """Spread the test items evenly, so that item `index` never changes sides with the number."""
     before, after = (math.floor(round(i * test_fraction, 9)) for i in (index, index + 1))
@@ -221,13 +193,7 @@ def _write_clip_list(out: Path, jobs: list[_Job], test_fraction: float) -> None:
 
 
 def _not_drawn(out: Path, stamp: Mapping[str, Any], jobs: list[_Job]) -> list[_Job]:
-    """The jobs left to do: all of them unless `out` was begun with the same drawing, seed, ….
-
-    Args:
-        out: the folder.
-        stamp: whatever the pixels depend on.
-        jobs: all of them.
-    """
+    """The jobs left to do: all of them unless `out` was begun under the same stamp."""
     path = out / "toy.json"
     with contextlib.suppress(AttentadError):
         if path.exists() and read_json(path) == stamp:
@@ -273,7 +239,8 @@ def _drawn_by_processes(jobs: list[_Job], processes: int) -> Generator[_Job, Non
     pool = ProcessPoolExecutor(
         processes,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_leave_interrupts_to_the_parent,
+        initializer=signal.signal,  # interrupts are left to this process
+        initargs=(signal.SIGINT, signal.SIG_IGN),
     )
     try:
         pending = {pool.submit(_draw, job): job for job in jobs}
@@ -282,7 +249,3 @@ def _drawn_by_processes(jobs: list[_Job], processes: int) -> Generator[_Job, Non
             yield pending[future]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

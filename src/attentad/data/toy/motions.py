@@ -54,8 +54,7 @@ def still(length: int) -> Offsets:
 
 def triangle_wave(cycles: FloatArray) -> FloatArray:
     """A wave of straight lines, -1..1, period 1, rising through 0 at 0."""
-    wave: FloatArray = 4.0 * np.abs((cycles - 0.25) % 1.0 - 0.5) - 1.0
-    return wave
+    return 4.0 * np.abs((cycles - 0.25) % 1.0 - 0.5) - 1.0
 
 
 def _offsets(length: int, **changes: FloatArray) -> Offsets:
@@ -93,8 +92,7 @@ def _shake(cycles: FloatArray, reach: float, direction: int) -> Offsets:
 
 
 def _split_join(cycles: FloatArray, reach: float, direction: int) -> Offsets:
-    apart = reach * 0.5 * (1.0 - np.cos(2.0 * np.pi * cycles))
-    return _offsets(len(cycles), apart_px=apart)
+    return _offsets(len(cycles), apart_px=reach * 0.5 * (1.0 - np.cos(2.0 * np.pi * cycles)))
 
 
 def _blink(cycles: FloatArray, reach: float, direction: int) -> Offsets:

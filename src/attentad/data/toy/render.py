@@ -68,8 +68,7 @@ def _enlarge(grid: NDArray[np.float32], length: int, axis: int) -> NDArray[np.fl
     part = (at - low).reshape(shape).astype(np.float32)
     a = np.take(grid, low, axis=axis)
     b = np.take(grid, (low + 1) % grid.shape[axis], axis=axis)
-    mixed: NDArray[np.float32] = a + part * (b - a)
-    return mixed
+    return a + part * (b - a)
 
 
 def _sprite(look: Look) -> NDArray[np.float32]:
@@ -87,27 +86,18 @@ def _sprite(look: Look) -> NDArray[np.float32]:
 def _inside(shape: str, u: FloatArray, v: FloatArray) -> FloatArray:
     """About the distance to the outline, positive inside; u and v run over -1..1."""
     radius = np.hypot(u, v)
-    edge: FloatArray
-    if shape == "disc":
-        edge = 0.9 - radius
-    elif shape == "square":
-        edge = 0.75 - np.maximum(np.abs(u), np.abs(v))
-    elif shape == "triangle":
-        edge = np.minimum(0.45 - v, 0.45 + 0.5 * v - 0.87 * np.abs(u))
-    elif shape == "cross":
-        arm = np.minimum(np.abs(u), np.abs(v))
-        edge = np.minimum(0.32 - arm, 0.9 - np.maximum(np.abs(u), np.abs(v)))
-    elif shape == "bar":
-        edge = np.minimum(0.42 - np.abs(v), 0.92 - np.abs(u))
-    elif shape == "ring":
-        edge = 0.27 - np.abs(radius - 0.65)
-    elif shape == "crescent":
-        edge = np.minimum(0.9 - radius, np.hypot(u - 0.5, v) - 0.55)
-    else:  # heart
-        lobes = 0.47 - np.hypot(np.abs(u) - 0.42, v + 0.35)
-        point = 0.62 - 0.7 * np.abs(u) - 0.7 * np.abs(v - 0.02)
-        edge = np.maximum(lobes, point)
-    return edge
+    abs_u, abs_v = np.abs(u), np.abs(v)
+    heart = 0.47 - np.hypot(abs_u - 0.42, v + 0.35), 0.62 - 0.7 * abs_u - 0.7 * np.abs(v - 0.02)
+    return {
+        "disc": 0.9 - radius,
+        "square": 0.75 - np.maximum(abs_u, abs_v),
+        "triangle": np.minimum(0.45 - v, 0.45 + 0.5 * v - 0.87 * abs_u),
+        "cross": np.minimum(0.32 - np.minimum(abs_u, abs_v), 0.9 - np.maximum(abs_u, abs_v)),
+        "bar": np.minimum(0.42 - abs_v, 0.92 - abs_u),
+        "ring": 0.27 - np.abs(radius - 0.65),
+        "crescent": np.minimum(0.9 - radius, np.hypot(u - 0.5, v) - 0.55),
+        "heart": np.maximum(*heart),
+    }[shape]
 
 
 def _draw(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +119,7 @@ def plan_clip(rng: np.random.Generator, label: str) -> ScenePlan:
         tracks += _bystander(rng, frames, background)
         return _scene(rng, frames, background, tracks, np.zeros((0, 2), dtype=np.int64), ())
     offsets = _motion(rng, label, np.arange(frames) / FPS + rng.uniform(0.0, 3.0))
-    tracks += _tracks(rng, offsets, 0, frames, background, fade=(False, False))
+    tracks += _tracks(rng, offsets, 0, background, opacity=1.0)
     whole = np.array([[0, frames]], dtype=np.int64)
     return _scene(rng, frames, background, tracks, whole, (label,))
 
@@ -132,15 +132,10 @@ def _scene(
     segments: NDArray[np.int64],
     labels: tuple[str, ...],
 ) -> ScenePlan:
+    camera_px = _wander(rng, frames, speed_px=3.0)
+    contrast, texture_seed = float(rng.uniform(12.0, 22.0)), int(rng.integers(2**63))
     return ScenePlan(
-        frames=frames,
-        camera_px=_wander(rng, frames, speed_px=3.0),
-        background=background,
-        contrast=float(rng.uniform(12.0, 22.0)),
-        tracks=tuple(tracks),
-        texture_seed=int(rng.integers(2**63)),
-        segments_frames=segments,
-        labels=labels,
+        frames, camera_px, background, contrast, tuple(tracks), texture_seed, segments, labels
     )
 
 
@@ -179,53 +174,44 @@ def _schedule(rng: np.random.Generator, frames: int) -> NDArray[np.int64]:
 def _actor(
     rng: np.random.Generator, label: str, edges: list[int], background: FloatArray
 ) -> list[Track]:
-    """An actor that mostly drifts into its action and out of it, so that onset is motion only.
-
-    Args:
-        edges: frames at which the action before ends, this one starts and ends, and the next one
-            starts: an actor is never in another's way.
-    """
+    """An actor that mostly drifts into its action and out of it, so that onset is motion only."""
+    # Where the action before ends and the next one starts: no actor is in another's way.
     free, start, end, taken = edges
     early, late = rng.uniform(0.6, 3.0, size=2) * (rng.random(2) < 0.75)
     first = max(free, start - round(early * FPS))
     last = min(taken, end + round(late * FPS))
-    steps = np.arange(end - start)
-    acting = _motion(rng, label, steps / FPS)
-    ramp = np.minimum(1.0, np.minimum(steps + 1, len(steps) - steps) / 2.0)
-    spread = _pad(acting, ramp, start - first, last - end)
-    return _tracks(rng, spread, first, last, background, fade=(True, True))
+    acting = _motion(rng, label, np.arange(end - start) / FPS)
+    spread = _pad(acting, _fades(end - start, 2.0), start - first, last - end)
+    return _tracks(rng, spread, first, background, opacity=_fades(last - first, 4.0))
 
 
 def _bystander(rng: np.random.Generator, frames: int, background: FloatArray) -> list[Track]:
-    """An actor that only drifts: it stays, comes or goes, as around actions; 4 times in 10, none.
-
-    Background clips must show what a video's gaps show: a recogniser that always sees an actor
-    takes an empty scene, or an actor that fades in, for an action.
-    """
+    """An actor that only drifts: it stays, comes or goes as around actions; 4 times in 10, none."""
+    # Background clips must show what a video's gaps show: a recogniser that always sees an actor
+    # takes an empty scene, or an actor that fades in, for an action.
     if rng.random() < 0.4:
         return []
     stay = round(rng.uniform(0.6, 5.0) * FPS)
     first = int(rng.integers(2 - stay, frames - 1))
     last = first + stay
     begin, end = max(0, first), min(frames, last)
-    drifting = still(end - begin)
-    return _tracks(rng, drifting, begin, end, background, fade=(first > 0, last < frames))
+    fades = _fades(end - begin, 4.0, first > 0, last < frames)
+    return _tracks(rng, still(end - begin), begin, background, opacity=fades)
 
 
 def _pad(acting: Offsets, ramp: FloatArray, before: int, after: int) -> Offsets:
     """The offsets of an action between stretches of plain drifting, without a jump in place."""
 
-    def joined(values: FloatArray, head: float, tail: float) -> FloatArray:
-        return np.concatenate([np.full(before, head), values, np.full(after, tail)])
+    def padded(values: FloatArray, beside: float) -> FloatArray:
+        return np.pad(values, (before, after), constant_values=beside)
 
-    turn = acting.turn_rad
     return Offsets(
-        right_px=joined(acting.right_px * ramp, 0.0, 0.0),
-        down_px=joined(acting.down_px * ramp, 0.0, 0.0),
-        turn_rad=joined(turn, turn[0], turn[-1]),
-        scale=joined(acting.scale**ramp, 1.0, 1.0),
-        opacity=joined(acting.opacity, 1.0, 1.0),
-        apart_px=joined(acting.apart_px * ramp, 0.0, 0.0),
+        right_px=padded(acting.right_px * ramp, 0.0),
+        down_px=padded(acting.down_px * ramp, 0.0),
+        turn_rad=np.pad(acting.turn_rad, (before, after), mode="edge"),
+        scale=padded(acting.scale**ramp, 1.0),
+        opacity=padded(acting.opacity, 1.0),
+        apart_px=padded(acting.apart_px * ramp, 0.0),
     )
 
 
@@ -239,46 +225,43 @@ def _motion(rng: np.random.Generator, label: str, seconds: FloatArray) -> Offset
 def _tracks(
     rng: np.random.Generator,
     offsets: Offsets,
-    first: int,
-    last: int,
+    first_frame: int,
     background: FloatArray,
-    fade: tuple[bool, bool],
+    opacity: FloatArray | float,
 ) -> list[Track]:
     """The one or two tracks of an actor that drifts and adds `offsets`."""
-    length = last - first
+    length = len(offsets.scale)
     look = _look(rng, background, (17.0, 23.0))
     low, high = ACTOR_BOUNDS_PX
     start = rng.uniform(low, high, size=2)
     velocity = rng.uniform(-3.0, 3.0, size=2) / FPS
     path = _reflect(start + velocity * np.arange(length)[:, None], low, high)
     angle = rng.uniform(0.0, 2.0 * np.pi) + offsets.turn_rad
-    ramp = np.ones(length)
-    steps = np.arange(length)
-    if fade[0]:
-        ramp = np.minimum(ramp, (steps + 1) / 4.0)
-    if fade[1]:
-        ramp = np.minimum(ramp, (length - steps) / 4.0)
-    opacity = offsets.opacity * ramp
     direction = rng.uniform(0.0, np.pi)
     twins = rng.random() < 0.15
     apart = offsets.apart_px
     if not apart.any() and twins:
         apart = np.full(length, rng.uniform(4.0, 14.0))
-    if not apart.any():
-        x, y = path[:, 0] + offsets.right_px, path[:, 1] + offsets.down_px
-        return [Track(look, first, x, y, angle, offsets.scale, opacity)]
+    x, y = path[:, 0] + offsets.right_px, path[:, 1] + offsets.down_px
+    whole = Track(look, first_frame, x, y, angle, offsets.scale, offsets.opacity * opacity)
+    return _twins(whole, apart, direction) if apart.any() else [whole]
+
+
+def _twins(track: Track, apart_px: FloatArray | float, direction: float) -> list[Track]:
+    """Two smaller copies of a track, on either side of it."""
+    right, down = apart_px * np.cos(direction), apart_px * np.sin(direction)
+    scale = track.scale * TWIN_SCALE
     return [
-        Track(
-            look,
-            first,
-            path[:, 0] + offsets.right_px + sign * apart * np.cos(direction),
-            path[:, 1] + offsets.down_px + sign * apart * np.sin(direction),
-            angle,
-            offsets.scale * TWIN_SCALE,
-            opacity,
-        )
+        replace(track, x_px=track.x_px + sign * right, y_px=track.y_px + sign * down, scale=scale)
         for sign in (-1.0, 1.0)
     ]
+
+
+def _fades(length: int, over: float, begin: bool = True, end: bool = True) -> FloatArray:
+    """Factors 0..1 (length,): they rise over so many frames at the beginning, fall at the end."""
+    steps, whole = np.arange(length), np.ones(length)
+    rising = np.minimum(whole, (steps + 1) / over) if begin else whole
+    return np.minimum(rising, (length - steps) / over) if end else rising
 
 
 def _distractors(rng: np.random.Generator, frames: int, background: FloatArray) -> list[Track]:
@@ -306,28 +289,17 @@ def _distractor(
     else:
         path = start + _wander(rng, length, speed_px=7.0)
     path = _reflect(path, -4.0, SIZE_PX + 4.0)
-    steps = np.arange(length)
-    opacity = np.minimum(1.0, np.minimum(steps + 1, length - steps) / 5.0)
-    angle = np.full(length, rng.uniform(0.0, 2.0 * np.pi))
+    angle = rng.uniform(0.0, 2.0 * np.pi)
     twins = rng.random() < 0.3
     direction, apart = rng.uniform(0.0, np.pi), rng.uniform(4.0, 14.0)
-    shift = apart * np.array([np.cos(direction), np.sin(direction)]) * twins
-    scale = np.full(length, TWIN_SCALE if twins else 1.0)
     visible = slice(max(0, -first), max(0, min(length, frames - first)))
     if visible.stop <= visible.start:
         return []
-    return [
-        Track(
-            look,
-            first + visible.start,
-            (path[:, 0] + sign * shift[0])[visible],
-            (path[:, 1] + sign * shift[1])[visible],
-            angle[visible],
-            scale[visible],
-            opacity[visible],
-        )
-        for sign in ((-1.0, 1.0) if twins else (1.0,))
-    ]
+    x, y = path[visible].T
+    ones = np.ones(len(x))
+    opacity = _fades(length, 5.0)[visible]
+    whole = Track(look, first + visible.start, x, y, angle * ones, ones, opacity)
+    return _twins(whole, apart, direction) if twins else [whole]
 
 
 def _look(rng: np.random.Generator, background: FloatArray, size_px: tuple[float, float]) -> Look:
@@ -347,12 +319,10 @@ def _wander(rng: np.random.Generator, length: int, *, speed_px: float) -> FloatA
     velocity = rng.normal(0.0, speed_px / FPS, size=(knots, 2))
     at = np.arange(length) / FPS
     each = [np.interp(at, np.arange(knots), velocity[:, axis]) for axis in range(2)]
-    walk: FloatArray = np.cumsum(np.stack(each, axis=1), axis=0)
-    return walk
+    return np.cumsum(np.stack(each, axis=1), axis=0)
 
 
 def _reflect(values: FloatArray, low: float, high: float) -> FloatArray:
     """Fold positions back into low..high, as a ball between two walls."""
     span = high - low
-    folded: FloatArray = low + span - np.abs((values - low) % (2.0 * span) - span)
-    return folded
+    return low + span - np.abs((values - low) % (2.0 * span) - span)
