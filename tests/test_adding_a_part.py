@@ -22,7 +22,7 @@ from attentad.core import AttentadError, read_annotations
 from attentad.detection import DETECTORS, Detector
 from attentad.metrics.evaluate import evaluate_files
 from attentad.models.file import load_detector
-from attentad.models.run import detect
+from attentad.models.run import load
 from attentad.models.train import train
 from attentad.recipes.load import DetectionRecipe, load_recipe
 from attentad.training.checkpoint import load_checkpoint
@@ -77,7 +77,7 @@ def test_trains_saves_loads_and_detects(
     assert run is not None
     assert run.score is not None
     assert run.score > 0.5
-    detected = detect(run.model, [tmp_path / "features.npz"]).detections
+    detected = load(run.model).detect([tmp_path / "features.npz"]).detections
     test_videos = read_annotations(tmp_path / "annotations.json").subset(["test"]).videos
     by_train = load_detector(run.model).classes
     assert detected.classes == by_train == ("jump", "run")

@@ -23,7 +23,7 @@ def test_the_page_runs(
     shutil.copy(trained.annotations, tmp_path / "annotations.json")
     (tmp_path / "features").mkdir()
     with np.load(trained.features) as archive:
-        for video in archive.files:
+        for video in ("v00", "v04", "v08"):  # the test videos
             np.save(tmp_path / "features" / f"{video}.npy", archive[video])
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

@@ -12,7 +12,7 @@ import pytest
 from attentad.app.check.data_set import check
 from attentad.core import AttentadError, read_annotations
 from attentad.models.file import load_detector
-from attentad.models.run import detect
+from attentad.models.run import load
 from attentad.models.sets import open_store, read_sets
 from attentad.models.train import train
 from attentad.models.video_scores import THUMOS14_NUMBERS
@@ -189,7 +189,7 @@ def test_thumos14_detection_on_files(thumos14: Path, tmp_path: Path) -> None:
     assert run is not None
     annotations = read_annotations(thumos14 / "annotations.json")
     streams = [thumos14 / "flow_test.h5", thumos14 / "rgb_test.h5"]
-    found = detect(run.model, streams, annotations=annotations)
+    found = load(run.model).detect(streams, annotations=annotations)
     again = json.loads((tmp_path / "detections.json").read_text())["results"]
     for video, rows in again.items():
         segments = found.detections.videos[video].segments
@@ -197,9 +197,9 @@ def test_thumos14_detection_on_files(thumos14: Path, tmp_path: Path) -> None:
         longest = (segments[:, 1] - segments[:, 0]).max()
         assert longest < 60 / annotations.videos[video].fps
     with pytest.raises(AttentadError, match="joins 2 feature streams"):
-        detect(run.model, streams[:1], annotations=annotations)
+        load(run.model).detect(streams[:1], annotations=annotations)
     with pytest.raises(AttentadError, match="how many a second it has"):
-        detect(run.model, streams)
+        load(run.model).detect(streams)
 
 
 @pytest.mark.parametrize("variant", [*VARIANTS, "dbg_upstream"])

@@ -13,7 +13,7 @@ from tests.bench import Bench
 from attentad.app.check.data_set import check
 from attentad.core import AttentadError, read_annotations, read_detections, write_annotations
 from attentad.models.file import load_detector, load_model, save_model
-from attentad.models.run import detect
+from attentad.models.run import load
 from attentad.models.snippet_classifier import SnippetClassifier
 from attentad.models.train import train
 from attentad.recipes.load import DetectionRecipe, load_recipe
@@ -46,7 +46,7 @@ def spoilt(mixed: Bench, tmp_path: Path) -> Bench:
 
 
 def test_it_learns_and_detects_as_in_training(mixed: Bench) -> None:
-    found = detect(mixed.model, [mixed.features])
+    found = load(mixed.model).detect([mixed.features])
     saved = read_detections(mixed.folder / "run" / "detections.json", found.detections.classes)
     assert len(saved.videos) == 3
     truth = read_annotations(mixed.annotations)

@@ -17,7 +17,7 @@ from attentad.metrics.evaluate import evaluate_files
 from attentad.models.detect import detect_features
 from attentad.models.file import load_detector, load_recogniser
 from attentad.models.labels import SnippetScores
-from attentad.models.run import detect
+from attentad.models.run import load
 from attentad.models.train import train
 from attentad.recipes.load import fold_recipe, load_recipe
 from attentad.training.logs import read_log
@@ -43,7 +43,7 @@ def test_the_saved_detections_score_what_training_said(trained: Bench) -> None:
 
 
 def test_detect_on_features_equals_the_test_run(trained: Bench, tmp_path: Path) -> None:
-    found = detect(trained.model, [trained.features])
+    found = load(trained.model).detect([trained.features])
     assert found.detections.classes == CLASSES
     assert len(found.results) == 12
     write_run(found, tmp_path / "d.json", tmp_path / "page.html")
@@ -119,11 +119,11 @@ def test_labels_from_a_file_of_video_scores(bench: Bench) -> None:
     changes = [f"labels={{source: file, file: {bench.folder / 'scores.npz'}, topk: 1}}"]
     run = train(load_recipe(bench.recipe, [*changes, "training.epochs=1"]), bench.folder / "file")
     assert run is not None
-    found = detect(run.model, [bench.features])
+    found = load(run.model).detect([bench.features])
     assert set(np.concatenate([d.labels for d in found.detections.videos.values()])) == {0}
     np.savez(bench.folder / "scores.npz", v00=np.array([0.9, 0.2, 0.1]))
     with pytest.raises(AttentadError, match="video v00 needs 2 finite class scores"):
-        detect(run.model, [bench.features])
+        load(run.model).detect([bench.features])
 
 
 def test_folds(bench: Bench) -> None:
@@ -136,7 +136,7 @@ def test_folds(bench: Bench) -> None:
 def test_a_detector_without_encoder_says_so_for_video(trained: Bench, tmp_path: Path) -> None:
     (tmp_path / "v.mp4").write_bytes(b"")
     with pytest.raises(AttentadError, match="no encoder for video"):
-        detect(trained.model, [tmp_path / "v.mp4"])
+        load(trained.model).detect([tmp_path / "v.mp4"])
     with pytest.raises(AttentadError, match="holds no recogniser"):
         load_recogniser(trained.model)
 
@@ -155,7 +155,7 @@ def test_snippet_scores_activations() -> None:
 
 def test_one_feature_step_and_no_instances(bench: Bench) -> None:
     np.save(bench.folder / "short.npy", np.zeros((1, 4), np.float32))
-    found = detect(bench.model, [bench.folder / "short.npy"])
+    found = load(bench.model).detect([bench.folder / "short.npy"])
     segments = found.detections.videos["short"].segments
     assert ((segments >= 0) & (segments <= 0.5)).all()
 

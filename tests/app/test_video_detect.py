@@ -16,7 +16,7 @@ from attentad.models.encode import extract_features, find_videos
 from attentad.models.file import load_recogniser, save_detector
 from attentad.models.labels import SnippetScores
 from attentad.models.model import DetectorModel
-from attentad.models.run import detect
+from attentad.models.run import load
 from attentad.recipes.load import DetectionRecipe, load_recipe
 from attentad.video import probe
 from attentad.video.encode import write_video
@@ -54,7 +54,7 @@ def draw(path: Path, seconds: float, fps: int = 10) -> None:
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="shared/data/clips is not here")
 def test_real_clips_of_every_kind(detector: Path, tmp_path: Path) -> None:
     clips = sorted(CLIPS.glob("*.*")) + sorted((CLIPS / "ucf101").glob("v_*"))[:3]
-    run = detect(detector, clips)
+    run = load(detector).detect(clips)
     assert not run.notes
     for clip in clips:
         info, timeline = probe(clip), run.timelines[clip.stem]
@@ -74,8 +74,8 @@ def test_detecting_in_video_equals_detecting_in_its_features(
 ) -> None:
     draw(tmp_path / "a.mp4", 7.3)
     extract_features(encoder_model, [tmp_path / "a.mp4"], tmp_path / "features")
-    by_video = detect(detector, [tmp_path / "a.mp4"]).detections.videos["a"]
-    by_features = detect(detector, [tmp_path / "features"]).detections.videos["a"]
+    by_video = load(detector).detect([tmp_path / "a.mp4"]).detections.videos["a"]
+    by_features = load(detector).detect([tmp_path / "features"]).detections.videos["a"]
     np.testing.assert_allclose(by_video.segments, by_features.segments)
     np.testing.assert_allclose(by_video.scores, by_features.scores, rtol=1e-5)
 
@@ -105,7 +105,7 @@ def test_a_truncated_video_gives_a_note_and_what_could_be_read(
     path = tmp_path / "cut.mkv"
     draw(path, 20)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
-    run = detect(detector, [path])
+    run = load(detector).detect([path])
     assert len(run.notes) == 1
     assert path.name in run.notes[0]
 
@@ -117,5 +117,5 @@ def test_names_must_differ(detector: Path, encoder_model: Path, tmp_path: Path) 
     with pytest.raises(AttentadError, match="share a name"):
         extract_features(encoder_model, inputs, tmp_path / "features")
     with pytest.raises(AttentadError, match="named a"):
-        detect(detector, inputs)
+        load(detector).detect(inputs)
     assert [path.name for path in find_videos(inputs)] == ["a.mp4", "a.mp4"]

@@ -15,7 +15,7 @@ from attentad.core import AttentadError, read_annotations, read_detections, writ
 from attentad.data.clocks import video_timeline
 from attentad.models.detect import detect_features
 from attentad.models.file import load_detector
-from attentad.models.run import detect
+from attentad.models.run import load
 from attentad.models.sets import read_sets
 from attentad.models.train import train
 from attentad.recipes.load import DetectionRecipe, load_recipe
@@ -77,7 +77,7 @@ def test_it_never_sees_a_segment(trained: Bench, weak: Path, tmp_path: Path) -> 
 def test_detect_equals_the_test_run_and_shows_the_attentions(
     trained: Bench, weak: Path, tmp_path: Path
 ) -> None:
-    found = detect(weak / "model.safetensors", [trained.features])
+    found = load(weak / "model.safetensors").detect([trained.features])
     write_run(found, tmp_path / "d.json", tmp_path / "page.html")
     saved = read_detections(weak / "detections.json", CLASSES)
     for video, items in saved.videos.items():
@@ -143,7 +143,7 @@ def test_labels_alone_suffice(trained: Bench, tmp_path: Path) -> None:
     assert run is not None
     assert run.score is None
     assert load_detector(run.model).classes == CLASSES
-    assert detect(run.model, [trained.features]).detections.classes == CLASSES
+    assert load(run.model).detect([trained.features]).detections.classes == CLASSES
 
 
 @pytest.mark.parametrize("name", ATTENTION)
@@ -152,7 +152,7 @@ def test_any_attention_at_the_input(trained: Bench, tmp_path: Path, name: str) -
     changes = [*HAMNET, f"attention={{input: {{name: {name}{options}}}}}", "training.epochs=1"]
     run = train(load_recipe(trained.recipe, changes), tmp_path / "run")
     assert run is not None
-    found = detect(run.model, [trained.features])
+    found = load(run.model).detect([trained.features])
     names = [curve.name for curve in found.results["v00"].curves]
     # SE's one gate is of the channels; a Transformer has none.
     gated = name in ("csa", "cbam", "sta", "hybrid")

@@ -14,7 +14,7 @@ from attentad.data.toy.files import make_toy
 from attentad.metrics import DetectionResult
 from attentad.metrics.evaluate import evaluate_files
 from attentad.models.encode import extract_features
-from attentad.models.run import detect, runs_report
+from attentad.models.run import load, runs_report
 from attentad.models.train import MODEL_NAME, train
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe
 from attentad.report import write_page
@@ -95,7 +95,7 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
             )
         step(f"detecting in {len(test.videos)} test videos that no training saw: {name}")
         with progress_bar("detecting") as progress:
-            runs[name] = detect(detector, _files(data, list(test.videos)), progress)
+            runs[name] = load(detector).detect(_files(data, list(test.videos)), progress)
         detections = detector.parent / "detections.json"
         write_detections(detections, runs[name].detections)
         evaluations[name] = evaluate_files(

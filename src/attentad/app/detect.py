@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attentad.core import Annotations, read_annotations, write_detections
 from attentad.core.progress import progress_bar
-from attentad.models.run import DetectRun, detect, runs_report
+from attentad.models.run import DetectRun, load, runs_report
 from attentad.report import write_page
 from attentad.report.timelines import write_timelines
 
@@ -24,7 +24,7 @@ def detect_and_write(
     """Detect, and write what was asked for; see `models.run.detect` and `write_run`."""
     truth = None if annotations is None else read_annotations(annotations)
     with progress_bar("detecting") as progress:
-        run = detect(model, inputs, progress, annotations=truth)
+        run = load(model).detect(inputs, progress, truth)
     write_run(run, out, page, figures, annotations=truth)
     return run
 

@@ -56,48 +56,78 @@ class DetectRun:
         return Detections(videos, self.classes, self.meta)
 
 
-def detect(
-    model_path: Path,
-    inputs: Sequence[Path],
-    progress: Progress | None = None,
-    annotations: Annotations | None = None,
-) -> DetectRun:
-    """Detect actions in videos or feature files; the model knows how to read them.
+@dataclass(frozen=True)
+class LoadedDetector:
+    """A trained detector, at hand: see `load`.
 
     Args:
-        model_path: a trained detector.
-        inputs: video files, feature files, or folders of either. Where the model's recipe joins
-            several feature streams: one file or folder per stream, in that order.
-        progress: called with (done, total) inputs.
-        annotations: tell durations and frame rates of videos, for features whose own files do not.
+        file: that it was loaded from.
+        model: network and contract.
+    """
+
+    file: Path
+    model: DetectorModel
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names; label index i of what is detected is classes[i]."""
+        return self.model.classes
+
+    def detect(
+        self,
+        inputs: Sequence[str | Path],
+        progress: Progress | None = None,
+        annotations: Annotations | None = None,
+    ) -> DetectRun:
+        """Detect actions in videos or feature files; the model knows how to read them.
+
+        Args:
+            inputs: video files, feature files, or folders of either. Where the model's recipe joins
+                several feature streams: one file or folder per stream, in that order.
+            progress: called with (done, total) inputs.
+            annotations: tell durations and frame rates of videos, for features whose own files do
+                not.
+
+        Raises:
+            AttentadError: an input is missing or broken, or does not fit the model.
+        """
+        model = self.model
+        annotated = {} if annotations is None else annotations.videos
+        sources = _sources(model, [Path(path) for path in inputs], annotated)
+        class_scores = video_scores(model.recipe, model.classes)
+        results, timelines = {}, {}
+        notes: list[str] = []
+        for video in counted([*sources], progress):
+            track, warned = read_noting(sources[video], video)
+            notes += warned
+            results[video] = detect_features(
+                model, track.array, track.timeline, video=video, class_scores=class_scores(video)
+            )
+            timelines[video] = track.timeline
+        files = {
+            video: source.files[video] if isinstance(source, VideoSource) else None
+            for video, source in sources.items()
+        }
+        return DetectRun(results, model.classes, self._meta(), files, timelines, notes)
+
+    def _meta(self) -> dict[str, Any]:
+        recipe = self.model.recipe
+        return {
+            "model": self.file.name,
+            "model_sha256": file_sha256(self.file),
+            "detector": recipe.detector.name,
+            "attention": {site: part.name for site, part in recipe.attention.items()},
+            "attentad": attentad.__version__,
+        }
+
+
+def load(path: str | Path) -> LoadedDetector:
+    """A trained detector from its model file, on the best device; runs no code of the file's.
 
     Raises:
-        AttentadError: an input is missing or broken, or does not fit the model.
+        AttentadError: it is no model file of ours, damaged, or a recogniser.
     """
-    model = load_detector(model_path)
-    sources = _sources(model, inputs, {} if annotations is None else annotations.videos)
-    class_scores = video_scores(model.recipe, model.classes)
-    results, timelines = {}, {}
-    notes: list[str] = []
-    for video in counted([*sources], progress):
-        track, warned = read_noting(sources[video], video)
-        notes += warned
-        results[video] = detect_features(
-            model, track.array, track.timeline, video=video, class_scores=class_scores(video)
-        )
-        timelines[video] = track.timeline
-    meta = {
-        "model": model_path.name,
-        "model_sha256": file_sha256(model_path),
-        "detector": model.recipe.detector.name,
-        "attention": {site: part.name for site, part in model.recipe.attention.items()},
-        "attentad": attentad.__version__,
-    }
-    files = {
-        video: source.files[video] if isinstance(source, VideoSource) else None
-        for video, source in sources.items()
-    }
-    return DetectRun(results, model.classes, meta, files, timelines, notes)
+    return LoadedDetector(Path(path), load_detector(path))
 
 
 def runs_report(
