@@ -7,17 +7,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attentad.core import Detections, no_detections, read_annotations
+from attentad.core import Annotations, Detections, no_detections, read_annotations
 from attentad.core.files import write_json
 from attentad.core.found import Found
 from attentad.metrics import VERDICTS, Diagnosis, diagnose, tiou_key
 from attentad.metrics.evaluate import score_file
+from attentad.report import (
+    Report,
+    VideoPage,
+    diagnosis_figures,
+    figure_svg,
+    save_figure,
+    write_page,
+)
 from attentad.report.result_tables import detection_notes, truth_notes
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from attentad.core import Annotations
 
 
 def diagnose_files(
@@ -32,18 +38,7 @@ def diagnose_files(
     page: str | Path | None = None,
     **options: Any,
 ) -> Diagnosis:
-    """Diagnose a file of detections.
-
-    Args:
-        detections_path: ActivityNet submission JSON or CSV.
-        annotations_path: ActivityNet JSON, THUMOS14 text folder or CSV.
-        tiou: as `metrics.parse_tiou`; None for what goes with the buckets.
-        classes_path: class list, for files whose labels are numbers.
-        out_json: also write the result there.
-        figures: also write the figures into this folder, as `false_positives.svg` and so on.
-        figure_formats: suffixes of the files in that folder.
-        page: also write an HTML page with the figures and the timelines of the evaluated videos.
-        options: the other ones of `metrics.diagnose`.
+    """Diagnose a file of detections and write what is asked for; `options` of `metrics.diagnose`.
 
     Raises:
         AttentadError: a file is missing, malformed or empty, an option is wrong, matplotlib is
@@ -60,7 +55,10 @@ def diagnose_files(
     if out_json is not None:
         write_json(out_json, diagnosis.to_dict())
     if figures is not None:
-        _write_figures(Path(figures), diagnosis, figure_formats)
+        for title, figure in diagnosis_figures(diagnosis).items():
+            for suffix in figure_formats:
+                name = title.lower().replace(" ", "_")
+                save_figure(figure, Path(figures) / f"{name}{suffix}")
     if page is not None:
         # Ambiguous segments were read to be counted; the page shows what there was to find.
         _write_page(page, diagnosis, read_annotations(annotations_path), detections)
@@ -79,12 +77,8 @@ def profile_table(diagnosis: Diagnosis) -> Table:
         table.add_column(f"{slot}G", justify="right")
     table.add_column("gain", justify="right", style="bold")
     for name, shares in zip(VERDICTS, shown.T, strict=True):
-        gain = diagnosis.gain.get(name)
-        table.add_row(
-            name,
-            *(f"{100 * value:.1f}" for value in shares),
-            _percent(gain) if gain is not None else "",
-        )
+        gain = _percent(diagnosis.gain[name]) if name in diagnosis.gain else ""
+        table.add_row(name, *(f"{100 * value:.1f}" for value in shares), gain)
     return table
 
 
@@ -98,20 +92,12 @@ def attribute_table(diagnosis: Diagnosis) -> Table:
     for heading in ("instances", "missed %", "mAP_N %", "× all"):
         table.add_column(heading, justify="right")
     for item in diagnosis.attributes:
-        rows = zip(
-            item.buckets,
-            item.ranges,
-            item.truth_count.tolist(),
-            item.false_negative_rate.tolist(),
-            item.mean_ap_n.tolist(),
-            strict=True,
-        )
+        values = (item.truth_count, item.false_negative_rate, item.mean_ap_n)
+        rows = zip(item.buckets, item.ranges, *(part.tolist() for part in values), strict=True)
         for number, (bucket, text, count, missed, value) in enumerate(rows):
-            name = item.name if number == 0 else ""
-            span = f"{bucket:2} {text} {item.unit}".rstrip()
             table.add_row(
-                name,
-                span,
+                item.name if number == 0 else "",
+                f"{bucket:2} {text} {item.unit}".rstrip(),
                 f"{count}",
                 *(_percent(x) if count else "–" for x in (missed, value)),
                 f"{value / diagnosis.map_n:.2f}" if count and diagnosis.map_n else "–",
@@ -150,23 +136,10 @@ def notes(diagnosis: Diagnosis) -> list[str]:
     return [*diagnosis.notes, *detection_notes(diagnosis), *truth_notes(diagnosis)]
 
 
-def _write_figures(folder: Path, diagnosis: Diagnosis, formats: Sequence[str]) -> None:
-    from attentad.report import diagnosis_figures, save_figure
-
-    for title, figure in diagnosis_figures(diagnosis).items():
-        for suffix in formats:
-            save_figure(figure, folder / f"{title.lower().replace(' ', '_')}{suffix}")
-
-
 def _write_page(
-    path: str | Path,
-    diagnosis: Diagnosis,
-    annotations: Annotations,
-    detections: Detections,
+    path: str | Path, diagnosis: Diagnosis, annotations: Annotations, detections: Detections
 ) -> None:
     """A page with the figures, and the timelines of the annotated videos that were evaluated."""
-    from attentad.report import Report, VideoPage, diagnosis_figures, figure_svg, write_page
-
     truth = diagnosis.ground_truth
     chosen = annotations if truth["subset"] is None else annotations.subset(truth["subset"])
     gone = {video for ids in truth["dropped_videos"].values() for video in ids}

@@ -26,10 +26,8 @@ def rows_timeline(runs: Sequence[RowRun]) -> Figure:
     """One test video: what is annotated, and the best detections of every row (a Figure 3).
 
     Of each row as many detections are shown as there are instances. Below them are the attentions
-    of the last row, where its network has any to show, as HAM-Net's.
-
-    Args:
-        runs: of one seed, in the order of the table; those of the first one's fold are shown.
+    of the last row, where its network has any to show, as HAM-Net's. The runs are of one seed, in
+    the order of the table; those of the first one's fold are shown.
     """
     shown, sets, video = _video_of(runs)
     truth = sets.videos[video]
@@ -42,11 +40,7 @@ def rows_timeline(runs: Sequence[RowRun]) -> Figure:
 
 
 def rows_scores(runs: Sequence[RowRun]) -> Figure:
-    """The same video: what is annotated, and every row's detection score (HAM-Net's Figure 5).
-
-    Args:
-        runs: as of `rows_timeline`.
-    """
+    """The same video: what is annotated, and every row's detection score (HAM-Net's Figure 5)."""
     shown, sets, video = _video_of(runs)
     truth = sets.videos[video]
     end_sec = _end_sec(truth)
