@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 from attentad.core import Annotations, Detections, no_detections, read_annotations
 from attentad.core.files import write_json
@@ -21,9 +24,6 @@ from attentad.report import (
     write_page,
 )
 from attentad.report.result_tables import detection_notes, truth_notes
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def diagnose_files(
@@ -67,8 +67,6 @@ def diagnose_files(
 
 def profile_table(diagnosis: Diagnosis) -> Table:
     """Shares of true positives and error types by slot in percent, and the gain without each."""
-    from rich.table import Table
-
     # The slots from the sixth on say little that a terminal has room for; JSON has them all.
     shown = diagnosis.shares[:5]
     table = Table(title="Detections by rank, % (G: instances of the class)", title_justify="left")
@@ -84,8 +82,6 @@ def profile_table(diagnosis: Diagnosis) -> Table:
 
 def attribute_table(diagnosis: Diagnosis) -> Table:
     """Missed instances, average-mAP_N and its ratio to that of all, by bucket of attributes."""
-    from rich.table import Table
-
     table = Table(title="Instances by attribute", title_justify="left")
     table.add_column("attribute")
     table.add_column("bucket")
@@ -111,8 +107,6 @@ def attribute_table(diagnosis: Diagnosis) -> Table:
 
 def print_diagnosis(diagnosis: Diagnosis) -> None:
     """Show the tables on standard output and what to know about them on standard error."""
-    from rich.console import Console
-
     console = Console()
     console.print(profile_table(diagnosis))
     console.print(

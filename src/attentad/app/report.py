@@ -36,7 +36,6 @@ def report_files(
     videos: str | Path | None = None,
     logs: Sequence[Path] = (),
     title: str | None = None,
-    tiou: Sequence[float] = TIOU,
     **embedding: int,
 ) -> Report:
     """Write a page that shows the detections of a file, or compares those of several files.
@@ -68,7 +67,7 @@ def report_files(
     seen = list(dict.fromkeys(video for item in aligned.values() for video in item.videos))
     source = " and ".join(map(str, detections))
     clips = {} if videos is None else match_videos(videos, seen, source)
-    evaluations = _evaluations(truth, aligned, set(seen), tiou)
+    evaluations = _evaluations(truth, aligned, set(seen))
     usual = f"of {' and '.join(files)}" if len(files) > 1 or names else f"in {detections[0].name}"
     report = Report(
         title=title or f"Detections {usual}",
@@ -163,10 +162,7 @@ def _video_page(
 
 
 def _evaluations(
-    truth: Annotations | None,
-    detections: Mapping[str, Detections],
-    seen: Collection[str],
-    tiou: Sequence[float],
+    truth: Annotations | None, detections: Mapping[str, Detections], seen: Collection[str]
 ) -> dict[str, dict[str, Any]]:
     """Each detector's mAP over the annotated videos in `seen`; {} without an action in them.
 
@@ -180,7 +176,7 @@ def _evaluations(
     evaluations = {}
     for name, item in detections.items():
         shared = {video: item.videos.get(video, no_detections()) for video in both.videos}
-        scored = detection_map(both, Detections(shared, item.classes, item.meta), tiou=tiou)
+        scored = detection_map(both, Detections(shared, item.classes, item.meta), tiou=TIOU)
         evaluations[name] = scored.to_dict()
     return evaluations
 

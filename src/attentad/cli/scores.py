@@ -108,8 +108,7 @@ def evaluate(
     ],
     task: Annotated[str, typer.Option(help="detection, proposals or recognition.")] = "detection",
     protocol: Annotated[
-        str,
-        typer.Option(help="activitynet, thumos14, thumos14-official or wtalc."),
+        str, typer.Option(help="activitynet, thumos14, thumos14-official or wtalc.")
     ] = "activitynet",
     tiou: Annotated[
         str | None,
@@ -225,8 +224,7 @@ def table(
         str | None, typer.Argument(help="Table, such as csa/4; none lists them all.")
     ] = None,
     data: Annotated[
-        str,
-        typer.Option(help="salads50, ucf15, toy, thumos14, activitynet13 or activitynet12."),
+        str, typer.Option(help="salads50, ucf15, toy, thumos14, activitynet13 or activitynet12.")
     ] = "salads50",
     root: Annotated[Path | None, typer.Option(help="Folder of the data.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for runs and results.")] = Path("tables"),

@@ -130,17 +130,12 @@ def check_data(
     """All checks that need no recipe, and the features as measured.
 
     Args:
-        streams: features of the same videos, in the order in which they will be joined.
-        annotations: all of them.
         clock: when features without a sidecar were taken.
         train: subsets to train on; None for all that do not test.
-        test: subsets to test on; without any, classes are not compared between the sides.
-        classes: class names, if they are known.
         named: subsets that are named elsewhere, such as folds.
         view_length: T, where videos are rescaled to T steps.
         max_duration: the detector's longest proposal in steps of its view.
         labels: the list of whole videos' labels, where these train.
-        progress: called with (done, total) videos.
     """
     findings = [*check_labels(annotations, classes)]
     told = annotations.videos  # what is not among them has neither times nor a duration
@@ -221,14 +216,15 @@ def _check_score_file(
     do = "Correct labels.file and labels.source, or add the videos to the file."
     scores, unread = attempt("score_file", do, lambda: video_scores(recipe, classes))
     yield from unread
-    if scores is not None and (
-        without := [
-            video
-            for video, item in annotations.videos.items()
-            if item.subset in recipe.data.test
-            and attempt("score_file", do, partial(scores, video))[0] is None
-        ]
-    ):
+    if scores is None:
+        return
+    without = [
+        video
+        for video, item in annotations.videos.items()
+        if item.subset in recipe.data.test
+        and attempt("score_file", do, partial(scores, video))[0] is None
+    ]
+    if without:
         what = f"the file of class scores has none for {first_few(without)}."
         yield Finding("error", "score_file", what, do)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, NamedTuple, TypeVar
 
+from rich.console import Console
+
 from attentad.core import AttentadError
 from attentad.core.wording import number_of
 
@@ -50,8 +52,6 @@ def errors(findings: Iterable[Finding]) -> list[Finding]:
 
 def print_findings(findings: Sequence[Finding]) -> None:
     """Print each finding in two lines, what and what to do, and how many there are of each kind."""
-    from rich.console import Console
-
     console = Console(highlight=False, soft_wrap=True)
     for finding in findings:
         console.print(f"{finding.severity:8}", style=_COLOURS[finding.severity], end="")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attentad.app.table.figures import rows_scores, rows_timeline
+from attentad.app.table.figures import video_figures
 from attentad.app.table.runs import RowRun, RowScore
 from attentad.core.files import write_json
 from attentad.recipes.paper_tables import PaperTable
@@ -110,9 +110,7 @@ def _figures(
         "loss": loss_figure({item.row.name: _mean_loss(item) for item in shown}),
     }
     if table.measure == "mAP":
-        first = [run for run in runs if run.seed == 0]
-        figures["timeline"] = rows_timeline(first)
-        figures["scores"] = rows_scores(first)
+        figures |= video_figures([run for run in runs if run.seed == 0])
     return figures
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,26 +153,20 @@ def estimate_seconds(runs: Sequence[RowRun]) -> float:
     return total
 
 
-def run_rows(
-    runs: Sequence[RowRun],
-    table: PaperTable,
-    on_run: Callable[[int, RowRun, RunScore, bool], None],
-) -> dict[Path, RunScore]:
-    """Train and score what is not done yet; folder → score.
+def run_rows(runs: Sequence[RowRun], table: PaperTable) -> Iterator[tuple[RowRun, RunScore, bool]]:
+    """Train and score what is not done yet; of each run its score, and whether it had been done.
 
     An interrupted call goes on where it stopped: finished runs are kept, an unfinished one goes
-    on from its last checkpoint. After each run `on_run` is called with its number, the run, its
-    score, and whether it had been done before.
+    on from its last checkpoint.
     """
     scores: dict[Path, RunScore] = {}
-    for number, run in enumerate(runs, start=1):
+    for run in runs:
         done = run.folder in scores or is_done(run)
         if not done:
             _train_run(run)
         if run.folder not in scores:
             scores[run.folder] = _read_score(run, table)
-        on_run(number, run, scores[run.folder], done)
-    return scores
+        yield run, scores[run.folder], done
 
 
 def row_scores(
