@@ -43,10 +43,10 @@ def convert_wtalc(
         AttentadError: the release is incomplete, damaged or unsafe (see `read_wtalc`), or the
             files cannot be written.
     """
-    if labels not in get_args(LabelSource):
+    sources = get_args(LabelSource)
+    if labels not in sources:
         raise AttentadError(
-            f"video labels cannot come from {labels!r}; choose one of "
-            f"{', '.join(get_args(LabelSource))}."
+            f"video labels cannot come from {labels!r}; choose one of {', '.join(sources)}."
         )
     out = Path(out)
     release = read_wtalc(folder)
@@ -99,8 +99,6 @@ def convert(layout: str, folder: Path, out: Path, **options: Any) -> Converted:
 
 def _is_done(target: Path, sidecar: Sidecar, shape: tuple[int, int]) -> bool:
     """Whether an earlier run wrote the features of that release: all but their values agree."""
-    if not target.exists() or not target.with_suffix(".json").exists():
-        return False
     try:
         told = read_sidecar(target.with_suffix(".json"))
         return told == sidecar and np.load(target, mmap_mode="r").shape == shape

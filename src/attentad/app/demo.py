@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from attentad.core import AttentadError, read_annotations, write_detections
 from attentad.core.files import read_json, write_json
@@ -30,17 +29,13 @@ TIOU = (0.3, 0.4, 0.5, 0.6, 0.7)
 DETECTORS = {"BMN-CSA (full)": "demo/detector", "HAM-Net (weak)": "demo/weak"}
 
 
-class DemoResult(NamedTuple):
-    """The page, and by detector mAP on the toy videos that training never saw."""
-
-    page: Path
-    evaluations: dict[str, DetectionResult]
-
-
-def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> DemoResult:
+def run_demo(
+    out: Path, *, seed: int = 0, say: Callable[[str], None] = print
+) -> tuple[Path, dict[str, DetectionResult]]:
     """Draw toy videos, train recogniser and detectors, detect in the test videos, write a page.
 
-    Finished steps of an earlier, interrupted run in `out` are kept.
+    Finished steps of an earlier, interrupted run in `out` are kept. What comes back is the page,
+    and by detector mAP on the toy videos that training never saw.
 
     Raises:
         AttentadError: `out` holds a demo of another seed, or cannot be written.
@@ -51,7 +46,7 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
         say(f"[{time.monotonic() - started:4.0f} s] {text}")
 
     _check_folder(out, seed)
-    data, recogniser = out / "toy", out / "recogniser" / MODEL_NAME
+    data = out / "toy"
     annotations_path = data / "annotations.json"
     step(f"drawing {VIDEOS} toy videos and trimmed clips in {data}")
     with progress_bar("toy videos") as progress:
@@ -63,12 +58,7 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
             seed=seed,
             progress=progress,
         )
-    if not recogniser.exists():
-        step("training the recogniser (3D ResNet with STA) on the trimmed clips")
-        recipe = load_recipe("demo/recogniser", [f"data.root={data}", f"training.seed={seed}"])
-        trained = train(recipe, recogniser.parent, resume=True)
-        if trained is not None and trained.score is not None:
-            step(f"recogniser: {100 * trained.score:.1f} % of the test clips right")
+    recogniser = _trained_recogniser(data, out / "recogniser", seed, step)
     annotations = read_annotations(annotations_path)
     names = [name for name, item in annotations.videos.items() if item.subset != SUBSET]
     step(f"reading features from {len(names)} training videos")
@@ -105,7 +95,18 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
     )
     write_page(page, report)
     step("done")
-    return DemoResult(page, evaluations)
+    return page, evaluations
+
+
+def _trained_recogniser(data: Path, folder: Path, seed: int, step: Callable[[str], None]) -> Path:
+    """The file of the recogniser, which is trained if it is not there yet."""
+    if not (folder / MODEL_NAME).exists():
+        step("training the recogniser (3D ResNet with STA) on the trimmed clips")
+        recipe = load_recipe("demo/recogniser", [f"data.root={data}", f"training.seed={seed}"])
+        trained = train(recipe, folder, resume=True)
+        if trained is not None and trained.score is not None:
+            step(f"recogniser: {100 * trained.score:.1f} % of the test clips right")
+    return folder / MODEL_NAME
 
 
 def _detection_recipe(name: str, out: Path, recogniser: Path, seed: int) -> Recipe:

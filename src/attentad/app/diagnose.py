@@ -34,7 +34,6 @@ def diagnose_files(
     classes_path: str | Path | None = None,
     out_json: str | Path | None = None,
     figures: str | Path | None = None,
-    figure_formats: Sequence[str] = (".svg", ".png"),
     page: str | Path | None = None,
     **options: Any,
 ) -> Diagnosis:
@@ -56,7 +55,7 @@ def diagnose_files(
         write_json(out_json, diagnosis.to_dict())
     if figures is not None:
         for title, figure in diagnosis_figures(diagnosis).items():
-            for suffix in figure_formats:
+            for suffix in (".svg", ".png"):
                 name = title.lower().replace(" ", "_")
                 save_figure(figure, Path(figures) / f"{name}{suffix}")
     if page is not None:
@@ -107,19 +106,17 @@ def attribute_table(diagnosis: Diagnosis) -> Table:
 
 def print_diagnosis(diagnosis: Diagnosis) -> None:
     """Show the tables on standard output and what to know about them on standard error."""
-    console = Console()
+    console = Console(highlight=False)
     console.print(profile_table(diagnosis))
     console.print(
         f"average-mAP_N {_percent(diagnosis.top_map_n)} % of the first {len(diagnosis.shares)}G; "
-        "gain: what it rises by without the errors of a type",
-        highlight=False,
+        "gain: what it rises by without the errors of a type"
     )
     console.print(attribute_table(diagnosis))
     truth = diagnosis.ground_truth
     console.print(
         f"DETAD at tIoU {', '.join(map(tiou_key, diagnosis.tiou))}: {truth['instances']} instances "
-        f"of {truth['classes']} classes in {truth['videos']} videos",
-        highlight=False,
+        f"of {truth['classes']} classes in {truth['videos']} videos"
     )
     for note in notes(diagnosis):
         Console(stderr=True).print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
@@ -155,8 +152,7 @@ def _write_page(
         "instances": f"{truth['instances']} of {truth['classes']} classes",
         "average-mAP_N": f"{_percent(diagnosis.map_n)} %",
     }
-    remarks = notes(diagnosis)
-    if remarks:
+    if remarks := notes(diagnosis):
         facts["notes"] = " ".join(remarks)
     pictures = {title: figure_svg(item) for title, item in diagnosis_figures(diagnosis).items()}
     title = f"Diagnosis of {Path(diagnosis.detections['file']).name}"

@@ -60,9 +60,9 @@ def report_files(
         )
     files = dict(zip(detector_names(detections, names), detections, strict=True))
     truth = None if annotations is None else read_annotations(annotations)
-    first = None if truth is None else truth.classes
+    known = None if truth is None else truth.classes
     classes, aligned = align_classes(
-        {name: read_detections(path, first) for name, path in files.items()}
+        {name: read_detections(path, known) for name, path in files.items()}
     )
     seen = list(dict.fromkeys(video for item in aligned.values() for video in item.videos))
     source = " and ".join(map(str, detections))
@@ -129,11 +129,8 @@ def match_videos(folder: str | Path, videos: Sequence[str], source: str) -> dict
         inside = path.relative_to(folder)
         for name in (inside.as_posix(), inside.with_suffix("").as_posix(), path.name, path.stem):
             index.setdefault(name, path)
-    matched = {}
-    for video in videos:
-        file = next((index[name] for name in (video, f"v_{video}") if name in index), None)
-        if file is not None:
-            matched[video] = file
+    named = {video: index.get(video, index.get(f"v_{video}")) for video in videos}
+    matched = {video: file for video, file in named.items() if file is not None}
     if videos and not matched:
         raise AttentadError(
             f"{folder} holds no file of the videos in {source}; the one of {videos[0]} must be "

@@ -57,10 +57,9 @@ def check(
         if recipe is not None:
             findings = check_recipe(recipe, overrides or (), progress=progress)
         else:
-            assert features is not None
             assert annotations is not None
             findings = check_files(
-                features,
+                features or (),
                 annotations,
                 test=() if test is None else test.split(","),
                 fps=fps,

@@ -21,13 +21,9 @@ SIDECAR_RATIO: Final = 0.01
 
 
 class Measured(NamedTuple):
-    """The features of one video, looked at.
+    """The features of one video: rows n of each stream, width C of all streams together.
 
-    Args:
-        rows: n of each stream.
-        width: C of all streams together.
-        zero: whether all numbers are 0.
-        sidecar: of the first stream, or None.
+    `zero` tells whether all numbers are 0; the sidecar is that of the first stream.
     """
 
     rows: tuple[int, ...]
@@ -169,12 +165,11 @@ def check_durations(
             if away > max(STEPS_OFF * timeline.step_sec, SIDECAR_RATIO * duration):
                 disagree.append((video, sidecar.duration_sec, duration))
                 continue
-        if sidecar is None and isinstance(clock, RescaledClock):
-            continue
-        compared += 1
-        away = _uncovered_sec(timeline, duration)
-        if away > STEPS_OFF * timeline.step_sec:
-            off[video] = (duration, away)
+        if sidecar is not None or not isinstance(clock, RescaledClock):
+            compared += 1
+            away = _uncovered_sec(timeline, duration)
+            if away > STEPS_OFF * timeline.step_sec:
+                off[video] = (duration, away)
     if disagree:
         video, said, duration = disagree[0]
         what = (
@@ -213,8 +208,8 @@ def _off_clock(
     features_sec = [lines[video].length * lines[video].step_sec for video in off]
     ratios = np.array([duration for duration, _ in off.values()]) / features_sec
     middle = float(np.median(ratios))
-    video = next(iter(off))
-    timeline, duration = lines[video], off[video][0]
+    video, (duration, _) = next(iter(off.items()))
+    timeline = lines[video]
     example = (
         f"{video} has {timeline.length} rows of {timeline.step_sec:.4g} s and lasts {duration:g} s"
     )

@@ -37,14 +37,7 @@ def run_table(
     if epochs is not None:
         changes["training.epochs"] = epochs
     runs = plan_runs(
-        table,
-        data=data,
-        root=root,
-        out=out,
-        seeds=seeds,
-        folds=folds,
-        rows=rows,
-        settings=changes,
+        table, data=data, root=root, out=out, seeds=seeds, folds=folds, rows=rows, settings=changes
     )
     waiting = {run.folder for run in runs if not is_done(run)}
     if waiting:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attentad.app.table.runs import RowRun
-from attentad.core import Annotations, read_detections
-from attentad.core.found import Curve
+from attentad.core import read_detections
 from attentad.models.file import load_detector
 from attentad.models.score import run_annotated
 from attentad.models.sets import open_store, read_sets
@@ -46,15 +45,12 @@ def video_figures(runs: Sequence[RowRun]) -> dict[str, Figure]:
         detected[run.row.name] = [(best.segments, best.labels.tolist())]
         of_classes = detections[np.isin(detections.labels, labels)]
         scores[run.row.name] = score_curve(of_classes, end_sec)
-    attention = attention_curves(_curves(shown[-1], test, video))
+    model = load_detector(shown[-1].folder / MODEL_NAME)
+    only = replace(test, videos={video: truth})
+    curves = run_annotated(model, open_store(shown[-1].recipe.data), only)[video].curves
     return {
-        "timeline": timeline_figure({**annotated, **detected}, end_sec, test.classes, attention),
+        "timeline": timeline_figure(
+            {**annotated, **detected}, end_sec, test.classes, attention_curves(curves)
+        ),
         "scores": timeline_figure(annotated, end_sec, test.classes, scores),
     }
-
-
-def _curves(run: RowRun, test: Annotations, video: str) -> Sequence[Curve]:
-    """What there is to look at beside the detections of a finished run."""
-    model = load_detector(run.folder / MODEL_NAME)
-    only = replace(test, videos={video: test.videos[video]})
-    return run_annotated(model, open_store(run.recipe.data), only)[video].curves

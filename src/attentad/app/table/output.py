@@ -53,11 +53,7 @@ def full_table(table: PaperTable, rows: Sequence[RowScore], data: str) -> Table:
 
 
 def write_outputs(
-    folder: Path,
-    table: PaperTable,
-    rows: Sequence[RowScore],
-    runs: Sequence[RowRun],
-    data: str,
+    folder: Path, table: PaperTable, rows: Sequence[RowScore], runs: Sequence[RowRun], data: str
 ) -> None:
     """Write table.md, table.csv, table.tex, table.json and the figures into a folder."""
     full = full_table(table, rows, data)

@@ -30,7 +30,7 @@ _PROBE_EPOCHS = 2
 
 @dataclass(frozen=True)
 class RowRun:
-    """One training of one row: its recipe has fold and seed; a folder for model, log and scores.
+    """One training of one row; model, log and scores go into the folder.
 
     The fold is the one held out, "" where the data have one test set.
     """
@@ -175,15 +175,15 @@ def row_scores(
     """The table's rows in order, those that were run with our values."""
     scored = []
     for row in table.rows:
-        folders = tuple(run.folder for run in runs if run.row.name == row.name)
-        if not folders:
+        own = [run for run in runs if run.row.name == row.name]
+        if not own:
             scored.append(RowScore(row))
             continue
         by_seed: dict[int, list[tuple[float, ...]]] = {}
-        for run in runs:
-            if run.row.name == row.name:
-                by_seed.setdefault(run.seed, []).append(scores[run.folder].values)
+        for run in own:
+            by_seed.setdefault(run.seed, []).append(scores[run.folder].values)
         values = np.array([np.mean(same, axis=0) for same in by_seed.values()])
+        folders = tuple(run.folder for run in own)
         ms = float(np.mean([scores[folder].ms_per_video for folder in folders]))
         scored.append(RowScore(row, values, scores[folders[0]].parameters, ms, folders))
     return scored
