@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.layers.sparse_rows import SparseProduct, from_entries
+from attentad.layers.sparse_rows import SparseProduct, from_entries, projected_steps
 
 POINTS = (8, 16, 8)
 
@@ -117,8 +117,7 @@ class ProposalFeatures(nn.Module):
             weight, bias = then.weight @ weight, then(bias)
         # A cell's taps of one point add up to 1: the shares of the bias come together again.
         shares = (bias / len(weight)).repeat(len(weight))
-        projected = nn.functional.linear(feature.transpose(1, 2), weight.flatten(0, 1), shares)
-        return projected.reshape(len(feature), -1, weight.shape[1])
+        return projected_steps(feature, weight, shares)
 
     def sample(self, projected: Tensor) -> Tensor:
         """(B, T·points, C) → (B, cells, C)."""

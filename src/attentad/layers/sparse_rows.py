@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,32 +85,41 @@ class SparseProduct(nn.Module):
         column_count: K.
     """
 
-    forward_columns: Tensor
-    forward_row_starts: Tensor
-    forward_values: Tensor
-    backward_columns: Tensor
-    backward_row_starts: Tensor
-    backward_values: Tensor
-
     def __init__(self, matrix: SparseRows, column_count: int) -> None:
         super().__init__()
         for name, part in (("forward", matrix), ("backward", transposed(matrix, column_count))):
-            self._register(f"{name}_columns", torch.from_numpy(part.columns).int())
-            self._register(f"{name}_row_starts", torch.from_numpy(part.row_starts).int())
-            self._register(f"{name}_values", torch.from_numpy(part.values).float())
-
-    def _register(self, name: str, tensor: Tensor) -> None:
-        self.register_buffer(name, tensor, persistent=False)
+            for key, array in part._asdict().items():
+                tensor = torch.from_numpy(array)
+                tensor = tensor.float() if key == "values" else tensor.int()
+                self.register_buffer(f"{name}_{key}", tensor, persistent=False)
 
     def forward(self, dense: Tensor) -> Tensor:
         """(B, K, C) in any precision → (B, R, C) in the matrix's."""
-        product: Tensor = _SparseTimesDense.apply(
-            dense.to(self.forward_values.dtype),
-            self.forward_columns,
-            self.forward_row_starts,
-            self.forward_values,
-            self.backward_columns,
-            self.backward_row_starts,
-            self.backward_values,
-        )
+        matrices = list(self.buffers())
+        product: Tensor = _SparseTimesDense.apply(dense.to(matrices[2].dtype), *matrices)
         return product
+
+
+def sampled_kernel(points: int, out_dim: int, in_dim: int) -> tuple[nn.Parameter, nn.Parameter]:
+    """Weight (points, C_out, C_in) and bias (C_out,) of a convolution over sampled points.
+
+    A convolution kernel with its points in front, drawn as torch draws a convolution's.
+    """
+    weight = nn.Parameter(torch.empty(points, out_dim, in_dim))
+    bias = nn.Parameter(torch.empty(out_dim))
+    bound = 1 / math.sqrt(in_dim * points)
+    nn.init.uniform_(weight, -bound, bound)
+    nn.init.uniform_(bias, -bound, bound)
+    return weight, bias
+
+
+def projected_steps(feature: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """W_p x of each step and point, before sampling: (B, C_in, T) → (B, T·points, C_out).
+
+    Args:
+        feature: x.
+        weight: W, (points, C_out, C_in).
+        bias: (points · C_out,).
+    """
+    projected = nn.functional.linear(feature.transpose(1, 2), weight.flatten(0, 1), bias)
+    return projected.reshape(len(feature), -1, weight.shape[1])

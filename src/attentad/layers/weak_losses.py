@@ -39,11 +39,7 @@ class HybridScores(NamedTuple):
 
 
 def top_k_mean(
-    scores: Tensor,
-    valid: Tensor | None = None,
-    *,
-    ratio: float | None = 10.0,
-    k: int | None = None,
+    scores: Tensor, valid: Tensor | None = None, *, ratio: float | None = 10.0, k: int | None = None
 ) -> Tensor:
     """Mean over time of each class's k highest scores (HAM-Net eq. 1).
 
@@ -57,7 +53,7 @@ def top_k_mean(
         (B, K); 0 for a video without a valid snippet.
 
     Raises:
-        AttentadError: a ratio that is not positive, or a k below 1.
+        AttentadError: neither of the two is given.
     """
     batch, length, _ = scores.shape
     present = torch.full((batch,), length, device=scores.device)
@@ -65,13 +61,11 @@ def top_k_mean(
         present = valid.sum(1)
         scores = scores.masked_fill(~valid[..., None], -torch.inf)
     if k is None:
-        if ratio is None or not ratio > 0:
-            raise AttentadError(f"top_k_ratio must be positive, not {ratio}; or set top_k.")
+        if ratio is None:
+            raise AttentadError("top_k_ratio is null, and so is top_k; set one of them.")
         wanted = (present.double() / ratio).floor().long()
         counts = torch.minimum(wanted.clamp(min=1), present)
     else:
-        if k < 1:
-            raise AttentadError(f"top_k must be at least 1, not {k}.")
         counts = present.clamp(max=k)
     most = int(counts.max()) if len(counts) else 0
     best = scores.topk(most, dim=1).values
@@ -103,12 +97,7 @@ def hybrid_attentions(
             (HAM-Net's Figure 4a).
         drop_probability: of `random`; the paper does not say which it took.
         generator: of `random`; torch's global one by default.
-
-    Raises:
-        AttentadError: an option has an unknown or impossible value.
     """
-    if not 0 <= drop_probability <= 1:
-        raise AttentadError(f"drop_probability must lie in 0..1, not {drop_probability}.")
     soft = _clean(attention, valid)
     if drop == "random":
         device = soft.device if generator is None else generator.device
@@ -123,39 +112,22 @@ def hybrid_attentions(
 
 def hybrid_scores(
     scores: Tensor,
-    attention: Tensor,
+    attentions: HybridAttentions,
     valid: Tensor | None = None,
     *,
     dropped_value: DroppedValue = "class_min",
-    gamma: float = 0.2,
-    threshold: Threshold = "relative",
-    drop: Drop = "most_discriminative",
-    drop_probability: float = 0.2,
-    generator: torch.Generator | None = None,
 ) -> HybridScores:
     """The four score sequences of HAM-Net: s, a·s, and those that kept snippets alone keep.
 
     Args:
         scores: s, (B, T, C + 1).
-        attention: a, (B, T).
+        attentions: of the same snippets.
         valid: (B, T).
         dropped_value: what becomes of a dropped snippet's scores. `class_min`, the published code:
             all of them m, the lowest over the classes, so that w·(s − m) + m takes the place of
             w·s, w the hard or semi-soft attention. `zero`, the paper: w·s itself.
-        gamma, threshold, drop, drop_probability, generator: see `hybrid_attentions`.
-
-    Raises:
-        AttentadError: an option has an unknown or impossible value.
     """
-    soft, semi_soft, hard = hybrid_attentions(
-        attention,
-        valid,
-        gamma=gamma,
-        threshold=threshold,
-        drop=drop,
-        drop_probability=drop_probability,
-        generator=generator,
-    )
+    soft, semi_soft, hard = attentions
     base = scores if valid is None else scores.masked_fill(~valid[..., None], 0)
     floor: Tensor | float = base.amin(2, keepdim=True) if dropped_value == "class_min" else 0.0
     above = base - floor
@@ -207,11 +179,7 @@ def sparsity_loss(
 
 
 def guide_loss(
-    attention: Tensor,
-    scores: Tensor,
-    valid: Tensor | None = None,
-    *,
-    reduction: Reduction = "mean",
+    attention: Tensor, scores: Tensor, valid: Tensor | None = None, *, reduction: Reduction = "mean"
 ) -> Tensor:
     """|1 − a − p_background|: attention and background class are to agree (HAM-Net eq. 13).
 
