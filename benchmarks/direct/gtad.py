@@ -109,4 +109,4 @@ def map_alignment(length: int, max_duration: int, bins: int, rule: RoiRule) -> n
     entry = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
     step, p = np.divmod(matrix.columns[entry], bins)
     shape = (len(cells) * bins, length)
-    return SparseProduct(from_entries(cell * bins + p, step, matrix.values[entry], shape), length)
+    return SparseProduct(from_entries(cell * bins + p, step, matrix.values[entry], shape))

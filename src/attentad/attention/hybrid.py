@@ -84,9 +84,7 @@ class Hybrid(nn.Module):
         threshold: Threshold = "relative",
     ) -> None:
         super().__init__()
-        self.mode = mode
-        self.gamma = gamma
-        self.threshold = threshold
+        self.mode, self.gamma, self.threshold = mode, gamma, threshold
         self.foreground = ForegroundAttention(feature_dim, hidden_dim)
 
     def gate(self, feature: Tensor, valid: Tensor | None = None) -> Tensor:

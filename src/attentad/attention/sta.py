@@ -69,11 +69,8 @@ class STA(nn.Module):
         super().__init__()
         if step > 1 and not deconv:
             raise AttentadError("sta: step is Deconv's step size; with deconv: false leave it 1.")
-        self.variant = variant
-        self.step = step
-        self.deconv_padding = deconv_padding
-        self.sa_time = sa_time
-        self.gate = gate
+        self.variant, self.sa_time, self.gate = variant, sa_time, gate
+        self.step, self.deconv_padding = step, deconv_padding
         self.on_size_mismatch = on_size_mismatch
         # What Conv1 spans; None = any number of frames, each summed up on its own.
         self.span = (length if variant == "sa" and sa_time == "conv" else None, height, width)
@@ -130,13 +127,10 @@ class STA(nn.Module):
             squeezed = self.deconv(squeezed)
             if inside is not None and self.deconv_padding:
                 squeezed = masked(squeezed, self._inside_widened(inside))
-        logits = self.conv2(torch.relu(squeezed))
-        weights = torch.sigmoid(logits)
+        weights = torch.sigmoid(self.conv2(torch.relu(squeezed)))
         if self.gate == "2sigmoid":
             return 2 * weights
-        if self.gate == "1+sigmoid":
-            return 1 + weights
-        return weights
+        return 1 + weights if self.gate == "1+sigmoid" else weights
 
     def _squeeze(self, feature: Tensor, valid: Tensor | None) -> Tensor:
         """Conv1: (B, C, L, H, W) → (B, S, L), or (B, S, 1) when time is summed up too."""

@@ -10,22 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.attention.sites import AttentionChoice, Sites, SiteShape
-from attentad.core import AttentadError, Timeline
-from attentad.core.found import Truth
+from attentad.core import AttentadError
 from attentad.core.options import Count
 from attentad.layers.boundary_matching import Border, BoundaryMatching, SampleRule, valid_cells
 from attentad.layers.masking import masked
 from attentad.layers.network_ends import network_input, probability
 from attentad.layers.proposal_map import CellMap, Layout, ProposalMapConvs, by_items
 from attentad.layers.proposals import (
-    BoundaryRegion,
-    BoundaryRule,
     ProposalOutput,
     decode_proposals,
     proposal_targets,
@@ -164,26 +159,7 @@ def _boundary_head(in_dim: int, hidden_dim: int, out_dim: int, groups: int) -> n
     return nn.ModuleList([first, nn.Conv1d(hidden_dim, out_dim, 1)])
 
 
-def targets(
-    truth: Truth,
-    timeline: Timeline,
-    *,
-    max_duration: Count | None = None,
-    boundary_rule: BoundaryRule = "center",
-    boundary_region: BoundaryRegion = "steps",
-) -> dict[str, NDArray[np.float32]]:
-    """`start` and `end` (T,), `iou` (D, T): what the network should say of one view.
-
-    `boundary_region` is 1.5 `steps` on both sides of a boundary, as in the public codes, or a
-    tenth of the action's `duration`, as in the paper. See `layers.proposals.proposal_targets`.
-    """
-    return proposal_targets(
-        truth,
-        timeline,
-        max_duration=max_duration,
-        boundary_rule=boundary_rule,
-        boundary_region=boundary_region,
-    )
+targets = proposal_targets
 
 
 def loss(

@@ -255,18 +255,16 @@ def loss(
     """
     cells = _countable_cells(targets["iou"], valid)
 
-    def classification(probability: Tensor, target: Tensor, where: Tensor | None) -> Tensor:
-        return balanced_bce(probability, target, 0.5, where, ratio_clamp=ratio_clamp)
-
+    classification = partial(balanced_bce, positive_above=0.5, ratio_clamp=ratio_clamp)
     scores = outputs.actionness.unbind(1)
-    action = [classification(score, targets["action"], valid) for score in scores]
+    action = [classification(score, targets["action"], where=valid) for score in scores]
     starts = targets["start"][:, :, None].expand_as(cells)
     ends = targets["end"][:, None, :].expand_as(cells)
     terms = {
         "action": torch.stack(action).mean(),
         "completeness": completeness_loss(outputs.completeness, targets["iou"], cells, generator),
-        "start": classification(outputs.start_map, starts, cells),
-        "end": classification(outputs.end_map, ends, cells),
+        "start": classification(outputs.start_map, starts, where=cells),
+        "end": classification(outputs.end_map, ends, where=cells),
     }
     total = action_weight * terms["action"] + completeness_weight * terms["completeness"]
     return {"total": total + terms["start"] + terms["end"], **terms}

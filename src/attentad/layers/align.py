@@ -88,12 +88,12 @@ def align_weights(length: int, max_duration: int, bins: int, rule: RoiRule = "gt
     )
 
 
-def _beside(left: SparseRows, right: SparseRows, left_columns: int, columns: int) -> SparseRows:
+def _beside(left: SparseRows, right: SparseRows) -> SparseRows:
     return from_entries(
         np.concatenate([left.rows, right.rows]),
-        np.concatenate([left.columns, right.columns + left_columns]),
+        np.concatenate([left.columns, right.columns + left.column_count]),
         np.concatenate([left.values, right.values]),
-        (len(left.row_starts) - 1, columns),
+        (len(left.row_starts) - 1, left.column_count + right.column_count),
     )
 
 
@@ -128,12 +128,9 @@ class SGAlign(nn.Module):
         self.interior, self.context = interior, context
         self.weight, self.bias = sampled_kernel(interior + context, out_dim, in_dim)
         matrix = align_weights(length, max_duration, interior, rule)
-        columns = length * interior
         if interior != context:
-            beside = align_weights(length, max_duration, context, rule)
-            columns = length * (interior + context)
-            matrix = _beside(matrix, beside, length * interior, columns)
-        self.alignment = SparseProduct(matrix, columns)
+            matrix = _beside(matrix, align_weights(length, max_duration, context, rule))
+        self.alignment = SparseProduct(matrix)
 
     def forward(self, feature: Tensor, context: Tensor) -> Tensor:
         """(B, C_in, T) twice → (B, cells + 1, C_out)."""

@@ -130,7 +130,7 @@ class BoundaryMatching(nn.Module):
         super().__init__()
         self.weight, self.bias = sampled_kernel(bins, out_dim, in_dim)
         matrix = sampling_weights(length, max_duration, bins, samples, rule, border)
-        self.sampling = SparseProduct(matrix, length * bins)
+        self.sampling = SparseProduct(matrix)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(B, C_in, T) → (B, cells, C_out)."""

@@ -95,11 +95,11 @@ class ProposalFeatures(nn.Module):
         taps = np.stack([below + 1 - position, position - below], axis=-1)
         cell, point, _ = used = np.nonzero(taps)
         steps, taps = steps[used], taps[used]
-        cells, table = len(position), length * count
-        matrix = from_entries(cell, steps * count + point, taps, (cells, table))
-        self.sampling = SparseProduct(matrix, table)
+        cells = len(position)
+        matrix = from_entries(cell, steps * count + point, taps, (cells, length * count))
+        self.sampling = SparseProduct(matrix)
         matrix = from_entries(cell * count + point, steps, taps, (cells * count, length))
-        self.interpolation = SparseProduct(matrix, length)
+        self.interpolation = SparseProduct(matrix)
 
     def forward(self, feature: Tensor, then: nn.Linear | None = None) -> Tensor:
         """(B, C_in, T) → (B, cells, C_out), or with `then` that layer of it."""

@@ -17,6 +17,7 @@ class SparseRows(NamedTuple):
     columns: NDArray[np.int64]
     row_starts: NDArray[np.int64]
     values: NDArray[np.float64]
+    column_count: int
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -37,14 +38,14 @@ def from_entries(
     distinct = np.flatnonzero(np.diff(key, prepend=-1))
     summed = np.add.reduceat(value, distinct) if len(distinct) else value
     row, column = np.divmod(key[distinct], shape[1])
-    return SparseRows(column, _row_starts(row, shape[0]), summed)
+    return SparseRows(column, _row_starts(row, shape[0]), summed, shape[1])
 
 
-def transposed(matrix: SparseRows, column_count: int) -> SparseRows:
+def transposed(matrix: SparseRows) -> SparseRows:
     """The same matrix by columns."""
     order = np.argsort(matrix.columns, kind="stable")
-    starts = _row_starts(matrix.columns[order], column_count)
-    return SparseRows(matrix.rows[order], starts, matrix.values[order])
+    starts = _row_starts(matrix.columns[order], matrix.column_count)
+    return SparseRows(matrix.rows[order], starts, matrix.values[order], len(matrix.row_starts) - 1)
 
 
 def _row_starts(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -78,20 +79,17 @@ class _SparseTimesDense(torch.autograd.Function):
 
 
 class SparseProduct(nn.Module):
-    """A fixed sparse matrix (R, K) times features (B, K, C) → (B, R, C). Not in the state dict.
+    """A fixed sparse matrix (R, K) times features (B, K, C) → (B, R, C). Not in the state dict."""
 
-    Args:
-        matrix: (R, K).
-        column_count: K.
-    """
-
-    def __init__(self, matrix: SparseRows, column_count: int) -> None:
+    def __init__(self, matrix: SparseRows) -> None:
         super().__init__()
-        for name, part in (("forward", matrix), ("backward", transposed(matrix, column_count))):
-            for key, array in part._asdict().items():
-                tensor = torch.from_numpy(array)
-                tensor = tensor.float() if key == "values" else tensor.int()
-                self.register_buffer(f"{name}_{key}", tensor, persistent=False)
+        for name, part in (("forward", matrix), ("backward", transposed(matrix))):
+            self._register(f"{name}_columns", torch.from_numpy(part.columns).int())
+            self._register(f"{name}_row_starts", torch.from_numpy(part.row_starts).int())
+            self._register(f"{name}_values", torch.from_numpy(part.values).float())
+
+    def _register(self, name: str, tensor: Tensor) -> None:
+        self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, dense: Tensor) -> Tensor:
         """(B, K, C) in any precision → (B, R, C) in the matrix's."""

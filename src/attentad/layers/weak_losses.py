@@ -45,7 +45,6 @@ def top_k_mean(
 
     Args:
         scores: (B, T, K).
-        valid: (B, T).
         ratio: k is ⌊n / ratio⌋ of the video's n valid snippets, at least 1.
         k: the same number for every video instead, at most its n.
 
@@ -87,8 +86,7 @@ def hybrid_attentions(
     """Soft, semi-soft and hard attention: a, k·a and k, all 0 outside `valid`.
 
     Args:
-        attention: a, (B, T).
-        valid: (B, T).
+        attention: a.
         gamma: γ, of which the threshold θ is made.
         threshold: θ is γ·max a of the video (`relative`, the published code), γ itself
             (`absolute`, the paper), or min a + γ·(max a − min a) (`minmax`).
@@ -120,9 +118,8 @@ def hybrid_scores(
     """The four score sequences of HAM-Net: s, a·s, and those that kept snippets alone keep.
 
     Args:
-        scores: s, (B, T, C + 1).
+        scores: s.
         attentions: of the same snippets.
-        valid: (B, T).
         dropped_value: what becomes of a dropped snippet's scores. `class_min`, the published code:
             all of them m, the lowest over the classes, so that w·(s − m) + m takes the place of
             w·s, w the hard or semi-soft attention. `zero`, the paper: w·s itself.
@@ -151,9 +148,6 @@ def multiple_instance_loss(
             attention leaves the background out. A video without a class then has loss 0.
         normalize_labels: labels divided by their sum + 1e-4, as the published code does; the
             paper takes them as they are.
-
-    Returns:
-        A scalar.
     """
     target = torch.nn.functional.pad(labels.to(video_logits), (0, 1), value=background)
     if normalize_labels:
@@ -167,13 +161,8 @@ def sparsity_loss(
     """Attention (B, T) is to be low: its mean over time and videos (HAM-Net eq. 11).
 
     Args:
-        attention: a.
-        valid: (B, T).
         reduction: `mean` over each video's snippets, then over the videos (the published code);
             `sum_time_mean_batch` sums over the snippets (the paper), so that the term grows with T.
-
-    Returns:
-        A scalar.
     """
     return _over_time(_clean(attention, valid), valid, reduction)
 
@@ -187,13 +176,7 @@ def guide_loss(
     without the background, whose quotient could exceed 1. The gradient flows into both.
 
     Args:
-        attention: a, (B, T).
-        scores: (B, T, C + 1).
-        valid: (B, T).
         reduction: see `sparsity_loss`.
-
-    Returns:
-        A scalar.
     """
     if valid is not None:
         scores = scores.masked_fill(~valid[..., None], 0)
