@@ -137,5 +137,5 @@ def test_a_part_with_another_default() -> None:
     options = {option.name: option for option in part_options(other, given=("size",))}
     assert options["second"].default == 2.5
     assert options["second"].about == "three of a kind: alike."
-    with pytest.raises(AttentadError, match="options.first cannot be 'a'; use a number"):
+    with pytest.raises(AttentadError, match=r"options\.first cannot be 'a'; use a number"):
         check_options(other, {"first": "a"})

@@ -70,7 +70,7 @@ class BMN(nn.Module):
         sampled_dim: Count = 512,
         map_dim: Count = 128,
         groups: Count = 4,
-        proposal_dim: Count | None = None,
+        proposal_dim: int | None = None,
         bins: Count = 32,
         samples: Count = 3,
         variant: Variant = "code",

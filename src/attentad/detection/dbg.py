@@ -303,7 +303,7 @@ def decode(
     valid: Tensor | None = None,
     *,
     boundary_scores: bool = True,
-    max_proposals: Count = 1000,
+    max_proposals: int = 1000,
 ) -> list[Found]:
     """Proposals of each view in seconds, best first, labels −1, and its boundaries (§4.4).
 

@@ -171,7 +171,7 @@ def decode_proposals(
     pairing: Pairing = "inclusive",
     confidence: Confidence = "product",
     boundary_scores: bool = True,
-    max_proposals: Count = 1000,
+    max_proposals: int = 1000,
 ) -> list[Found]:
     """Proposals of each view in seconds, best first, labels −1, and its boundary probabilities.
 
