@@ -51,7 +51,11 @@ def test_options_are_passed():
         ("csa", {"fusion": "max"}, "^roof.fusion cannot be 'max'; use concat or add or mean"),
         ("csa", {"convs": "two"}, "convs cannot be 'two'; use a whole number"),
         ("csa", {"convs": True}, "convs cannot be True"),
-        ("csa", {"reduction": 2.5}, "reduction cannot be 2.5; use a whole number or single or n"),
+        (
+            "csa",
+            {"reduction": 2.5},
+            "reduction cannot be 2.5; use a whole number of at least 1 or",
+        ),
         ("csa", {"masked_mean": 1}, "masked_mean cannot be 1; use true or false"),
         ("sta", {"deconv_padding": False}, "deconv_padding cannot be False; use 0 or 1"),
         ("transformer", {"dropout": "low"}, "dropout cannot be 'low'; use a number"),

@@ -13,6 +13,7 @@ from attentad.attention.sta import STA
 from attentad.backbones import RECOGNISERS, ResNet3D, loss
 from attentad.backbones.resnet3d import SITES
 from attentad.core import AttentadError
+from attentad.core.options import check_options
 
 POSITIONS = ("residual_end", "post_add", "block_input")
 
@@ -268,10 +269,14 @@ def test_the_table_builds_it() -> None:
         ),
         ({"attention": {"layer4": ("csa", {})}}, "csa"),
         ({"attention": {"layer4": ("sta", {"stepp": 1})}}, "stepp"),
-        ({"stem_kernel": [4, 7, 7]}, "stem_kernel needs odd"),
-        ({"stem_stride": [0, 1, 1]}, "stem_stride needs positive"),
+        ({"stem_kernel": [4, 7, 7]}, "stem_kernel cannot be .* an odd"),
+        ({"stem_stride": [0, 1, 1]}, "stem_stride cannot be .* at least 1"),
     ],
 )
 def test_bad_options_are_named(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(AttentadError, match=words):
+    def build() -> None:
+        check_options(ResNet3D, options)
         tiny(**options)
+
+    with pytest.raises(AttentadError, match=words):
+        build()

@@ -10,7 +10,7 @@ from torch import nn
 
 from attentad.core import AttentadError
 from attentad.core.phase import Phase
-from attentad.training.settings import OptimizerSettings
+from attentad.training.settings import OPTIMIZER_OPTIONS, OptimizerSettings
 from attentad.training.task import learning_parts
 
 
@@ -40,18 +40,9 @@ def parameter_groups(
             continue
         factor = _longest_match(name, factors, 1.0)
         exempt = parameter.ndim <= 1 and not settings.decay_1d
-        own_decay = _longest_match(name, decays, settings.weight_decay)
-        decay = 0.0 if exempt else own_decay
-        group = groups.setdefault(
-            (factor, decay),
-            {
-                "params": [],
-                "lr": settings.lr * factor,
-                "weight_decay": decay,
-                "lr_factor": factor,
-            },
-        )
-        group["params"].append(parameter)
+        decay = 0.0 if exempt else _longest_match(name, decays, settings.weight_decay)
+        rates = {"lr": settings.lr * factor, "weight_decay": decay, "lr_factor": factor}
+        groups.setdefault((factor, decay), {"params": []} | rates)["params"].append(parameter)
     if not groups:
         raise AttentadError("the network has no trainable parameters; unfreeze some.")
     return list(groups.values())
@@ -62,16 +53,10 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimiser that the settings name; see `parameter_groups` for errors."""
     groups = parameter_groups(task, settings, phases)
-    if settings.name == "sgd":
-        return torch.optim.SGD(
-            groups,
-            lr=settings.lr,
-            momentum=settings.momentum,
-            dampening=settings.dampening,
-            nesterov=settings.nesterov,
-        )
-    algorithm = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
-    return algorithm(groups, lr=settings.lr, betas=settings.betas)
+    algorithm: Any = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    options = settings.model_dump(include=OPTIMIZER_OPTIONS[settings.name])
+    optimizer: torch.optim.Optimizer = algorithm[settings.name](groups, lr=settings.lr, **options)
+    return optimizer
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
