@@ -281,7 +281,10 @@ def test_a_label_list_is_not_for_segments(trained: Bench, tmp_path: Path) -> Non
     ("change", "message"),
     [
         ("data.clock=null", "nothing says when the features of video v00 were taken"),
-        ("detector.decode={attention_thresholds: [], class_threshold: 2, scale: 0}", "scale cannot be 0"),
+        (
+            "detector.decode={attention_thresholds: [], class_threshold: 2, scale: 0}",
+            "scale cannot be 0",
+        ),
         ("evaluation.tiou=much", "tIoU thresholds .much. are not understood"),
         ("evaluation.protocol=mine", "protocol"),
         ("labels={source: file}", "labels.file is not set"),

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attentad.attention import ATTENTION
 from attentad.attention.sta import STA
 from attentad.backbones import RECOGNISERS, ResNet3D, loss
 from attentad.backbones.resnet3d import SITES
+from attentad.backbones.task import RecognitionTask
 from attentad.core import AttentadError
 from attentad.core.options import check_options
 
@@ -280,3 +282,31 @@ def test_bad_options_are_named(options: dict[str, Any], words: str) -> None:
 
     with pytest.raises(AttentadError, match=words):
         build()
+
+
+class Asking(nn.Module):
+    """Asks for something in every block."""
+
+    def __init__(self, feature_dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(feature_dim))
+
+    def forward(self, feature, context, valid=None):
+        return feature
+
+    def terms(self):
+        return {"size": self.weight.mean()}
+
+
+def test_what_modules_ask_for_joins_the_loss(monkeypatch):
+    monkeypatch.setitem(ATTENTION, "asking", Asking)
+    network = ResNet3D(
+        2, depth=18, width=2, frames=4, size_px=8, stem_pool=False,
+        attention={"layer1": ("asking", {}), "layer4_out": ("asking", {})},
+    )  # fmt: skip
+    batch = {"clip": torch.randn(2, 3, 4, 8, 8), "label": torch.tensor([0, 1])}
+    plain = loss(network(batch["clip"]), batch["label"])["total"]
+    terms = RecognitionTask(network, loss)(batch, "main")
+    asked = [term for name, term in terms.items() if name.endswith(".size")]
+    assert sum(asked) == 3  # two blocks and one output
+    torch.testing.assert_close(terms["total"], plain + 3, atol=1e-5, rtol=1e-5)

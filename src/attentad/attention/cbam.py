@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from attentad.attention.gate import Gate
-from attentad.core.options import Count, OddCount
+from attentad.core.options import Count, OddCount, checked
 from attentad.layers.masking import masked, masked_mean
 
 
+@checked
 class CBAM(nn.Module):
     """Gates (B, C, T) or (B, C, T, H, W) by channel, then by position. Padding changes nothing.
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from attentad.attention.gate import Gate
 from attentad.attention.transformer import Transformer
 from attentad.core import AttentadError
-from attentad.core.options import Count, DropRate, OddCount, shared_options
+from attentad.core.options import Count, DropRate, OddCount, checked, shared_options
 from attentad.layers.masking import masked, masked_mean
 
 Context = Literal["local", "feed_forward", "global", "local_global"]
@@ -49,6 +49,7 @@ _UNUSED: dict[str, tuple[str, ...]] = {
 }
 
 
+@checked
 class CSA(nn.Module):
     """Gates F (B, C_out, T) by channel and by time as R (B, C_in, T) suggests.
 

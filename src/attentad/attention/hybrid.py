@@ -11,7 +11,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from attentad.attention.gate import Gate
-from attentad.core.options import Count
+from attentad.core.options import Count, checked
 from attentad.layers.masking import masked
 from attentad.layers.network_ends import probability
 from attentad.layers.weak_losses import Threshold, hybrid_attentions
@@ -61,6 +61,7 @@ class ForegroundAttention(nn.Module):
         return masked(probability(logits, self.conv_out.weight), valid)[:, 0]
 
 
+@checked
 class Hybrid(nn.Module):
     """Scales every step of a feature by HAM-Net's soft, semi-soft or hard attention.
 

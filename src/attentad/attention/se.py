@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from attentad.attention.gate import Gate
-from attentad.core.options import Count
+from attentad.core.options import Count, checked
 from attentad.layers.masking import masked_mean
 
 
+@checked
 class SE(nn.Module):
     """Scales each channel by σ(FC(ReLU(FC(mean of the channel)))).
 

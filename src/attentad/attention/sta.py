@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from attentad.attention.gate import Gate
 from attentad.core import AttentadError
-from attentad.core.options import Count
+from attentad.core.options import Count, checked
 from attentad.layers.masking import masked
 
 TAPS = 3  # kernel of Deconv and Conv2 in time
 
 
+@checked
 class STA(nn.Module):
     """Spatio-temporal attention on (B, C, L, H, W), or on (B, C, T) as L = T, H = W = 1.
 

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from attentad.core import AttentadError
-from attentad.core.options import Count, DropRate
+from attentad.core.options import Count, DropRate, checked
 from attentad.layers.masking import masked
 
 
+@checked
 class Transformer(nn.Module):
     """One encoder layer on (B, C, T), for any T; C is the layer's width.
 

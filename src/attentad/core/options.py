@@ -6,7 +6,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from itertools import takewhile
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -16,6 +16,7 @@ from typing import (
     Literal,
     NamedTuple,
     TypeAlias,
+    TypeVar,
     Union,
     get_args,
     get_origin,
@@ -44,6 +45,9 @@ OddCount: TypeAlias = Annotated[
 Positive: TypeAlias = Annotated[float, Bound("a number above 0", lambda x: x > 0)]
 Share: TypeAlias = Annotated[float, Bound("a number in 0..1", lambda x: 0 <= x <= 1)]
 DropRate: TypeAlias = Annotated[float, Bound("a number in 0..1, 1 excluded", lambda x: 0 <= x < 1)]
+
+
+Part = TypeVar("Part", bound=type)
 
 
 class Option(NamedTuple):
@@ -88,6 +92,19 @@ def check_options(
             )
         if not fits(value, hints[name]):
             raise AttentadError(f"{where}.{name} cannot be {value!r}; use {describe(hints[name])}.")
+
+
+def checked(part: Part) -> Part:
+    """A class that checks its options also where a program, and no recipe, gives them."""
+    construct = part.__init__  # type: ignore[misc]
+
+    @wraps(construct)
+    def check_and_construct(self: Any, *shape: Any, **options: Any) -> None:
+        check_options(part, options, where=part.__name__)
+        construct(self, *shape, **options)
+
+    part.__init__ = check_and_construct  # type: ignore[misc]
+    return part
 
 
 def shared_options(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:

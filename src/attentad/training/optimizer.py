@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -69,7 +70,10 @@ def _absolute(option: str, values: Mapping[str, float], names: list[str]) -> dic
     """The values by module or parameter of the task; recipes leave out `network.`."""
     absolute: dict[str, float] = {}
     for given, value in values.items():
-        prefixes = [prefix.rstrip(".") for prefix in (f"network.{given}", given)]
+        # Recipes of before the sites called them attention.
+        former = re.sub(r"(^|\.)attention(?=\.|$)", r"\1sites", given)
+        tried = (f"network.{given}", given, f"network.{former}")
+        prefixes = [prefix.rstrip(".") for prefix in tried]
         matching = [prefix for prefix in prefixes if any(_matches(n, prefix) for n in names)]
         if not matching:
             parts = sorted({name.removeprefix("network.").split(".")[0] for name in names})
