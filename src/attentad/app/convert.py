@@ -1,16 +1,27 @@
-"""`attentad convert`: what others released → our feature files, annotations and video labels."""
+"""`attentad convert`: what others released or annotated → our files, or those of other programs."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from attentad.core import AttentadError, write_annotations
+from attentad.core import (
+    Annotations,
+    AttentadError,
+    read_annotations,
+    read_detections,
+    write_annotations,
+    write_detections,
+)
+from attentad.core.formats.annotations import FORMATS
+from attentad.core.formats.exports import EXPORTS, export_of
+from attentad.core.formats.source import Source
 from attentad.core.formats.video_labels import write_video_labels
+from attentad.core.names import check_choice
 from attentad.core.progress import Progress
 from attentad.core.wording import first_few
 from attentad.data.features import Sidecar, read_sidecar, write_features
@@ -80,21 +91,72 @@ def convert_wtalc(
     return Converted((*_counts(release, kept), *_agreement(release, labels)), release.notes)
 
 
-# Layout → what reads it and writes ours.
-LAYOUTS: Final[dict[str, Callable[..., Converted]]] = {"wtalc": convert_wtalc}
+# Names of layouts, besides those of files of annotations; `auto` looks at what the file holds.
+RELEASES: Final = ("wtalc",)
+LAYOUTS: Final = ("auto", *RELEASES, "thumos14", "detections", *FORMATS)
+_SUFFIXES: Final = (".json", ".csv", ".tsv", *EXPORTS)
 
 
-def convert(layout: str, folder: Path, out: Path, **options: Any) -> Converted:
-    """Convert a release in the layout of that name.
+def convert_file(
+    layout: str, path: str | Path, out: str | Path, *, fps: float | None = None
+) -> Converted:
+    """A file (or folder) of annotations or detections → the file that the end of `out` names.
+
+    Args:
+        layout: `auto`, or what the file must be: a key of `formats.annotations.FORMATS`,
+            `thumos14` or `detections`.
+        path: what to read.
+        out: what to write; see `write_annotations` and `write_detections`.
+        fps: frames per second of the videos, where the file, or that to write, counts frames and
+            does not say.
 
     Raises:
-        AttentadError: the layout is unknown; as the function in `LAYOUTS`.
+        AttentadError: the file cannot be read as that, or `out` has another end or is the file.
     """
-    if layout not in LAYOUTS:
+    path, out = Path(path), Path(out)
+    check_choice(layout, LAYOUTS, "layout")
+    if not out.name.lower().endswith(_SUFFIXES):
         raise AttentadError(
-            f"there is no layout {layout!r} to convert; choose one of {', '.join(LAYOUTS)}."
+            f"{out} has a name that tells no format; let it end in {', '.join(_SUFFIXES)}."
         )
-    return LAYOUTS[layout](folder, out, **options)
+    if out.resolve() == path.resolve():
+        raise AttentadError(f"{out} is the file to convert; give another to write.")
+    if fps is not None and not 0 < fps < float("inf"):
+        raise AttentadError(f"--fps must be a positive number, not {fps}.")
+    if layout == "detections" or (layout == "auto" and _holds_detections(path)):
+        detections = read_detections(path)
+        write_detections(out, detections, fps=fps)
+        count = sum(len(items) for items in detections.videos.values())
+        return Converted((f"{out}: {count} detections in {len(detections.videos)} videos",), ())
+    annotations = read_annotations(
+        path, keep_ambiguous=True, fps=fps, layout=None if layout == "auto" else layout
+    )
+    videos = {
+        video: replace(item, fps=item.fps or fps) for video, item in annotations.videos.items()
+    }
+    write_annotations(out, replace(annotations, videos=videos))
+    count = sum(len(item.labels) for item in videos.values())
+    told = f"{len(videos)} videos, {count} instances of {len(annotations.classes)} classes"
+    return Converted((f"{out}: {told}",), _not_written(out, annotations))
+
+
+def _holds_detections(path: Path) -> bool:
+    if path.suffix.lower() in (".pkl", ".pickle"):
+        return True
+    if path.is_dir():
+        return False
+    source = Source(path)
+    if source.kind == "json":
+        return isinstance(source.json, dict) and "results" in source.json
+    return source.kind == "text" and {"label", "score"} <= set(source.words)
+
+
+def _not_written(out: Path, annotations: Annotations) -> tuple[str, ...]:
+    """What a file for another program has no place for."""
+    subsets = {item.subset for item in annotations.videos.values()} - {""}
+    if export_of(out) is None or not subsets:
+        return ()
+    return (f"{out} has no place for subsets; {first_few(sorted(subsets))} are not in it.",)
 
 
 def _is_done(target: Path, sidecar: Sidecar, shape: tuple[int, int]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,7 @@ def _evaluations(
     """
     if truth is None:
         return {}
-    both = Annotations({v: truth.videos[v] for v in truth.videos if v in seen}, truth.classes)
+    both = replace(truth, videos={v: truth.videos[v] for v in truth.videos if v in seen})
     if not any(item.labels for item in both.videos.values()):
         return {}
     evaluations = {}

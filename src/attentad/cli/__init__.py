@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +14,28 @@ from typer.core import TyperCommand
 
 import attentad
 from attentad.cli import scores, videos
+
+
+@contextmanager
+def _notes_told() -> Iterator[None]:
+    """Print each note of a reader or writer once, as the commands print theirs."""
+    from attentad.core.notes import Note
+
+    told: set[str] = set()
+
+    def tell(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, Note):
+            usual(message, category, *place, **more)
+        # Of the processes of a training run, one speaks.
+        elif str(message) not in told and os.environ.get("LOCAL_RANK", "0") == "0":
+            told.add(str(message))
+            videos.warn([str(message)])
+
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+        warnings.simplefilter("always", Note)
+        warnings.showwarning = tell
+        yield
 
 
 class _Command(TyperCommand):
@@ -21,7 +46,8 @@ class _Command(TyperCommand):
         from attentad.core.errors import AttentadError
 
         try:
-            return super().invoke(ctx)
+            with _notes_told():
+                return super().invoke(ctx)
         except AttentadError as error:
             # Training on several devices runs this command once for each; one of them speaks.
             if os.environ.get("LOCAL_RANK", "0") == "0":

@@ -73,27 +73,51 @@ def check(
 
 
 def convert(
-    layout: Annotated[str, typer.Argument(help="Layout of what was released: wtalc.")],
-    folder: Annotated[Path, typer.Argument(help="Folder of the release.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    layout: Annotated[
+        str,
+        typer.Argument(
+            metavar="FROM", help="Layout of FILE: auto, wtalc, or a name of docs/formats.md."
+        ),
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File or folder to read.")],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="File to write; its end says what: .json, .csv, .tsv, .boris, .boris.csv, .eaf, "
+            ".label-studio.json, .frames.csv. Of wtalc: folder to write to."
+        ),
+    ],
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second, for files that count frames.")
+    ] = None,
     labels: Annotated[
-        str, typer.Option(help="Where video-level labels are from: labels_all or from_segments.")
+        str,
+        typer.Option(
+            help="Of wtalc, where video-level labels are from: labels_all or from_segments."
+        ),
     ] = "labels_all",
 ) -> None:
-    """Turn what others released into our feature files, annotations and video labels.
+    """Turn what others annotated or released into our files, or ours into those of others.
 
     wtalc: NAME-I3D-JOINTFeatures.npy and NAME-Annotations/ of .npy files, as for THUMOS14 and
     ActivityNet 1.2. No pickle in it is run. Goes on where it stopped.
     """
-    from attentad.app.convert import convert as run
+    from attentad.app.convert import RELEASES, convert_file, convert_wtalc
+    from attentad.core import AttentadError
     from attentad.core.progress import progress_bar
 
-    with progress_bar("features") as progress:
-        converted = run(layout, folder, out, labels=labels, progress=progress)
+    if layout not in RELEASES:
+        converted = convert_file(layout, file, out, fps=fps)
+    elif fps is not None:
+        raise AttentadError("wtalc has a frame rate of its own; leave --fps out.")
+    else:
+        with progress_bar("features") as progress:
+            converted = convert_wtalc(file, out, labels=labels, progress=progress)  # type: ignore[arg-type]
     warn(converted.notes)
     for line in converted.lines:
         say(line)
-    say(f"{out}: features, annotations.json, video_labels.json")
+    if layout in RELEASES:
+        say(f"{out}: features, annotations.json, video_labels.json")
 
 
 def evaluate(

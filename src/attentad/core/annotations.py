@@ -15,6 +15,16 @@ from attentad.core.segments import Segments
 # THUMOS14's mark for segments that are neither action nor background.
 AMBIGUOUS = "Ambiguous"
 
+# The classes that THUMOS14 is annotated with.
+THUMOS14_CLASSES = frozenset(
+    (
+        *("BaseballPitch", "BasketballDunk", "Billiards", "CleanAndJerk", "CliffDiving"),
+        *("CricketBowling", "CricketShot", "Diving", "FrisbeeCatch", "GolfSwing"),
+        *("HammerThrow", "HighJump", "JavelinThrow", "LongJump", "PoleVault", "Shotput"),
+        *("SoccerPenalty", "TennisSwing", "ThrowDiscus", "VolleyballSpiking"),
+    )
+)
+
 
 @dataclass(frozen=True)
 class VideoAnnotation:
@@ -43,13 +53,18 @@ class VideoAnnotation:
         """With the `subset`, `duration`, `fps` and `frames` of a file, where it gives them.
 
         Raises:
-            AttentadError: one of the last three is no positive number; `where` begins the error.
+            AttentadError: the first is no name, or one of the others no positive number; `where`
+                begins the error.
         """
         duration_sec, fps, frames = (
             _positive(facts.get(name), f"{where} {name}") for name in ("duration", "fps", "frames")
         )
-        subset, frame_count = str(facts.get("subset", "")), None if frames is None else int(frames)
-        return cls(segments, tuple(labels), subset, duration_sec, fps, frame_count)
+        subset = facts.get("subset")
+        if subset is not None and type(subset) not in (str, int):
+            raise AttentadError(f"{where} subset must be a name, not {subset!r}.")
+        part = "" if subset is None else str(subset)
+        count = None if frames is None else int(frames)
+        return cls(segments, tuple(labels), part, duration_sec, fps, count)
 
     def without(self, label: str) -> VideoAnnotation:
         """The other instances."""
@@ -71,11 +86,14 @@ class Annotations:
             peers' detectors label: `label_id` in annotations made for ActionFormer and its heirs
             (from 0), `detclasslist.txt` in a folder of THUMOS14 text (from 1). Empty where the
             source numbers none.
+        marker: the label of segments that are neither action nor background and count as neither;
+            None where the source has no such mark, so that `Ambiguous` is a class as any other.
     """
 
     videos: Mapping[str, VideoAnnotation]
     classes: tuple[str, ...] = field(default=())
     class_ids: Mapping[int, str] = field(default_factory=dict)
+    marker: str | None = AMBIGUOUS
 
     def subset(self, names: str | Iterable[str]) -> Annotations:
         """Keep the videos of the named subsets (`"a"`, `"a,b"` or a list); classes stay.
@@ -92,7 +110,7 @@ class Annotations:
                 f"no video is in subset {','.join(wanted)}; the subsets are: "
                 f"{', '.join(sorted(named)) or 'none'}."
             )
-        return Annotations(kept, self.classes, self.class_ids)
+        return replace(self, videos=kept)
 
     def label_ids(self, video: str) -> np.ndarray:
         """Class indices of one video's instances, (N,) int64."""
@@ -100,12 +118,18 @@ class Annotations:
         return np.array([index[name] for name in self.videos[video].labels], dtype=np.int64)
 
 
+def marker_among(labels: Iterable[str]) -> str | None:
+    """`Ambiguous` where all other labels are classes of THUMOS14, whose mark it is; else None."""
+    others = set(labels) - {AMBIGUOUS}
+    return AMBIGUOUS if others and others <= THUMOS14_CLASSES else None
+
+
 def _positive(value: Any, where: str) -> float | None:
     if value is None or value == "":
         return None
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         raise AttentadError(f"{where} must be a number, not {value!r}.") from None
     if not (math.isfinite(number) and number > 0):
         raise AttentadError(f"{where} must be a positive number, not {value!r}.")

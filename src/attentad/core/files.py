@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from attentad.core.errors import AttentadError
+from attentad.core.text import utf8
 
 
 @contextmanager
@@ -87,13 +88,27 @@ def read_bytes(path: str | Path) -> bytes:
         ) from error
 
 
+def read_utf8(path: str | Path) -> bytes:
+    """A text file as UTF-8 without a byte order mark, whatever its code page; see `utf8`.
+
+    Raises:
+        AttentadError: as `read_bytes` and `utf8`.
+    """
+    return utf8(read_bytes(path), path)
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file; see `read_utf8`."""
+    return read_utf8(path).decode()
+
+
 def read_json(path: str | Path) -> Any:
     """Return the parsed JSON of a file (`.json` or `.json.gz`).
 
     Raises:
         AttentadError: the file is missing or is not JSON.
     """
-    return parse_json(read_bytes(path), path)
+    return parse_json(read_utf8(path), path)
 
 
 def parse_json(content: bytes, path: str | Path, *, allow_nan: bool = False) -> Any:

@@ -125,9 +125,12 @@ def squashed(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 
 
+def without_suffix(name: str) -> str:
+    """A file's name without the suffix of a video file."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if stem and dot + suffix.lower() in _SUFFIXES else name
+
+
 def _bare_id(video: str) -> str:
     name = video.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    stem, dot, suffix = name.rpartition(".")
-    if stem and dot + suffix.lower() in _SUFFIXES:
-        name = stem
-    return name.removeprefix(_PREFIX)
+    return without_suffix(name).removeprefix(_PREFIX)

@@ -36,8 +36,10 @@ def checked_segment(start: Any, end: Any, where: str) -> tuple[float, float]:
             video, begins the error.
     """
     try:
+        if isinstance(start, bool) or isinstance(end, bool):
+            raise TypeError
         start, end = float(start), float(end)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise AttentadError(
             f"{where}: start {start!r} and end {end!r} must be numbers of seconds."
         ) from None

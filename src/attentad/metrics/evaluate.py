@@ -17,7 +17,6 @@ from attentad.core import (
     read_classes,
     read_detections,
 )
-from attentad.core.annotations import AMBIGUOUS
 from attentad.core.files import write_json
 from attentad.core.formats.plain import annotations_from, detections_from
 from attentad.core.progress import Progress
@@ -249,7 +248,7 @@ def _load_detections(
     """Detections under the annotated videos' ids, and old → new id of those that were renamed."""
     if isinstance(source, str | Path):
         numbered = label_ids if label_ids is not None else annotations.class_ids
-        named = [name for name in annotations.classes if name != AMBIGUOUS]
+        named = [name for name in annotations.classes if name != annotations.marker]
         detections = read_detections(source, named, label_ids=numbered)
     else:
         detections = detections_from(source, classes=classes)

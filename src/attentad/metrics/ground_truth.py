@@ -80,8 +80,9 @@ def collect_ground_truth(
     names = subset if subset is None or isinstance(subset, str) else ",".join(subset)
     chosen = annotations.videos if names is None else annotations.subset(names).videos
     blocked = frozenset(blocked)
-    kept, dropped, dropped_videos = _kept_videos(chosen, ground_truth_set, blocked)
-    instances, ambiguous, classes = _flat(kept, annotations.classes)
+    marker = annotations.marker
+    kept, dropped, dropped_videos = _kept_videos(chosen, ground_truth_set, blocked, marker)
+    instances, ambiguous, classes = _flat(kept, annotations.classes, marker)
     dropped["ambiguous"] = 0 if use_ambiguous else len(ambiguous)
     instances = _cleaned(instances, dropped, drop_empty, deduplicate)
     if not len(instances):
@@ -125,7 +126,10 @@ def collect_ground_truth(
 
 
 def _kept_videos(
-    chosen: Mapping[str, VideoAnnotation], ground_truth_set: str, blocked: frozenset[str]
+    chosen: Mapping[str, VideoAnnotation],
+    ground_truth_set: str,
+    blocked: frozenset[str],
+    marker: str | None,
 ) -> tuple[dict[str, VideoAnnotation], dict[str, int], dict[str, list[str]]]:
     """The videos that neither `blocked` nor the set leaves out; what these drop; their ids."""
     absent = set(_THUMOS14_LEFT_OUT[ground_truth_set]) - blocked
@@ -137,23 +141,23 @@ def _kept_videos(
     dropped = {
         "blocked_videos": len(ids["blocked"]),
         "set_videos": len(ids["ground_truth_set"]),
-        "set_instances": sum(label != AMBIGUOUS for label in labels),
+        "set_instances": sum(label != marker for label in labels),
     }
     gone = absent | blocked
     return {video: item for video, item in chosen.items() if video not in gone}, dropped, ids
 
 
 def _flat(
-    videos: Mapping[str, VideoAnnotation], names: tuple[str, ...]
+    videos: Mapping[str, VideoAnnotation], names: tuple[str, ...], marker: str | None
 ) -> tuple[Instances, Instances, tuple[str, ...]]:
-    """Instances, Ambiguous segments (label −1), and the classes that occur, ordered as `names`."""
+    """Instances, segments with the marker (label −1), and the classes, ordered as `names`."""
     parts = [item.segments for item in videos.values()]
     segments = np.concatenate(parts) if parts else as_segments([])
     if not np.isfinite(segments).all():
         raise AttentadError("the ground truth holds a start or end that is not finite.")
     texts = [label for item in videos.values() for label in item.labels]
     video = np.repeat(np.arange(len(parts)), [len(part) for part in parts]).astype(np.int64)
-    occurring = set(texts) - {AMBIGUOUS}
+    occurring = set(texts) - {marker}
     classes = tuple(name for name in names if name in occurring)
     classes += tuple(sorted(occurring - set(classes)))
     index = {name: number for number, name in enumerate(classes)}

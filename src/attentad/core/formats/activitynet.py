@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,45 +14,91 @@ from attentad.core.annotations import Annotations, VideoAnnotation
 from attentad.core.arrays import Floats
 from attentad.core.detections import NO_LABEL, Detections, label_name
 from attentad.core.errors import AttentadError
-from attentad.core.files import check_keys_once, parse_json, read_bytes, write_json
+from attentad.core.files import check_keys_once, parse_json, read_utf8, write_json
 from attentad.core.formats.detection_tables import DetectionTable
+from attentad.core.formats.gathered import Contents, class_name
+from attentad.core.formats.source import Source
 from attentad.core.segments import Segments, as_segments, checked_segment
 
 
-def read_activitynet(path: Path) -> tuple[dict[str, VideoAnnotation], dict[int, str]]:
-    """Video id → its annotation, and the class numbers that `label_id` gives → their names."""
-    content = read_bytes(path)
-    whole = parse_json(content, path, allow_nan=True)
+def read_activitynet(source: Source) -> Contents:
+    """`{"database": {video: {"subset", "duration", "annotations": [{"segment", "label"}, …]}}}`.
+
+    What others add is understood or does no harm: `fps`, `frames`, OpenTAD's `frame` (its number),
+    `label_id` (the number of a class). Our own files say `ambiguous`: `Ambiguous` is a mark.
+
+    Raises:
+        AttentadError: the file is laid out otherwise, or an entry is not what it must be.
+    """
+    whole = source.json
     database = whole.get("database") if isinstance(whole, dict) else None
     if not isinstance(database, dict):
         raise AttentadError(
-            f'{path} is not ActivityNet JSON: it needs a "database" object of video id → entry.'
+            f'{source.path} is not ActivityNet JSON: it needs a "database" object of video id → '
+            "entry."
         )
-    videos = {}
+    return entries(source, database, marks_ambiguous=whole.get("ambiguous") is True)
+
+
+def entries(
+    source: Source,
+    database: Mapping[str, Any],
+    *,
+    facts_of: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] | None = None,
+    marks_ambiguous: bool = False,
+) -> Contents:
+    """Video id → entry with a list of annotations, as ActivityNet and BMN have them.
+
+    Args:
+        source: the file.
+        database: its videos.
+        facts_of: `subset`, `duration`, `fps` and `frames` of an entry; by default under these
+            names.
+        marks_ambiguous: see `Contents`.
+    """
     names_of: dict[int, set[str]] = {}
-    for video, entry in database.items():
-        where = f"{path}: video {video}"
-        if not isinstance(entry, dict) or not isinstance(entry.get("annotations", []), list):
-            raise AttentadError(f"{where} must be an object with a list of annotations.")
-        segments, labels = [], []
-        for instance in entry.get("annotations", []):
-            try:
-                start, end = instance["segment"]
-                labels.append(str(instance["label"]))
-            except (KeyError, TypeError, ValueError):
-                raise AttentadError(
-                    f'{where}: an annotation needs "label" and "segment": [start, end].'
-                ) from None
-            segments.append(checked_segment(start, end, where))
-            number = instance.get("label_id")
-            if type(number) is int:
-                names_of.setdefault(number, set()).add(labels[-1])
-        videos[str(video)] = VideoAnnotation.checked(
-            as_segments(segments), labels, entry, f"{where}:"
-        )
-    check_keys_once(content, path, sum(len(item.labels) for item in videos.values()))
+    read = facts_of or _facts
+    videos = {
+        video: _video(entry, f"{source.path}: video {video}", partial(read, video), names_of)
+        for video, entry in database.items()
+    }
+    check_keys_once(source.content, source.path, sum(len(v.labels) for v in videos.values()))
     # A number that stands for two names says nothing about a detection.
-    return videos, {i: next(iter(names)) for i, names in names_of.items() if len(names) == 1}
+    numbered = {i: next(iter(names)) for i, names in names_of.items() if len(names) == 1}
+    return Contents(videos, numbered, marks_ambiguous)
+
+
+def _video(
+    entry: Any,
+    where: str,
+    facts_of: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    names_of: dict[int, set[str]],
+) -> VideoAnnotation:
+    if not isinstance(entry, dict) or not isinstance(entry.get("annotations", []), list):
+        raise AttentadError(f"{where} must be an object with a list of annotations.")
+    segments, labels = [], []
+    for instance in entry.get("annotations", []):
+        try:
+            segment, label = instance["segment"], instance["label"]
+        except (KeyError, TypeError):
+            segment, label = None, None
+        # Text is a sequence too: "12" would be a segment from 1 to 2 s.
+        if not isinstance(segment, list) or len(segment) != 2 or "label" not in instance:
+            raise AttentadError(
+                f'{where}: an annotation needs "label" and "segment": [start, end], not '
+                f"{str(instance)[:60]}."
+            )
+        labels.append(class_name(label, where))
+        segments.append(checked_segment(segment[0], segment[1], where))
+        number = instance.get("label_id")
+        if type(number) is int:
+            names_of.setdefault(number, set()).add(labels[-1])
+    return VideoAnnotation.checked(as_segments(segments), labels, facts_of(entry), f"{where}:")
+
+
+def _facts(video: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """OpenTAD writes `frame` for the number of frames."""
+    return entry if "frames" in entry else {**entry, "frames": entry.get("frame")}
 
 
 def write_activitynet(path: str | Path, annotations: Annotations) -> None:
@@ -65,7 +112,13 @@ def write_activitynet(path: str | Path, annotations: Annotations) -> None:
         ]
         told = {key: value for key, value in facts.items() if value is not None}
         database[video] = {"subset": item.subset, **told, "annotations": instances}
-    content = {"version": "attentad", "classes": list(annotations.classes), "database": database}
+    content: dict[str, Any] = {
+        "version": "attentad",
+        "classes": list(annotations.classes),
+        "database": database,
+    }
+    if annotations.marker is not None and annotations.marker in annotations.classes:
+        content["ambiguous"] = True
     write_json(path, content)
 
 
@@ -78,7 +131,7 @@ def read_submission(path: Path) -> DetectionTable:
     Raises:
         AttentadError: the file is missing or laid out otherwise.
     """
-    content = read_bytes(path)
+    content = read_utf8(path)
     whole = parse_json(content, path, allow_nan=True)
     results = whole.get("results") if isinstance(whole, dict) else None
     if not isinstance(results, dict):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from attentad.core.errors import AttentadError
-from attentad.core.files import read_bytes
+from attentad.core.files import read_text
 
 
 def read_classes(path: str | Path) -> dict[int, str]:
@@ -21,7 +21,7 @@ def read_classes(path: str | Path) -> dict[int, str]:
             gives a number or a name twice.
     """
     path = Path(path)
-    text = read_bytes(path).decode("utf-8-sig", "replace")
+    text = read_text(path)
     lines = [(place, line.strip()) for place, line in enumerate(text.splitlines(), start=1)]
     lines = [(place, line) for place, line in lines if line]
     if not lines:

@@ -13,7 +13,7 @@ import numpy as np
 from attentad.core.arrays import Floats
 from attentad.core.detections import NO_LABEL, Detections, label_name
 from attentad.core.errors import AttentadError
-from attentad.core.formats.csv_rows import read_csv_lines, write_csv
+from attentad.core.formats.csv_rows import read_table, write_csv
 from attentad.core.segments import Segments, as_segments, broken_segments, checked_segment
 
 # Our columns, each with the names that ActionFormer's tables and pandas give it.
@@ -70,22 +70,22 @@ def table_by_video(
 
 
 def read_csv_table(path: Path) -> DetectionTable:
-    """CSV with the columns video, start, end, label, score, or the other names of `COLUMNS`.
+    """A table with the columns video, start, end, label, score, or the other names of `COLUMNS`.
 
     Further columns are passed over; an empty label is `action`.
 
     Raises:
         AttentadError: the file is missing, a column is, or a value is not what it must be.
     """
-    (_, header), *numbered = read_csv_lines(path) or [(1, [])]
-    places = [
-        header.index(name_of_column(column, header, path, f"its first line must name {_NAMED}"))
-        for column in COLUMNS
-    ]
+    table = read_table(path)
+    advice = f"its first line must name {_NAMED}"
+    names = [name_of_column(column, table.header, path, advice) for column in COLUMNS]
+    table.require(names)
+    table = table.with_decimal_points([names[1], names[2], names[4]])
+    places = [table.header.index(name) for name in names]
     width = max(places) + 1
-    padded = [row if len(row) >= width else row + [""] * (width - len(row)) for _, row in numbered]
-    lines = [line for line, _ in numbered]
-    return table_of_texts(path, lines, list(map(itemgetter(*places), padded)))
+    padded = [row if len(row) >= width else row + [""] * (width - len(row)) for row in table.rows]
+    return table_of_texts(path, table.lines, list(map(itemgetter(*places), padded)))
 
 
 def name_of_column(column: str, names: Collection[str], path: Path, advice: str) -> str:
@@ -100,14 +100,14 @@ def name_of_column(column: str, names: Collection[str], path: Path, advice: str)
     raise AttentadError(f"{path} lacks the column {column!r}; {advice}.")
 
 
-def write_csv_table(path: Path, detections: Detections) -> None:
+def write_csv_table(path: Path, detections: Detections, separator: str = ",") -> None:
     """Write the columns video, start, end, label, score, whole or not at all."""
     rows = (
         (video, *segment, label_name(label, detections.classes), score)
         for video, items in detections.videos.items()
         for segment, score, label in items.rows()
     )
-    write_csv(path, [COLUMNS, *rows])
+    write_csv(path, [COLUMNS, *rows], separator)
 
 
 def table_of_texts(

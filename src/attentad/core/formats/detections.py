@@ -12,9 +12,10 @@ from attentad.core.errors import AttentadError
 from attentad.core.files import collector_paused
 from attentad.core.formats.actionformer import read_actionformer_table
 from attentad.core.formats.activitynet import read_submission, write_submission
-from attentad.core.formats.boris import write_boris
 from attentad.core.formats.class_list import named_labels
 from attentad.core.formats.detection_tables import DetectionTable, read_csv_table, write_csv_table
+from attentad.core.formats.exports import export_of
+from attentad.core.formats.marks import of_detections
 from attentad.core.formats.thumos14 import read_thumos14_detections
 from attentad.core.formats.webvtt import write_webvtt
 from attentad.core.segments import broken_segments, checked_segment
@@ -28,8 +29,8 @@ def read_detections(
 ) -> Detections:
     """Read detections, whatever their layout, which the suffix tells (`.gz` after it unzips).
 
-    `.json`: ActivityNet's submission, OpenTAD's `result_detection.json`. `.csv`: the columns
-    video, start, end, label, score, or video-id, t-start, t-end, label, score. `.txt`: the
+    `.json`: ActivityNet's submission, OpenTAD's `result_detection.json`. `.csv`, `.tsv`: the
+    columns video, start, end, label, score, or video-id, t-start, t-end, label, score. `.txt`: the
     official THUMOS14 detection text. `.pkl`, `.pickle`: ActionFormer's `eval_results.pkl` and its
     heirs', taken apart without running any of it. A label that is a number, and no class name,
     is looked up in `label_ids`: THUMOS14 text counts from 1, ActionFormer's files as `label_id`
@@ -83,26 +84,30 @@ def read_detections(
 _READERS: Mapping[str, Callable[[Path], DetectionTable]] = {
     ".json": read_submission,
     ".csv": read_csv_table,
+    ".tsv": read_csv_table,
     ".txt": read_thumos14_detections,
     ".pkl": read_actionformer_table,
     ".pickle": read_actionformer_table,
 }
 
 
-def write_detections(path: str | Path, detections: Detections) -> None:
-    """Write by suffix: `.csv`, `.boris.csv` (BORIS tabular events), `.vtt` (WebVTT), else JSON.
+def write_detections(path: str | Path, detections: Detections, *, fps: float | None = None) -> None:
+    """Write by the end of the name: `.csv`, `.tsv`, `.vtt` (WebVTT), a file for another program
+    (`exports.EXPORTS`: `.boris`, `.boris.csv`, `.eaf`, `.label-studio.json`, `.frames.csv`), else
+    JSON.
 
-    WebVTT captions belong to one video: unless there is one, `name.vtt` becomes `name.VIDEO.vtt`
-    for each.
-    Detections without a class get the label `action`.
+    WebVTT captions, and most files for other programs, belong to one video: unless there is one,
+    `name.vtt` becomes `name.VIDEO.vtt` for each.
+    Detections without a class get the label `action`. Files that count frames need `fps`, frames
+    per second.
     """
     path = Path(path)
-    name = path.name.lower()
-    if name.endswith(".boris.csv"):
-        write_boris(path, detections)
-    elif name.endswith(".csv"):
-        write_csv_table(path, detections)
-    elif name.endswith(".vtt"):
+    export, suffix = export_of(path), path.suffix.lower()
+    if export is not None:
+        export(path, of_detections(detections, fps))
+    elif suffix in (".csv", ".tsv"):
+        write_csv_table(path, detections, "," if suffix == ".csv" else "\t")
+    elif suffix == ".vtt":
         for video, items in detections.videos.items():
             own = path.with_suffix(f".{Path(video).name}.vtt")
             write_webvtt(path if len(detections.videos) == 1 else own, items, detections.classes)

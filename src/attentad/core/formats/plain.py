@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attentad.core.annotations import Annotations, VideoAnnotation
+from attentad.core.annotations import Annotations, VideoAnnotation, marker_among
 from attentad.core.arrays import Floats
 from attentad.core.detections import Detections, VideoDetections, label_name
 from attentad.core.errors import AttentadError
@@ -51,7 +51,8 @@ def annotations_from(values: Any, *, classes: Sequence[str] | None = None) -> An
             duration_sec=None if duration is None else float(duration),
         )
     occurring = sorted({label for item in videos.values() for label in item.labels})
-    return Annotations(videos, tuple(occurring if classes is None else classes))
+    names = tuple(occurring if classes is None else classes)
+    return Annotations(videos, names, marker=marker_among(names))
 
 
 def detections_from(values: Any, *, classes: Sequence[str] | None = None) -> Detections:

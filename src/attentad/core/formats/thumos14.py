@@ -2,56 +2,88 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
-from attentad.core.annotations import VideoAnnotation
+from attentad.core.annotations import AMBIGUOUS
 from attentad.core.errors import AttentadError
-from attentad.core.files import read_bytes
+from attentad.core.files import read_text
 from attentad.core.formats.class_list import class_number, read_classes
 from attentad.core.formats.detection_tables import DetectionTable, table_of_texts
-from attentad.core.segments import as_segments, checked_segment
+from attentad.core.formats.gathered import Contents, Gathered
+from attentad.core.notes import note
 
 _CLASS_LIST = "detclasslist.txt"
+# The end of a file's name, or the middle of a video's id → the subset.
+_SUBSETS = {
+    **{"val": "validation", "validation": "validation", "test": "test"},
+    **{"train": "training", "training": "training"},
+}
 
 
-def read_thumos14(folder: Path) -> tuple[dict[str, VideoAnnotation], dict[int, str]]:
-    """Video id → its annotation, and the numbers of `detclasslist.txt`, if it is there, → names.
+def holds_thumos14(folder: Path) -> bool:
+    """Whether a folder has text files, of which the first is not one word a line."""
+    files = _class_files(folder)
+    return bool(files) and any(len(fields) > 1 for _, fields in _fields(files[0])[:1])
 
-    Files are named `Class_subset.txt`; their lines read `video start end`, in seconds.
+
+def read_thumos14(folder: Path) -> Contents:
+    """THUMOS14's folder of text files, and MultiTHUMOS's, with the numbers of `detclasslist.txt`.
+
+    Files are named `Class_val.txt` and `Class_test.txt`, or, as in MultiTHUMOS, `Class.txt`, where
+    the subset is that in the id, `video_validation_…` or `video_test_…`. Their lines read
+    `video start end`, in seconds.
 
     Raises:
-        AttentadError: there is no such file, or a line does not read so.
+        AttentadError: there is no such file, a line does not read so, or a video is in two subsets.
     """
-    files = sorted(file for file in folder.glob("*.txt") if file.name != _CLASS_LIST)
+    files = _class_files(folder)
     if not files:
         raise AttentadError(
             f"{folder} holds no THUMOS14 annotation files (Class_test.txt or Class_val.txt)."
         )
-    rows: dict[str, list[tuple[float, float, str]]] = {}
-    subsets: dict[str, str] = {}
+    rows = []
     for file in files:
         label, _, part = file.stem.rpartition("_")
-        subset = {"val": "validation"}.get(part, part)
+        named = _SUBSETS.get(part.lower()) if label else None
         for number, fields in _fields(file):
             where = f"{file}, line {number}"
             if len(fields) != 3:
                 raise AttentadError(
                     f"{where} must read `video start end`, not {' '.join(fields)!r}."
                 )
-            segment = checked_segment(fields[1], fields[2], where)
-            rows.setdefault(fields[0], []).append((*segment, label))
-            subsets[fields[0]] = subset
-    videos = {
-        video: VideoAnnotation(
-            segments=as_segments([row[:2] for row in items]),
-            labels=tuple(row[2] for row in items),
-            subset=subsets[video],
+            subset = named or _subset_of_id(fields[0])
+            rows.append((*fields, label if named else file.stem, subset, where))
+    gathered = Gathered(folder)
+    for video, start, end, label, subset, where in sorted(rows, key=itemgetter(0)):
+        gathered.video(video, where, subset=subset)
+        gathered.instance(video, (start, end), label, where)
+    if not all(row[4] for row in rows):
+        note(
+            f"{folder}: neither the names of the files (Class_val.txt, Class_test.txt) nor the "
+            "video ids say which subset a video is in; each file is a class, and subsets are empty."
         )
-        for video, items in sorted(rows.items())
-    }
     listed = folder / _CLASS_LIST
-    return videos, read_classes(listed) if listed.is_file() else {}
+    return Contents(
+        gathered.annotations(),
+        read_classes(listed) if listed.is_file() else {},
+        marks_ambiguous=any(file.stem.startswith(f"{AMBIGUOUS}_") for file in files),
+    )
+
+
+def _class_files(folder: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in folder.glob("*.txt")
+        if file.name != _CLASS_LIST and not file.name.startswith(".")
+    )
+
+
+def _subset_of_id(video: str) -> str:
+    found = re.fullmatch(r"video_(train|training|val|validation|test)_\d+", video)
+    return _SUBSETS[found[1]] if found else ""
 
 
 def read_thumos14_detections(path: Path) -> DetectionTable:
@@ -92,6 +124,5 @@ def read_thumos14_detections(path: Path) -> DetectionTable:
 
 def _fields(path: Path) -> list[tuple[int, list[str]]]:
     """The words of each line that is not empty, and its number from 1."""
-    text = read_bytes(path).decode("utf-8-sig", "replace")
-    split = enumerate(map(str.split, text.splitlines()), start=1)
+    split = enumerate(map(str.split, read_text(path).splitlines()), start=1)
     return [(number, fields) for number, fields in split if fields]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from attentad.core.annotations import AMBIGUOUS, Annotations
+from attentad.core.annotations import Annotations
 from attentad.core.arrays import Ints
 from attentad.core.errors import AttentadError
-from attentad.core.files import check_keys_once, parse_json, read_bytes, write_json
+from attentad.core.files import check_keys_once, parse_json, read_utf8, write_json
 from attentad.core.formats.annotations import read_annotations
 from attentad.core.formats.csv_rows import read_csv_rows
 from attentad.core.names import suggest
@@ -74,10 +74,10 @@ def read_video_labels(path: str | Path, *, classes: Sequence[str] | None = None)
     path = Path(path)
     subsets: dict[str, str] = {}
     listed: Mapping[str, Iterable[str]]
-    if path.name.lower().removesuffix(".gz").endswith(".csv"):
+    if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
         listed = _read_csv(path, subsets)
     else:
-        content = read_bytes(path)
+        content = read_utf8(path)
         listed = parse_json(content, path)
         if not isinstance(listed, dict):
             raise AttentadError(f"{path} must be a JSON object of video id → list of labels.")
@@ -128,7 +128,7 @@ def from_annotations(
     classes: Sequence[str] | None = None,
     source: str = "the annotations",
 ) -> VideoLabels:
-    """The labels of annotated segments, without their times; never THUMOS14's `Ambiguous`.
+    """The labels of annotated segments, without their times, and without the mark that is none.
 
     Args:
         annotations: of the videos.
@@ -138,11 +138,13 @@ def from_annotations(
     Raises:
         AttentadError: a video has a label that is not among `classes`.
     """
-    videos = {video: set(item.labels) - {AMBIGUOUS} for video, item in annotations.videos.items()}
+    videos = {
+        video: set(item.labels) - {annotations.marker} for video, item in annotations.videos.items()
+    }
     names = annotations.classes if classes is None else classes
     return video_labels(
         videos,
-        classes=[name for name in names if name != AMBIGUOUS],
+        classes=[name for name in names if name != annotations.marker],
         subsets={video: item.subset for video, item in annotations.videos.items() if item.subset},
         source=source,
     )
