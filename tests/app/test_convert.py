@@ -10,7 +10,7 @@ import pytest
 from tests.data.wtalc_files import Release
 from typer.testing import CliRunner
 
-from attentad.app.convert import convert, convert_wtalc
+from attentad.app.convert import convert_file, convert_wtalc
 from attentad.cli import app
 from attentad.core import AttentadError, read_annotations
 from attentad.core.formats.video_labels import read_video_labels
@@ -137,8 +137,8 @@ def test_the_output_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_an_unknown_layout(tmp_path: Path) -> None:
-    with pytest.raises(AttentadError, match="no layout 'anet' to convert; choose one of wtalc"):
-        convert("anet", tmp_path, tmp_path)
+    with pytest.raises(AttentadError, match="no layout 'anet'; choose one of auto, wtalc, thum"):
+        convert_file("anet", tmp_path, tmp_path / "a.json")
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ FOUND = {
 def files(tmp_path: Path) -> tuple[Path, Path]:
     detections, annotations = tmp_path / "found.json", tmp_path / "truth.json"
     detections.write_text(json.dumps({"results": FOUND}))
-    annotations.write_text(json.dumps({"database": TRUTH}))
+    annotations.write_text(json.dumps({"database": TRUTH, "ambiguous": True}))
     return detections, annotations
 
 

@@ -79,33 +79,33 @@ def test_number_of_frames_travels_in_json(tmp_path: Path) -> None:
 def test_the_three_layouts_agree(tmp_path: Path) -> None:
     folder = tmp_path / "text"
     folder.mkdir()
-    (folder / "Run_test.txt").write_text("v1  1.0 2.5\nv2 0 4\n\n")
-    (folder / "Jump_test.txt").write_text("v1  3.0 3.5 \r\n")
+    (folder / "LongJump_test.txt").write_text("v1  1.0 2.5\nv2 0 4\n\n")
+    (folder / "HighJump_test.txt").write_text("v1  3.0 3.5 \r\n")
     (folder / "Ambiguous_test.txt").write_text("v1 8 9\n")
-    (folder / "detclasslist.txt").write_text("1 Jump\n")
+    (folder / "detclasslist.txt").write_text("1 HighJump\n")
     (tmp_path / "a.csv").write_text(
-        "video,start,end,label,subset\nv1,3,3.5,Jump,test\nv1,1,2.5,Run,test\nv2,0,4,Run,test\n"
+        "video,start,end,label,subset\nv1,3,3.5,HighJump,test\nv1,1,2.5,LongJump,test\nv2,0,4,LongJump,test\n"
     )
     database = {
         "v1": {
             "subset": "test",
             "annotations": [
-                {"label": "Jump", "segment": [3, 3.5]},
+                {"label": "HighJump", "segment": [3, 3.5]},
                 {"label": "Ambiguous", "segment": [8, 9]},
-                {"label": "Run", "segment": [1, 2.5]},
+                {"label": "LongJump", "segment": [1, 2.5]},
             ],
         },
-        "v2": {"subset": "test", "annotations": [{"label": "Run", "segment": [0, 4]}]},
+        "v2": {"subset": "test", "annotations": [{"label": "LongJump", "segment": [0, 4]}]},
     }
     with gzip.open(tmp_path / "a.json.gz", "wt") as file:
         json.dump({"database": database}, file)
     text = read_annotations(folder)
     assert_same(text, read_annotations(tmp_path / "a.csv"))
     assert_same(text, read_annotations(tmp_path / "a.json.gz"))
-    assert text.classes == ("Jump", "Run")
+    assert text.classes == ("HighJump", "LongJump")
     np.testing.assert_array_equal(text.label_ids("v1"), [0, 1])
     kept = read_annotations(folder, keep_ambiguous=True)
-    assert sorted(kept.videos["v1"].labels) == ["Ambiguous", "Jump", "Run"]
+    assert sorted(kept.videos["v1"].labels) == ["Ambiguous", "HighJump", "LongJump"]
 
 
 def test_validation_files_get_their_subset(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ BAD = {
     "fps.json": (_json({"fps": "fast"}), "video v: fps must be a number, not 'fast'"),
     "empty.csv": ("", "lacks the column 'video'"),
     "header.csv": ("video,start,end,label\n", "holds no annotated videos"),
-    "columns.csv": ("video;start;end;label\nv;1;2;run\n", "lacks the column 'video'"),
+    "columns.csv": ("name,start,end,label\nv,1,2,run\n", "lacks the column 'video'"),
     "infinite.csv": ("video,start,end,label\nv,0,inf,run\n", "line 2: video v: start 0.0 and end"),
     "short.csv": ("video,start,end,label\nv,0,1\n", "line 2: video v has a segment without"),
     "noname.csv": ("video,start,end,label\n,0,1,run\n", "line 2: the video is empty"),
@@ -232,7 +232,9 @@ def test_bad_text_folders(tmp_path: Path) -> None:
     with pytest.raises(AttentadError, match=r"Run_test\.txt, line 1 must read"):
         read_annotations(tmp_path)
     (tmp_path / "Run_test.txt").write_text("v1 1.0 2.0\nv1 4 3\n")
-    with pytest.raises(AttentadError, match=r"Run_test\.txt, line 2: a segment ends at 3 s"):
+    with pytest.raises(
+        AttentadError, match=r"Run_test\.txt, line 2: video v1: a segment ends at 3 s"
+    ):
         read_annotations(tmp_path)
     with pytest.raises(AttentadError, match="does not exist"):
         read_annotations(tmp_path / "nothing.json")

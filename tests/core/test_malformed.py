@@ -57,7 +57,7 @@ DETECTIONS: dict[str, tuple[str, bytes, str]] = {
     "gzip in name only": ("d.json.gz", WHOLE, "could not be read (Not a gzipped file"),
     "empty": ("d.json", b"", "is not valid JSON"),
     "cut JSON": ("d.json", WHOLE[:-9], "is not valid JSON"),
-    "binary": ("d.json", bytes(range(256)), "is not valid JSON"),
+    "binary": ("d.json", bytes(range(256)), "is no text in UTF-8 or Windows-1252"),
     "a list at the top": ("d.json", b'[{"results": {}}]', 'it needs a "results" object'),
     "results as a list": ("d.json", b'{"results": [1]}', 'it needs a "results" object'),
     "annotations": ("d.json", b'{"database": {}}', 'it needs a "results" object'),
@@ -76,7 +76,7 @@ DETECTIONS: dict[str, tuple[str, bytes, str]] = {
     ),
     "empty CSV": ("d.csv", b"", "lacks the column 'video'"),
     "CSV without scores": ("d.csv", b"video,start,end,label\nv,0,1,run\n", "the column 'score'"),
-    "CSV by semicolons": ("d.csv", HEADER.replace(b",", b";"), "lacks the column 'video'"),
+    "CSV of other columns": ("d.csv", b"a;b\n1;2\n", "lacks the column 'video'"),
     "CSV with a word": ("d.csv", HEADER + b"v,0,1,run,1\nv,0,x,run,1\n", "line 3: video v: start"),
     "CSV score text": ("d.csv", HEADER + b"v,0,1,run,high\n", "line 2: score 'high' must be"),
     "CSV NaN": ("d.csv", HEADER + b"v,0,1,run,nan\n", "line 2: video v has a score that is not"),
@@ -120,7 +120,7 @@ DETECTIONS: dict[str, tuple[str, bytes, str]] = {
 
 ANNOTATIONS: dict[str, tuple[str, bytes, str]] = {
     "a list at the top": ("a.json", b"[]", "is not ActivityNet JSON"),
-    "detections": ("a.json", WHOLE, "is not ActivityNet JSON"),
+    "detections": ("a.json", WHOLE, "holds detections"),
     "cut gzip": ("a.json.gz", gzip.compress(database(GOOD))[:-9], "could not be read"),
     "no label": ("a.json", database({"segment": [0, 1]}), 'video v: an annotation needs "label"'),
     "three numbers": ("a.json", database(GOOD | {"segment": [0, 1, 2]}), "video v: an annotation"),

@@ -276,14 +276,29 @@ def _load_npy(file: Path, key: str | None) -> Any:
 def _load_csv(file: Path, key: str | None) -> Any:
     if key is None:
         return [""]
-    with file.open() as lines:
-        first = lines.readline().split(",")
+    with file.open(encoding="utf-8-sig") as lines:
+        first = [cell.strip().strip('"') for cell in lines.readline().split(",")]
+    header = _is_header(first)
+    with file.open(encoding="utf-8-sig") as lines:
+        array = np.loadtxt(lines, delimiter=",", skiprows=int(header), ndmin=2)
+    counts = len(array) > 1 and bool((array[:, 0] == np.arange(len(array))).all())
+    if counts and header and first[0] in ("", "Unnamed: 0"):
+        return array[:, 1:]
+    if counts and array.shape[1] > 1:
+        raise AttentadError(
+            f"{file}: the first column counts the rows, so it is no feature; write the file without"
+            " its index."
+        )
+    return array
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    """Whether a first row names columns: one is no number, or they count 0, 1, 2 as pandas does."""
     try:
-        [float(cell) for cell in first]
-        header = 0
+        numbers = [float(cell) for cell in cells]
     except ValueError:
-        header = 1
-    return np.loadtxt(file, delimiter=",", skiprows=header, ndmin=2)
+        return True
+    return len(cells) > 1 and numbers == list(range(len(cells)))
 
 
 def _load_npz(file: Path, key: str | None) -> Any:

@@ -12,6 +12,8 @@ from attentad.core.wording import first_few, number_of
 
 # What BORIS writes for no subject.
 NO_SUBJECT = "No focal subject"
+# What we call subjects to whom instances belong that overlap others of their class.
+OVERLAP = "overlap "
 
 
 class Event(NamedTuple):
@@ -91,7 +93,7 @@ def add_events(gathered: Gathered, events: Iterable[Event], left: Left) -> None:
 
 def tell_subjects(path: object, subjects: Iterable[str], modifiers: Iterable[str]) -> None:
     """Say what the labels do not."""
-    named = sorted({subject for subject in subjects if subject not in ("", NO_SUBJECT)})
+    named = sorted({s for s in subjects if s not in ("", NO_SUBJECT) and not s.startswith(OVERLAP)})
     if len(named) > 1:
         note(f"{path}: labels are behaviours; whose they are ({first_few(named)}) is not kept.")
     told = sorted({text for text in modifiers if text not in ("", "None", "NA")})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attentad.core.errors import AttentadError
 from attentad.core.formats.boris_events import (
+    OVERLAP,
     Event,
     Left,
     add_events,
@@ -163,7 +164,7 @@ def state_events(marks: Marks) -> list[tuple[float, str, str, str, str]]:
     """Time, subject, code, modifier and comment of each start and stop, by time."""
     events = []
     for label, number, rows in marks.lanes():
-        subject = "" if number == 1 else f"overlap {number}"
+        subject = "" if number == 1 else f"{OVERLAP}{number}"
         for row in rows:
             for time in marks.segments[row].tolist():
                 events.append((round(time, 3), subject, label, "", marks.told(row)))

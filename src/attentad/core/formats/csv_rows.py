@@ -18,8 +18,9 @@ from attentad.core.notes import note
 
 SEPARATORS = (",", ";", "\t")
 
-# A cell that a spreadsheet would take for a formula, with the apostrophes that keep it from that.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# A cell that a spreadsheet would take for a formula, with the apostrophes that keep it from that;
+# a number is none.
+_FORMULA = re.compile(r"'*(?![+-]?\d+(?:\.\d*)?$)[=+\-@\t\r]")
 
 
 @dataclass(frozen=True)
