@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,3 +161,91 @@ def test_the_command_tells_a_mistake_in_a_sentence(tmp_path: Path) -> None:
     assert run.exit_code == 2
     assert run.output.startswith("error: ")
     assert run.output.count("\n") == 1
+
+
+TABLE = "video,start,end,label,subset\nv1,1,4,run,training\nv2,2,3,jump,test\n"
+
+
+def command(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["convert", *map(str, arguments)])
+
+
+def test_annotations_of_any_layout_become_ours(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(TABLE.replace(",", ";"))
+    run = command("auto", tmp_path / "a.csv", tmp_path / "a.json")
+    assert run.exit_code == 0, run.output
+    assert run.output == f"{tmp_path / 'a.json'}: 2 videos, 2 instances of 2 classes\n"
+    found = read_annotations(tmp_path / "a.json")
+    assert list(found.subset("training").videos) == ["v1"]
+
+
+def test_frames_are_counted_at_the_rate_that_is_given(tmp_path: Path) -> None:
+    (tmp_path / "v1.txt").write_text("run\n" * 20)
+    out = tmp_path / "a.json"
+    assert "--fps" in command("frame-labels", tmp_path / "v1.txt", out).output
+    assert not out.exists()
+    assert command("frame-labels", tmp_path / "v1.txt", out, "--fps", "10").exit_code == 0
+    assert read_annotations(out).videos["v1"].segments.tolist() == [[0.0, 2.0]]
+
+
+def test_what_is_assumed_or_lost_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(TABLE.replace("run", "Gerät").encode("cp1252"))
+    run = command("csv", tmp_path / "a.csv", tmp_path / "a.boris")
+    assert run.output.count("it was read as Windows-1252") == 1
+    assert "warning: " in run.output
+    assert "a.boris has no place for subsets; test, training are not in it." in run.output
+    assert "Gerät" in read_annotations(tmp_path / "a.boris").classes
+
+
+def test_detections_become_files_of_other_programs(tmp_path: Path) -> None:
+    found = {"results": {"v1": [{"label": "run", "score": 0.5, "segment": [1, 4]}]}}
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    run = command("auto", tmp_path / "found.json", tmp_path / "v1.frames.csv", "--fps", "2")
+    assert "1 detections in 1 videos" in run.output
+    assert "frames have no scores" in run.output
+    assert (tmp_path / "v1.frames.csv").read_text().splitlines()[:4] == [
+        *("frame,seconds,run", "0,0.0,0", "1,0.5,0", "2,1.0,1")
+    ]
+    command("detections", tmp_path / "found.json", tmp_path / "found.csv")
+    back = command("auto", tmp_path / "found.csv", tmp_path / "back.json")
+    assert "1 detections in 1 videos" in back.output
+    assert json.loads((tmp_path / "back.json").read_text())["results"] == found["results"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("anet", "a.csv", "a.json"), "no layout 'anet'"),
+        (("elan", "a.csv", "a.json"), "is not laid out as elan"),
+        (("auto", "a.csv", "a.mat"), "has a name that tells no format; let it end in .json"),
+        (("auto", "a.csv", "a.csv"), "is the file to convert"),
+        (("auto", "a.csv", "b.json", "--fps", "0"), "--fps must be a positive number"),
+        (("auto", "none.csv", "b.json"), "does not exist"),
+        (("wtalc", ".", "out", "--fps", "25"), "wtalc has a frame rate of its own"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text(TABLE)
+    run = command(*arguments)
+    assert run.exit_code == 2
+    assert words in run.output
+    assert run.output.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_other_commands_tell_notes_too(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_bytes("video,start,end,label\nv1,1,4,Gerät\n".encode("cp1252"))
+    found = {"results": {"v1": [{"label": "Gerät", "score": 0.5, "segment": [1, 4]}]}}
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    for arguments in (
+        ["eval", tmp_path / "found.json", truth],
+        ["check", "--features", tmp_path, "--annotations", truth],
+        ["report", tmp_path / "found.json", "--annotations", truth, "--out", tmp_path / "p.html"],
+    ):
+        run = CliRunner().invoke(app, list(map(str, arguments)))
+        assert run.output.count("it was read as Windows-1252") == 1, run.output
+        assert "Note:" not in run.output

@@ -125,3 +125,25 @@ def test_a_broken_archive_is_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"not an archive")
         with pytest.raises(AttentadError, match=name):
             open_features(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0,1,2\n5,6,7\n8,9,10\n",
+        "\ufefff0,f1,f2\n5,6,7\n8,9,10\n",
+        ",0,1,2\n0,5,6,7\n1,8,9,10\n",
+        "5,6,7\n8,9,10\n",
+    ],
+    ids=["numbers as names", "names", "an index", "no header"],
+)
+def test_a_header_of_pandas_is_no_step(tmp_path: Path, text: str) -> None:
+    (tmp_path / "v.csv").write_text(text)
+    features = open_features(tmp_path).load("v")
+    np.testing.assert_array_equal(features, [[5, 6, 7], [8, 9, 10]])
+
+
+def test_a_column_that_counts_the_rows_is_no_feature(tmp_path: Path) -> None:
+    (tmp_path / "v.csv").write_text("frame,a,b\n0,5,6\n1,7,8\n")
+    with pytest.raises(AttentadError, match=r"v\.csv: the first column counts the rows"):
+        open_features(tmp_path).load("v")

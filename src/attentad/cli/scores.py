@@ -125,7 +125,7 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="DETECTIONS... ANNOTATIONS",
-            help="Detections of any known kind, then JSON, CSV or THUMOS14 folder of the truth; "
+            help="Detections of any known kind, then annotations of any known layout; "
             "for recognition score files alone.",
         ),
     ],
@@ -202,7 +202,7 @@ def evaluate(
 
 def diagnose(
     detections: Annotated[Path, typer.Argument(help="Detections of any known kind.")],
-    annotations: Annotated[Path, typer.Argument(help="JSON, CSV or THUMOS14 folder.")],
+    annotations: Annotated[Path, typer.Argument(help="Annotations of any known layout.")],
     tiou: Annotated[
         str | None, typer.Option(help="Thresholds to average over; default: the buckets' own.")
     ] = None,

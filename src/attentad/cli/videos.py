@@ -105,9 +105,12 @@ def detect(
     inputs: Annotated[
         list[Path], typer.Argument(help="Video files, feature files, or folders of either.")
     ],
-    out: Annotated[Path, typer.Option(help="Detections: .json, .csv, .boris.csv or .vtt.")] = Path(
-        "detections.json"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Detections: .json, .csv, .vtt, .boris, .eaf and others; see formats.md."
+        ),
+    ] = Path("detections.json"),
     report: Annotated[Path | None, typer.Option(help="Also write this HTML page.")] = None,
     annotations: Annotated[
         Path | None, typer.Option(help="Ground truth for the page, and durations of features.")

@@ -15,7 +15,7 @@ from attentad.core.formats.csv_rows import Table, write_csv
 from attentad.core.formats.frame_labels import BACKGROUND, tell_background
 from attentad.core.formats.frame_runs import runs
 from attentad.core.formats.gathered import Contents, Gathered
-from attentad.core.formats.marks import Marks, one_file_each
+from attentad.core.formats.marks import Marks, check_frames, one_file_each
 from attentad.core.formats.source import Source
 from attentad.core.notes import note
 from attentad.core.wording import first_few
@@ -88,6 +88,7 @@ def write_frame_table(path: Path, videos: Mapping[str, Marks]) -> None:
                 f"{path} has a row for each frame, and nothing says how many frames a second "
                 f"video {video} has; give --fps of `attentad convert`."
             )
+        check_frames(own, video, marks, rate)
         clash = [name for name in labels if name.lower() in (*_INDEX, _SECONDS)]
         if clash:
             raise AttentadError(f"{path}: the label {clash[0]!r} cannot be a column; rename it.")

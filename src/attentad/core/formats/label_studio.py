@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from attentad.core.errors import AttentadError
 from attentad.core.files import write_json
 from attentad.core.formats.gathered import Contents, Gathered
-from attentad.core.formats.marks import Marks
+from attentad.core.formats.marks import Marks, check_frames
 from attentad.core.formats.source import Source, video_of
 from attentad.core.notes import note
 from attentad.core.wording import first_few
@@ -91,6 +91,7 @@ def write_label_studio(path: Path, videos: Mapping[str, Marks]) -> None:
         if rate is None:
             assumed.append(video)
             rate = _DEFAULT_FPS
+        check_frames(path, video, marks, rate)
         tasks.append(
             {
                 "data": {"video": video, "fps": rate},

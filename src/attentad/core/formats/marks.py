@@ -11,7 +11,11 @@ import numpy as np
 from attentad.core.annotations import Annotations
 from attentad.core.arrays import Floats
 from attentad.core.detections import Detections, label_name
+from attentad.core.errors import AttentadError
 from attentad.core.segments import Segments
+
+# Two days at 25 a second; a table of so many rows is as much as memory should be asked for.
+MOST_FRAMES = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,35 @@ def of_annotations(annotations: Annotations) -> dict[str, Marks]:
 
 
 def one_file_each(path: Path, videos: Mapping[str, Marks]) -> Iterator[tuple[Path, str, Marks]]:
-    """`name.suffix` for one video, `name.VIDEO.suffix` for each of several."""
+    """`name.suffix` for one video, `name.VIDEO.suffix` for each of several.
+
+    Raises:
+        AttentadError: two videos would be written to one file, or one cannot be the name of a file.
+    """
+    if len(videos) == 1:
+        yield (path, *next(iter(videos.items())))
+        return
     name, dot, suffix = path.name.partition(".")
-    for video, marks in videos.items():
-        own = path.with_name(f"{name}.{Path(video).name}{dot}{suffix}")
-        yield (path if len(videos) == 1 else own), video, marks
+    files: dict[str, str] = {}
+    for video in videos:
+        own = f"{name}.{Path(video).name}{dot}{suffix}"
+        if "\0" in own:
+            raise AttentadError(f"{path}: no file can be named after video {video!r}; rename it.")
+        if own in files:
+            raise AttentadError(
+                f"{path.with_name(own)} would hold both {files[own]!r} and {video!r}; rename one."
+            )
+        files[own] = video
+    for own, video in files.items():
+        yield path.with_name(own), video, videos[video]
+
+
+def check_frames(path: Path, video: str, marks: Marks, fps: float) -> None:
+    """Make sure that a video's frames can be counted.
+
+    Raises:
+        AttentadError: they are more than `MOST_FRAMES`.
+    """
+    last = max(float(marks.segments.max(initial=0.0)), marks.duration_sec or 0.0) * fps
+    if last > MOST_FRAMES or (marks.frames or 0) > MOST_FRAMES:
+        raise AttentadError(f"{path}: video {video} would have {last:g} frames; correct its times.")

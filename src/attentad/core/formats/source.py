@@ -9,7 +9,7 @@ from typing import Any
 
 from attentad.core.errors import AttentadError
 from attentad.core.files import parse_json, read_utf8
-from attentad.core.formats.csv_rows import Table, table_of_text
+from attentad.core.formats.csv_rows import Table, separator_of, split_rows, table_of_text
 from attentad.core.names import without_suffix
 
 # What stands after a video's name in the names of files about it, besides the suffix.
@@ -101,11 +101,13 @@ class Source:
 
     @cached_property
     def words(self) -> list[str]:
-        """The first line that is not blank, split at the separators of tables."""
+        """The cells of the first line that is not blank, as `table` takes them apart."""
         first = next((line for line in self.text.splitlines() if line.strip()), "")
-        for separator in ";\t":
-            first = first.replace(separator, ",")
-        return [word.strip().strip('"') for word in first.split(",")]
+        try:
+            _, rows = split_rows(first, separator_of(first), self.path)
+        except AttentadError:
+            return []
+        return [cell.strip() for row in rows[:1] for cell in row]
 
     @cached_property
     def video(self) -> str:
