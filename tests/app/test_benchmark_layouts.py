@@ -257,7 +257,7 @@ def test_activitynet13_other_features(activitynet13: Path, tmp_path: Path) -> No
     [
         (["labels.file=null"], "labels.file is not set"),
         (["labels.file=nothing.npy"], "does not exist"),
-        (["labels.source=cuhk"], "not valid JSON"),
+        (["labels.source=cuhk"], "is no text in UTF-8"),
         (["data.test=[training]", "data.train=[validation]"], "no video is in subset"),
     ],
 )
