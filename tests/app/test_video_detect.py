@@ -11,8 +11,9 @@ import torch
 from attentad.app.detect import write_run
 from attentad.core import AttentadError
 from attentad.data.features import open_features
+from attentad.data.video_files import find_videos
 from attentad.models.build import build_detector
-from attentad.models.encode import extract_features, find_videos
+from attentad.models.extract import extract_features
 from attentad.models.file import load_recogniser, save_detector
 from attentad.models.labels import SnippetScores
 from attentad.models.model import DetectorModel
@@ -118,4 +119,4 @@ def test_names_must_differ(detector: Path, encoder_model: Path, tmp_path: Path) 
         extract_features(encoder_model, inputs, tmp_path / "features")
     with pytest.raises(AttentadError, match="named a"):
         load(detector).detect(inputs)
-    assert [path.name for path in find_videos(inputs)] == ["a.mp4", "a.mp4"]
+    assert [path.name for path in find_videos(inputs)[0]] == ["a.mp4", "a.mp4"]

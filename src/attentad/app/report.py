@@ -18,6 +18,7 @@ from attentad.core import (
 from attentad.core.found import Found
 from attentad.core.names import align_classes
 from attentad.core.wording import number_of
+from attentad.data.video_files import is_video_file
 from attentad.metrics import detection_map
 from attentad.report import Report, VideoPage, plain_facts, write_page
 from attentad.training.logs import loss_curves
@@ -136,7 +137,7 @@ def match_videos(folder: str | Path, videos: Sequence[str], source: str) -> dict
     index: dict[str, Path] = {}
     # Of two files with one name the nearer to the folder wins, then the better suffix.
     files = sorted(
-        (p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()),
+        filter(is_video_file, folder.rglob("*")),
         key=lambda p: (len(p.parts), VIDEO_SUFFIXES.index(p.suffix.lower()), str(p)),
     )
     for path in files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -21,10 +22,11 @@ class _Command(TyperCommand):
         from attentad.core.errors import AttentadError
 
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _say_warning
+                return super().invoke(ctx)
         except AttentadError as error:
-            # Training on several devices runs this command once for each; one of them speaks.
-            if os.environ.get("LOCAL_RANK", "0") == "0":
+            if _speaks():
                 print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None
         except KeyboardInterrupt:
@@ -34,6 +36,16 @@ class _Command(TyperCommand):
                 file=sys.stderr,
             )
             raise SystemExit(130) from None
+
+
+def _speaks() -> bool:
+    """Training on several devices runs a command once for each; one of them speaks."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
+    if _speaks():
+        print(f"warning: {message}", file=sys.stderr)
 
 
 app = typer.Typer(

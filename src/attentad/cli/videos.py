@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations`: typer evaluates them, and text takes it longer.
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -62,12 +62,13 @@ def extract(
 ) -> None:
     """Turn videos into feature files with sidecars; goes on where it stopped."""
     from attentad.core.progress import progress_bar
-    from attentad.models.encode import extract_features
+    from attentad.models.extract import extract_features
 
     with progress_bar("features") as progress:
-        notes = extract_features(model, inputs, out, progress)
-    warn(notes)
+        extracted = extract_features(model, inputs, out, progress)
+    warn(extracted.notes)
     say(f"features: {out}")
+    end_with(extracted.failures)
 
 
 def train(
@@ -129,6 +130,7 @@ def detect(
         say(f"page: {report}")
     if figures is not None:
         say(f"figures: {len(run.results)} in {figures}")
+    end_with(run.failures)
 
 
 def report(
@@ -170,3 +172,11 @@ def warn(notes: Iterable[str]) -> None:
     """Tell what to know beside a result."""
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
+
+
+def end_with(failures: Mapping[str, str]) -> None:
+    """End a command that did all but these; exit code 1 where there are any."""
+    for sentence in failures.values():
+        print(f"error: {sentence}", file=sys.stderr)
+    if failures:
+        raise SystemExit(1)

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Final
 
 import numpy as np
 
 from attentad.core.detections import Detections, VideoDetections
 from attentad.core.errors import AttentadError
 
-# What a file name may end in and a video id not; `attentad.video` says what can be decoded.
-_SUFFIXES = frozenset(
-    (
-        *(".mp4", ".m4v", ".webm", ".mov", ".mkv", ".avi", ".mpg"),
-        *(".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp"),
-    )
+# What the name of a video file ends in, of all that FFmpeg reads and a camera, a recorder or a
+# program writes. Those that browsers play come first: of two files with one name a page takes
+# that one.
+VIDEO_SUFFIXES: Final = (
+    *(".mp4", ".m4v", ".webm", ".mov", ".qt", ".f4v", ".insv", ".mkv", ".avi", ".divx", ".xvid"),
+    *(".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mpv", ".vob", ".mod", ".tod"),
+    *(".ts", ".mts", ".m2ts", ".m2t", ".trp", ".wtv"),
+    *(".wmv", ".asf", ".flv", ".ogv", ".ogm", ".3gp", ".3g2", ".rm", ".rmvb", ".amv"),
+    *(".mxf", ".gxf", ".dv", ".dav", ".cine", ".nut", ".ivf", ".y4m", ".gif"),
+    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".av1", ".obu", ".mjpeg", ".mjpg"),
 )
+_SUFFIXES = frozenset(VIDEO_SUFFIXES)
 _PREFIX = "v_"
 _ALIKE = 0.75
 
@@ -65,6 +73,39 @@ def align_videos(
         owner[target] = video
     aligned = {renamed.get(video, video): items for video, items in detections.videos.items()}
     return Detections(aligned, detections.classes, detections.meta), renamed
+
+
+def readable_name(name: str | PurePath) -> str:
+    """A file's name as text that can be written: bytes that are no UTF-8 become �."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def video_id(path: str | PurePath) -> str:
+    """The id of a video by its file, or by that of its features: the name without suffix."""
+    return readable_name(Path(path).stem)
+
+
+def short_names(videos: Collection[str]) -> dict[str, str]:
+    """A file name for each video: the last part of its id, or all of it where that is not unique.
+
+    Raises:
+        AttentadError: two videos would still have one name.
+    """
+    parts = {video: video.replace("\\", "/").strip("/").split("/") for video in videos}
+    last = Counter(names[-1] for names in parts.values())
+    short = {
+        video: names[-1] if last[names[-1]] == 1 else "_".join(names)
+        for video, names in parts.items()
+    }
+    owner: dict[str, str] = {}
+    for video, name in short.items():
+        if name in owner:
+            raise AttentadError(
+                f"the files of videos {owner[name]} and {video} would both be named {name}; "
+                "rename one of the two."
+            )
+        owner[name] = video
+    return short
 
 
 def align_classes(

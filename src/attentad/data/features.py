@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from attentad.core import AttentadError, Timeline
 from attentad.core.files import atomic_path, read_json, write_json
+from attentad.core.names import video_id
 
 SUFFIXES = (".npy", ".npz", ".pt", ".h5", ".hdf5", ".csv")
 
@@ -30,6 +31,9 @@ class Sidecar:
         score_columns: [start, stop) of the columns that hold class scores, or None.
         score_classes: class names of those columns, in order.
         source: file name of the video.
+        source_path: where that file was; "" where it is not known.
+        source_size_bytes, source_modified_ns: its size, and its time in nanoseconds.
+        notes: a sentence on each thing that was wrong with the video, such as a lost end.
     """
 
     fps: float
@@ -41,6 +45,10 @@ class Sidecar:
     score_columns: tuple[int, int] | None = None
     score_classes: tuple[str, ...] = ()
     source: str = ""
+    source_path: str = ""
+    source_size_bytes: int | None = None
+    source_modified_ns: int | None = None
+    notes: tuple[str, ...] = ()
 
     def timeline(self, length: int, duration_sec: float | None = None) -> Timeline:
         """The timeline of `length` features; the video's duration defaults to what they cover."""
@@ -125,11 +133,7 @@ def open_features(
     path = Path(path)
     if every < 1:
         raise AttentadError(f"every must be 1 or more rows, not {every}.")
-    files = [path]
-    if "*" in path.name:
-        files = sorted(path.parent.glob(path.name))
-    elif path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    files = feature_files(path)
     if not all(file.exists() for file in files):
         raise AttentadError(f"{path} does not exist; give a feature file or a folder of them.")
     readers: dict[str, Callable[[], NDArray[Any]]] = {}
@@ -178,6 +182,22 @@ def is_feature_file(path: str | Path) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
+def feature_files(path: str | Path) -> list[Path]:
+    """The files of a folder, or those that fit a name with `*`, that are named as features are.
+
+    Hidden ones are none: temporary files of a run that was killed have such names. Any other path
+    is a file by itself.
+    """
+    path = Path(path)
+    if "*" in path.name:
+        inside = sorted(path.parent.glob(path.name))
+    elif path.is_dir():
+        inside = sorted(file for file in path.iterdir() if is_feature_file(file))
+    else:
+        return [path]
+    return [file for file in inside if not file.name.startswith(".")]
+
+
 def write_features(path: str | Path, features: NDArray[np.float32], sidecar: Sidecar) -> None:
     """Write `NAME.npy` and its sidecar `NAME.json`; the sidecar last, as the sign of completeness.
 
@@ -187,6 +207,8 @@ def write_features(path: str | Path, features: NDArray[np.float32], sidecar: Sid
     path = Path(path)
     with atomic_path(path) as temporary:
         np.save(temporary, features, allow_pickle=False)
+        # An older sidecar would tell of these features if the run were killed now.
+        path.with_suffix(".json").unlink(missing_ok=True)
     write_json(path.with_suffix(".json"), asdict(sidecar))
 
 
@@ -208,6 +230,7 @@ def read_sidecar(path: str | Path) -> Sidecar:
     if columns is not None:
         known["score_columns"] = (int(columns[0]), int(columns[1]))
     known["score_classes"] = tuple(known.get("score_classes", ()))
+    known["notes"] = tuple(known.get("notes", ()))
     return Sidecar(**known)
 
 
@@ -264,7 +287,7 @@ def _readers(file: Path) -> dict[str, Callable[[], NDArray[Any]]]:
     except Exception as error:  # each library has its own errors for a broken file
         raise AttentadError(f"{file} could not be read as features ({error}).") from error
     if len(keys) == 1 and keys[0] in ("features", "feature", "arr_0", "feats", ""):
-        return {file.stem: partial(load, file, keys[0])}
+        return {video_id(file): partial(load, file, keys[0])}
     return {key: partial(load, file, key) for key in keys}
 
 

@@ -151,6 +151,7 @@ class TrainingItems(Dataset[Item]):
         self.source, self.truths, self.views, self.targets = source, truths, views, targets
         self.seed, self.select, self.epoch, self.feature_dim = seed, select, 0, 0
         self.index: list[tuple[str, int]] = []
+        self.steps_sec: list[float] = []  # of each item, as its first view has it
         self._tracks: dict[str, Track] = {}
         self._items: dict[tuple[str, int], Item] = {}
         self._room_bytes = CACHE_BYTES
@@ -194,6 +195,7 @@ class TrainingItems(Dataset[Item]):
             self._tracks[video] = track
         views, selected = self._draw(video, track, len(self.index))
         self.index += [(video, i) for i, _ in selected]
+        self.steps_sec += [views[i].timeline.step_sec for i, _ in selected]
         for i, truth in dict(selected).items():
             item = self._item(video, views[i], truth)
             size = item["features"].nbytes + sum(value.nbytes for value in item["targets"].values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from attentad.data.tracks import Track
 from attentad.data.views import View
 from attentad.layers.step_curves import step_curves
 from attentad.models.build import detector_options
+from attentad.models.long_videos import cut_to_trained
 from attentad.models.model import DetectorModel
 from attentad.models.video_scores import no_class_scores
 from attentad.suppression import label_by_snippets, label_by_video, merge_windows
@@ -47,13 +49,18 @@ def detect_features(
     Raises:
         AttentadError: the features have another width than the model was trained on, or nothing
             says which classes its proposals have.
+
+    Warns:
+        UserWarning: the video is much longer than those of the training, see `cut_to_trained`.
     """
     if features.shape[1] != model.feature_dim:
         raise AttentadError(
             f"the features of {video} are {features.shape[1]} wide, but the model takes "
             f"{model.feature_dim}; extract them with the encoder that the model was trained on."
         )
-    views = model.views.take(Track(features, timeline, timeline.duration_sec), None)
+    track = Track(features, timeline, timeline.duration_sec)
+    parts = cut_to_trained(track, video, model.recipe, model.trained_steps)
+    views = [view for part in parts for view in model.views.take(part, None)]
     batches = [views[first : first + BATCH] for first in range(0, len(views), BATCH)]
     by_view = [found for batch in batches for found in _detect_in_views(model, batch)]
     scores = None if model.labeller is None else model.labeller.read(features)
@@ -63,11 +70,7 @@ def detect_features(
             _label(model, proposals, scores, timeline, video, class_scores)
             for proposals in detections
         ]
-    options = model.recipe.suppression.model_dump()
-    max_frames = options.pop("max_length_frames")
-    if max_frames is not None:
-        options["max_length_sec"] = max_frames / timeline.fps
-    kept = merge_windows(detections, duration_sec=timeline.duration_sec, **options)
+    kept = _suppressed(model, detections, timeline, parts)
     said = [found.class_probabilities for found in by_view if found.class_probabilities is not None]
     curves = _joined_curves(by_view) + _class_curves(model, scores, timeline, kept)
     return Found(kept, np.max(said, axis=0) if said else None, curves)
@@ -92,6 +95,27 @@ def _detect_in_views(model: DetectorModel, views: Sequence[View]) -> list[Found]
         replace(found, curves=(*found.curves, *curves))
         for found, curves in zip(by_view, gate_curves, strict=True)
     ]
+
+
+def _suppressed(
+    model: DetectorModel,
+    by_view: Sequence[VideoDetections],
+    timeline: Timeline,
+    parts: Sequence[Track],
+) -> VideoDetections:
+    """What is left of the detections of all views, by the recipe."""
+    options = model.recipe.suppression.model_dump()
+    max_frames = options.pop("max_length_frames")
+    if max_frames is not None:
+        options["max_length_sec"] = max_frames / timeline.fps
+    options["duration_sec"] = timeline.duration_sec
+    if len(parts) > 1:
+        # Each part is a video as the model knows them; the limits hold for one of those.
+        by_view = [merge_windows([detections], **options) for detections in by_view]
+        videos = math.ceil(timeline.length / parts[0].timeline.length)
+        for limit in ("keep", "keep_total"):
+            options[limit] = options[limit] and options[limit] * videos
+    return merge_windows(by_view, **options)
 
 
 def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:

@@ -30,6 +30,7 @@ from attentad.data.clocks import read_clock
 from attentad.models.build import build_detector, build_recogniser
 from attentad.models.format_1 import FORMAT_1_KINDS, parts_of_format_1, renamed_from_format_1
 from attentad.models.labels import Labeller, SnippetScores
+from attentad.models.long_videos import TrainedSteps
 from attentad.models.model import DetectorModel, RecogniserModel, best_device
 from attentad.models.snippet_classifier import SnippetClassifier
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, parse_recipe
@@ -77,7 +78,10 @@ def save_detector(path: str | Path, model: DetectorModel) -> None:
         options = {"smoothing": model.labeller.smoothing}
         parts["labeller"] = Part("classifier", options, tensors=model.labeller.state_dict())
     clock = None if model.clock is None else model.clock.to_clock()
-    _save_parts(path, parts, {"clock": clock})
+    contract: dict[str, Any] = {"clock": clock}
+    if model.trained_steps is not None:
+        contract["trained_steps"] = model.trained_steps.to_dict()
+    _save_parts(path, parts, contract)
 
 
 def save_recogniser(path: str | Path, model: RecogniserModel) -> None:
@@ -104,7 +108,7 @@ def load_detector(path: str | Path) -> DetectorModel:
     recipe = parse_recipe(part.options, str(path))
     assert isinstance(recipe, DetectionRecipe)
     feature_dim = part.sizes["feature_dim"]
-    clock = contract["clock"]
+    clock, steps = contract["clock"], contract.get("trained_steps")
     return DetectorModel(
         recipe=recipe,
         classes=part.classes,
@@ -113,6 +117,7 @@ def load_detector(path: str | Path) -> DetectorModel:
         clock=None if clock is None else read_clock(clock),
         labeller=_labeller(parts, path),
         encoder=_recogniser(parts["backbone"], path) if "backbone" in parts else None,
+        trained_steps=None if steps is None else TrainedSteps.read(steps, str(path)),
     )
 
 

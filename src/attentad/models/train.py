@@ -23,6 +23,7 @@ from attentad.models.build import build_detector, build_recogniser, check_detect
 from attentad.models.clip_scores import clip_accuracy
 from attentad.models.file import file_sha256, load_recogniser, save_detector, save_recogniser
 from attentad.models.labels import snippet_labeller
+from attentad.models.long_videos import TrainedSteps
 from attentad.models.model import DetectorModel, RecogniserModel, best_device
 from attentad.models.score import rehearse, score_detector
 from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
@@ -97,6 +98,7 @@ def train_detector(
         clock=clock,
         labeller=labeller,
         encoder=_matching_encoder(recipe, store),
+        trained_steps=TrainedSteps.of(items.steps_sec) if recipe.view.name == "rescaled" else None,
     )
     for part in (sets.validation, sets.test):
         if part is not None:

@@ -37,6 +37,11 @@ class Measured:
     sidecar: Sidecar | None
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the sidecar says was wrong with the video."""
+        return () if self.sidecar is None else self.sidecar.notes
+
+    @property
     def length(self) -> int:
         """Rows that all streams have."""
         return min(self.rows)
@@ -120,6 +125,12 @@ def check_arrays(measured: Mapping[str, Measured]) -> list[Finding]:
         what = f"streams differ in length in {first_few(uneven)} ({rows} rows in the first)."
         do = "Extract the shorter stream again; rows beyond it are not used."
         found.append(Finding("warning", "stream_lengths", what, do))
+    noted = [(video, note) for video, item in measured.items() for note in item.notes]
+    if noted:
+        what = f"sidecars note: {noted[0][1]}{and_more(noted)}"
+        named = first_few(dict.fromkeys(video for video, _ in noted))
+        do = f"Mend or leave out {named}, and extract what is mended again."
+        found.append(Finding("warning", "noted_videos", what, do))
     for kind, told, names in (
         ("zero_features", "are all 0", [v for v, item in measured.items() if item.zero]),
         ("single_row", "have one row", [v for v, item in measured.items() if item.length == 1]),

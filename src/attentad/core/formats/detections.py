@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from attentad.core.formats.detection_tables import (
 )
 from attentad.core.formats.thumos14 import read_thumos14_detections
 from attentad.core.formats.webvtt import write_webvtt
+from attentad.core.names import short_names
 from attentad.core.segments import broken_segments, checked_segment
 
 
@@ -98,22 +99,58 @@ def _reader(path: Path) -> Callable[[Path], DetectionTable]:
 
 
 def write_detections(path: str | Path, detections: Detections) -> None:
-    """Write by suffix: `.csv`, `.boris.csv` (BORIS tabular events), `.vtt` (WebVTT), else JSON.
+    """Write by suffix: `.json` (ActivityNet), `.csv`, `.boris.csv` (BORIS), `.vtt` (WebVTT).
 
     WebVTT captions belong to one video: unless there is one, `name.vtt` becomes `name.VIDEO.vtt`
-    for each.
-    Detections without a class get the label `action`.
+    for each. Detections without a class get the label `action`.
+
+    Raises:
+        AttentadError: the suffix is another, or the file cannot be written; as `short_names`.
     """
     path = Path(path)
-    name = path.name.lower()
-    if name.endswith(".boris.csv"):
-        write_boris(path, detections)
-    elif name.endswith(".csv"):
-        write_csv_table(path, detections)
-    elif name.endswith(".vtt"):
-        for video, items in detections.videos.items():
-            single = len(detections.videos) == 1
-            target = path if single else path.with_suffix(f".{Path(video).name}.vtt")
-            write_webvtt(target, items, detections.classes)
-    else:
-        write_submission(path, detections)
+    _writer(path)(path, detections)
+
+
+def detection_files(path: str | Path, videos: Collection[str]) -> list[Path]:
+    """The files that `write_detections` writes for these videos.
+
+    Raises:
+        AttentadError: the suffix is unknown, or two videos would have one file.
+    """
+    path = Path(path)
+    if _writer(path) is _write_captions:
+        return list(_caption_files(path, videos).values())
+    return [path]
+
+
+def _write_captions(path: Path, detections: Detections) -> None:
+    for video, target in _caption_files(path, detections.videos).items():
+        write_webvtt(target, detections.videos[video], detections.classes)
+
+
+def _caption_files(path: Path, videos: Collection[str]) -> dict[str, Path]:
+    if len(videos) == 1:
+        return dict.fromkeys(videos, path)
+    return {
+        video: path.with_suffix(f".{name}{path.suffix}")
+        for video, name in short_names(videos).items()
+    }
+
+
+# The first that fits a name, in any case.
+_WRITERS: Mapping[str, Callable[[Path, Detections], None]] = {
+    ".boris.csv": write_boris,
+    ".csv": write_csv_table,
+    ".json": write_submission,
+    ".vtt": _write_captions,
+}
+
+
+def _writer(path: Path) -> Callable[[Path, Detections], None]:
+    for suffix, writer in _WRITERS.items():
+        if path.name.lower().endswith(suffix):
+            return writer
+    raise AttentadError(
+        f"{path} has a name that tells no detection format to write; let it end in "
+        f"{', '.join(_WRITERS)}."
+    )
