@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,7 +94,8 @@ def test_a_figure_for_each_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_detect_draws_figures_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attentad.app.detect.detect", lambda *_, **__: run_of("v"))
+    loaded = SimpleNamespace(detect=lambda *_, **__: run_of("v"))
+    monkeypatch.setattr("attentad.app.detect.load", lambda _: loaded)
     command = ["detect", "model", "v.npy", "--out", str(tmp_path / "d.json")]
     done = CliRunner().invoke(app, [*command, "--figures", str(tmp_path / "f")])
     assert done.exit_code == 0, done.output

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 
 from attentad.core import AttentadError, write_annotations
+from attentad.core.files import remove_leftovers
 from attentad.core.formats.video_labels import write_video_labels
 from attentad.core.wording import first_few
 from attentad.data.features import Sidecar, read_sidecar, write_features
@@ -69,6 +70,8 @@ def convert_wtalc(
         "size_bytes": release.features_file.stat().st_size,
     }
     kept = 0
+    targets = [out / "features" / f"{video}.npy" for video in videos]
+    remove_leftovers([*targets, *(target.with_suffix(".json") for target in targets)])
     for done, (video, item) in enumerate(videos.items()):
         if progress is not None:
             progress(done, len(videos))

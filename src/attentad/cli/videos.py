@@ -119,13 +119,16 @@ def detect(
 ) -> None:
     """Find the actions in videos or feature files."""
     from attentad.app.detect import detect_and_write
+    from attentad.core.formats.detections import detection_files
+    from attentad.core.wording import and_more, number_of
 
     run = detect_and_write(
         model, inputs, out, page=report, figures=figures, annotations=annotations
     )
     warn(run.notes)
     count = sum(len(found.detections) for found in run.results.values())
-    say(f"{out}: {count} detections in {len(run.results)} videos")
+    files = detection_files(out, run.results)
+    say(f"{files[0]}{and_more(files)}: {count} detections in {number_of(run.results, 'video')}")
     if report is not None:
         say(f"page: {report}")
     if figures is not None:

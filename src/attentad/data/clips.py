@@ -47,7 +47,8 @@ def read_clip_files(source: str | Path, *, subset: str | None = None) -> list[Cl
     Args:
         source: CSV with the columns path (relative to the CSV), label and, if there is one,
             subset; or a folder with a folder of videos for each class, or with one of those for
-            each subset. A CSV that is not there stands for the folder that it would be in.
+            each subset. A CSV that is not there stands for the folder that it would be in, if
+            that holds class folders and no other CSV.
         subset: keep the files of this subset; None keeps all.
 
     Raises:
@@ -55,9 +56,9 @@ def read_clip_files(source: str | Path, *, subset: str | None = None) -> list[Cl
     """
     source = Path(source)
     if not source.exists() and source.parent.is_dir():
-        files = _read_folders(source.parent)
+        files = [] if [*source.parent.glob("*.csv")] else _read_folders(source.parent)
         labels = sorted({file.label for file in files})
-        if len(labels) < 2:  # one folder of videos beside a list that is missed is no class
+        if len(labels) < 2:  # a folder of videos beside the list that is missed is no class
             raise AttentadError(f"{source} does not exist; check the path.")
         warnings.warn(
             f"{source} is not there: the folders {first_few(labels)} are taken as classes.",

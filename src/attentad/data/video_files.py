@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,8 +95,8 @@ def find_videos(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
 
 def no_videos(folder: VideoFolder) -> AttentadError:
     """What to say of a folder without videos, in which folders may have some."""
-    below = [path for path in sorted(folder.path.iterdir()) if path.is_dir()]
-    holding = [path for path in below if any(is_video_file(file) for file in path.iterdir())]
+    below = (path for path in sorted(folder.path.iterdir()) if path.is_dir())
+    holding = [path for path in below if _holds_videos(path)]
     if holding:
         return AttentadError(
             f"{folder.path} holds no video files, but the folders in it do; give these: "
@@ -105,6 +106,12 @@ def no_videos(folder: VideoFolder) -> AttentadError:
         f"{folder.path} holds no video files ({', '.join(VIDEO_SUFFIXES[:6])} and the like); give "
         "a video file by its name, or another folder."
     )
+
+
+def _holds_videos(folder: Path) -> bool:
+    with suppress(OSError):
+        return any(is_video_file(file) for file in folder.iterdir())
+    return False
 
 
 def _named_as_video(path: Path) -> bool:

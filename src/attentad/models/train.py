@@ -13,7 +13,7 @@ from torch import nn
 from attentad.backbones import RECOGNISERS
 from attentad.backbones.task import RecognitionTask
 from attentad.core import AttentadError, Sampling, write_detections
-from attentad.core.files import write_json
+from attentad.core.files import remove_leftovers, write_json
 from attentad.core.options import check_options
 from attentad.data.clips import ClipData
 from attentad.data.features import FeatureStore
@@ -70,6 +70,7 @@ def train(
     Raises:
         AttentadError: the recipe does not fit the data; see its message.
     """
+    remove_leftovers([out / name for name in (MODEL_NAME, "detections.json", "evaluation.json")])
     if isinstance(recipe, RecognitionRecipe):
         return train_recogniser(recipe, out, **running)
     return train_detector(recipe, out, **running)
