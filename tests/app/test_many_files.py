@@ -1,4 +1,4 @@
-"""`detect` and `extract` over folders as users have them: what is read, what is said of the rest."""
+"""`detect` and `extract` over folders as users have them: what is read, and what is said."""
 
 from __future__ import annotations
 

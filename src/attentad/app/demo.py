@@ -16,7 +16,7 @@ from attentad.metrics.evaluate import evaluate_files
 from attentad.models.extract import extract_features
 from attentad.models.run import load, runs_report
 from attentad.models.train import MODEL_NAME, train
-from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe
+from attentad.recipes.load import DetectionRecipe, load_recipe
 from attentad.report import write_page
 from attentad.training.logs import loss_curves
 
@@ -72,11 +72,8 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
     recogniser = out / "recogniser" / MODEL_NAME
     if not recogniser.exists():
         step("training the recogniser (3D ResNet with STA) on the trimmed clips")
-        recipe = load_recipe("demo/recogniser", [f"data.root={data}", f"training.seed={seed}"])
-        assert isinstance(recipe, RecognitionRecipe)
-        trained = train(recipe, recogniser.parent, resume=True)
-        if trained is not None and trained.score is not None:
-            step(f"recogniser: {100 * trained.score:.1f} % of the test clips right")
+        score = _train_recogniser(data, recogniser.parent, seed)
+        step(f"recogniser: {100 * score:.1f} % of the test clips right")
 
     annotations = read_annotations(data / "annotations.json")
     names = [name for name, item in annotations.videos.items() if item.subset != SUBSET]
@@ -117,6 +114,15 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
     write_page(page, report)
     step("done")
     return DemoResult(page, evaluations)
+
+
+def _train_recogniser(data: Path, out: Path, seed: int) -> float:
+    """Its share of right test clips."""
+    recipe = load_recipe("demo/recogniser", [f"data.root={data}", f"training.seed={seed}"])
+    trained = train(recipe, out, resume=True)
+    assert trained is not None  # of one process
+    assert trained.score is not None
+    return trained.score
 
 
 def _detection_recipe(name: str, out: Path, recogniser: Path, seed: int) -> DetectionRecipe:
