@@ -293,6 +293,8 @@ def _plain(recipe: DetectionRecipe) -> dict[str, Any]:
     return recipe.model_dump(mode="json", exclude_defaults=True)
 
 
+
+
 def plain_scores(rows: Sequence[RowScore]) -> list[dict[str, Any]]:
     """The rows for JSON."""
     return [
