@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,17 +31,19 @@ def video_features(
     Raises:
         AttentadError: the file is missing, is not a video, or holds no pictures.
     """
-    info = probe(path)
     sampling = model.sampling
-    return snippet_features(
+    pictures = frames(path, sampling.fps, size_px=sampling.size_px)
+    features, timeline = snippet_features(
         model.network,
-        frames(path, sampling.fps, size_px=sampling.size_px),
-        info.duration_sec,
+        pictures,
+        probe(path).duration_sec,
         sampling,
         mean=model.recipe.mean,
         std=model.recipe.std,
         progress=progress,
     )
+    # The length was an estimate until the pictures had been read.
+    return features, replace(timeline, duration_sec=pictures.duration_sec or timeline.duration_sec)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 # A slide or a still screen stays for minutes; no picture that is meant to be seen stays longer.
 LONGEST_HELD_SEC = Fraction(3600)
-# Pictures a little out of order are no new part.
-_JITTER_SEC = Fraction(1, 4)
+# Pictures a little out of order, by two of them within these bounds, are no new part.
+_JITTER_SEC = Fraction(1, 4), Fraction(2)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Clock:
     Args:
         zero: the stamp at which the video's time begins; None for that of the first picture.
         time_base: seconds a tick.
-        rate: pictures a second, for pictures that do not say how long they are.
+        rate: pictures a second, for a first picture that does not say how long it stays.
 
     Attributes:
         tick: when the latest picture begins.
@@ -44,9 +44,11 @@ class Clock:
         self._zero = zero
         self._started = False
         self._time_base = time_base
-        self._nominal = max(1, round(1 / (rate * time_base)))
+        # A clock that jumps makes the mean rate absurd: pictures tell better once some are there.
+        self._usual = max(1, round(1 / (rate * time_base)))
         self._most_ahead = LONGEST_HELD_SEC / time_base
-        self._most_behind = max(_JITTER_SEC, 2 / rate) / time_base
+        least, most = _JITTER_SEC
+        self._most_behind = min(most, max(least, 2 / rate)) / time_base
 
     def place(self, stamp: int | None, duration: int | None) -> int:
         """When the next picture begins; without a stamp it follows the one before."""
@@ -58,9 +60,10 @@ class Clock:
         if self._started:
             tick = max(tick, self.tick)
             self.longest = max(self.longest, tick - self.tick)
-        length = duration if duration and 0 < duration <= self._most_ahead else self._nominal
-        self.longest = max(self.longest, length)
-        self.tick, self.end, self._started = tick, tick + length, True
+        if duration and 0 < duration <= self._most_ahead:
+            self._usual = duration
+        self.longest = max(self.longest, self._usual)
+        self.tick, self.end, self._started = tick, tick + self._usual, True
         return tick
 
     def _zero_of(self, stamp: int) -> int:

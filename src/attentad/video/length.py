@@ -45,13 +45,19 @@ def zero_ticks(container: InputContainer, stream: VideoStream) -> int | None:
     """The stamp at which the video's time begins, as players count it; None: the first."""
     if _is(container, {"avi"}):  # its stamps are decoding times, late by the decoder's delay
         return None
-    start = container.start_time
-    if start is None:
-        return 0 if _is(container, _STARTS_AT_ZERO) else None
-    start_sec = Fraction(start, av.time_base)
-    if _is(container, _STARTS_AT_ZERO) and start_sec <= LONGEST_HELD_SEC:
+    late_sec = late_zero_sec(container)
+    if late_sec is None and _is(container, _STARTS_AT_ZERO):
         return 0
-    return round(start_sec / time_base(stream))
+    start_sec = _seconds(container.start_time) if late_sec is None else late_sec
+    return None if start_sec is None else round(start_sec / time_base(stream))
+
+
+def late_zero_sec(container: InputContainer) -> Fraction | None:
+    """Where the clock of a file starts that should start at 0 and is hours late; else None."""
+    start_sec = _seconds(container.start_time)
+    if start_sec is None or start_sec <= LONGEST_HELD_SEC:
+        return None
+    return start_sec if _is(container, _STARTS_AT_ZERO) else None
 
 
 def stated_end_sec(container: InputContainer, stream: VideoStream) -> Fraction | None:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from attentad.video.clock import Clock
-from attentad.video.length import has_assumed_rate, nominal_rate
+from attentad.video.length import has_assumed_rate, late_zero_sec, nominal_rate
 from attentad.video.open import OpenVideo
 from attentad.video.pictures import Pictures
 from attentad.video.structure import is_truncated
@@ -24,6 +24,12 @@ def notes(path: Path, video: OpenVideo, pictures: Pictures) -> Iterator[str]:
             f"{video.name} has no time stamps; {float(rate):g} frames a second are assumed: put "
             f"it into a container (ffmpeg -r RATE -i {video.name} -c copy "
             f"{Path(video.name).stem}.mp4)."
+        )
+    late_sec = late_zero_sec(video.container)
+    if late_sec is not None:
+        yield (
+            f"The clock of {video.name} starts at {float(late_sec):.2f} s; its times are counted "
+            "from there."
         )
     if pictures.lost_before and pictures.start_sec > noticeable_sec:
         yield (
@@ -45,13 +51,14 @@ def notes(path: Path, video: OpenVideo, pictures: Pictures) -> Iterator[str]:
 def _ending(
     path: Path, video: OpenVideo, pictures: Pictures, noticeable_sec: Fraction
 ) -> str | None:
+    """A sentence where the pictures end before the header, or the structure, says so."""
     stated, end = pictures.stated_end_sec, pictures.end_sec
-    if stated is not None and stated - end <= noticeable_sec:
-        return None
-    if is_truncated(path, video.container.format.name):
-        whole = "s" if stated is None else f"of its {float(stated):.2f} s"
+    missing = stated is not None and stated - end > noticeable_sec
+    suspicious = missing or stated is None or pictures.lost > 0
+    if suspicious and is_truncated(path, video.container.format.name):
+        whole = f"of its {float(stated):.2f} s" if stated is not None and missing else "s"
         return f"{video.name} is cut off: {float(end):.2f} {whole} could be decoded."
-    if stated is None:
+    if stated is None or not missing:
         return None
     lost = f", and {pictures.lost} packets could not be decoded" if pictures.lost else ""
     return (
