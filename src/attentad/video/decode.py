@@ -48,21 +48,21 @@ class VideoInfo:
         fps: mean frames per second.
         duration_sec: when the pictures end, whatever the sound. An estimate: only reading the
             pictures tells (`Frames.duration_sec`).
-        start_sec: when the first picture comes; sound may begin before it.
         width_px, height_px: the picture as shown, after rotation.
         rotation_deg: clockwise turn from the stored to the shown picture: 0, 90, 180 or 270.
         codec: name of the coding, such as `h264`.
         frames: number of pictures where the file says it, otherwise None.
+        start_sec: when the first picture comes; sound may begin before it.
     """
 
     fps: float
     duration_sec: float
-    start_sec: float
     width_px: int
     height_px: int
     rotation_deg: int
     codec: str
     frames: int | None
+    start_sec: float = 0.0
 
 
 class Frames(Iterator[Picture]):
@@ -118,12 +118,12 @@ def probe(path: str | Path) -> VideoInfo:
     return VideoInfo(
         fps=float(rate),
         duration_sec=float(end),
-        start_sec=float(pictures.start_sec),
         width_px=width,
         height_px=height,
         rotation_deg=turn.rotation_deg,
         codec=codec,
         frames=counted,
+        start_sec=float(pictures.start_sec),
     )
 
 
@@ -191,15 +191,16 @@ def _at_rate(
     convert = _converter(held, size_px)
     shown_until = _last_tick_on_screen(time_base(video.stream), fps)
     # Number k is given when k + 1 is on screen too: only then is the video long enough for it.
-    k, due = 0, None
+    k = 0
+    due: Picture | None = None
     for tick, frame in pictures:
-        if shown_until(k) < tick:
-            picture = convert(held)
-            while shown_until(k) < tick:
-                if due is not None:
-                    yield due
-                due = picture.copy()
-                k += 1
+        latest = None
+        while shown_until(k) < tick:
+            latest = convert(held) if latest is None else latest.copy()
+            if due is not None:
+                yield due
+            due = latest
+            k += 1
         held = frame
     total = frame_count(float(pictures.end_sec), fps)
     if due is not None and k <= total:
