@@ -17,12 +17,12 @@ from attentad.core import (
     read_classes,
     read_detections,
 )
-from attentad.core.annotations import AMBIGUOUS
 from attentad.core.files import write_json
 from attentad.core.formats.plain import annotations_from, detections_from
 from attentad.metrics.bootstrap import BootstrapResult, bootstrap_map
 from attentad.metrics.detection import DetectionResult, detection_map
 from attentad.metrics.diagnosis import Diagnosis
+from attentad.core.annotations import AMBIGUOUS
 from attentad.metrics.proposals import ProposalResult, average_recall
 from attentad.metrics.recognition import (
     RecognitionResult,
