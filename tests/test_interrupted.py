@@ -55,14 +55,14 @@ def test_detect_goes_on_where_it_was_stopped(
     out, whole = tmp_path / "out" / "found.json", tmp_path / "whole.json"
     journal = out.with_name(".found.json.partial")
     process = start("detect", detector, folder, "--out", out)
-    error = stop_when(process, lambda: len(list(journal.glob("*.npz"))) > 1, sign)
+    error = stop_when(process, lambda: len(list(journal.glob("*.safetensors"))) > 1, sign)
     if out.exists():
         pytest.skip("it was done before it could be stopped")
     assert "Traceback" not in error
     if sign == signal.SIGINT:
         assert process.returncode == 130
         assert error.startswith("interrupted; ")
-    kept = len(list(journal.glob("[!.]*.npz")))
+    kept = len(list(journal.glob("[!.]*.safetensors")))
     assert kept > 0
 
     looked = []

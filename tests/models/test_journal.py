@@ -66,7 +66,7 @@ def test_what_is_missing_or_damaged_is_looked_at_again(tmp_path: Path) -> None:
     assert journal.read(key_of("v")) is None
     journal.folder.mkdir()
     for content in (b"", b"PK\x03\x04 cut", b"text"):
-        (journal.folder / f"{key_of('v')}.npz").write_bytes(content)
+        (journal.folder / f"{key_of('v')}.safetensors").write_bytes(content)
         assert journal.read(key_of("v")) is None
     journal.remove()
     assert not list(tmp_path.iterdir())

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from attentad.core import AttentadError, Timeline, VideoDetections
-from attentad.core.files import atomic_path
+from attentad.core.files import write_bytes
 from attentad.core.found import Curve, Found
+
+_SUFFIX: Final = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,8 @@ class Journal:
     def read(self, key: str) -> Entry | None:
         """The entry of that key, or None where there is none or it is damaged."""
         try:
-            with np.load(self._file(key), allow_pickle=False) as arrays:
-                return _unpacked(arrays)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-            return None
-        except AttentadError:
+            return _unpacked(load(self._file(key).read_bytes()))
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttentadError):
             return None
 
     def keep(self, key: str, entry: Entry) -> None:
@@ -66,12 +68,12 @@ class Journal:
         Raises:
             AttentadError: it cannot be written.
         """
-        with atomic_path(self._file(key)) as temporary:
-            np.savez(temporary, **_packed(entry))  # type: ignore[arg-type]
+        # Not as .npz: Ctrl-C in the midst of writing a zip file prints a traceback.
+        write_bytes(self._file(key), save(_packed(entry)))
 
     def remove(self) -> None:
         """Delete all entries: the output is written."""
-        for file in self.folder.glob("*.npz"):
+        for file in self.folder.glob(f"*{_SUFFIX}"):
             with suppress(OSError):
                 file.unlink()
         self.tidy()
@@ -82,7 +84,7 @@ class Journal:
             self.folder.rmdir()
 
     def _file(self, key: str) -> Path:
-        return self.folder / f"{key}.npz"
+        return self.folder / f"{key}{_SUFFIX}"
 
 
 def key_of(*facts: Any) -> str:
@@ -94,14 +96,14 @@ def key_of(*facts: Any) -> str:
     return digest.hexdigest()[:32]
 
 
-def _packed(entry: Entry) -> dict[str, np.ndarray[Any, Any]]:
+def _packed(entry: Entry) -> dict[str, NDArray[Any]]:
     found = entry.found
     told = {
         "timeline": entry.timeline.to_dict(),
         "notes": entry.notes,
         "curves": [(curve.name, curve.kind) for curve in found.curves],
     }
-    arrays: dict[str, np.ndarray[Any, Any]] = {
+    arrays: dict[str, NDArray[Any]] = {
         "told": np.frombuffer(json.dumps(told).encode(), dtype=np.uint8),
         "segments": found.detections.segments,
         "scores": found.detections.scores,
@@ -111,10 +113,10 @@ def _packed(entry: Entry) -> dict[str, np.ndarray[Any, Any]]:
         arrays["class_probabilities"] = found.class_probabilities
     for i, curve in enumerate(found.curves):
         arrays |= {f"time_sec_{i}": curve.time_sec, f"value_{i}": curve.value}
-    return arrays
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def _unpacked(arrays: Any) -> Entry:
+def _unpacked(arrays: Mapping[str, NDArray[Any]]) -> Entry:
     told = json.loads(arrays["told"].tobytes())
     curves = tuple(
         Curve(name, arrays[f"time_sec_{i}"], arrays[f"value_{i}"], kind)
