@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from attentad.core.errors import AttentadError
+from attentad.core.wording import quoted
 
 
 class Option(NamedTuple):
@@ -55,7 +56,9 @@ def check_options(
                 f"{where} has no option {name!r}; it takes: {', '.join(hints) or 'none'}."
             )
         if not fits(value, hints[name]):
-            raise AttentadError(f"{where}.{name} cannot be {value!r}; use {describe(hints[name])}.")
+            raise AttentadError(
+                f"{where}.{name} cannot be {quoted(value)}; use {describe(hints[name])}."
+            )
 
 
 def shared_options(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:

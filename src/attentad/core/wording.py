@@ -14,8 +14,8 @@ MOST_IN_A_SENTENCE: Final = 4000
 
 # What moves a terminal's cursor, ends a line, turns the writing round, or cannot be printed.
 _UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_QUOTED = re.compile(r"(?<!\w)(?P<mark>['\"])(?P<inside>[^'\"]{%d,}?)(?P=mark)(?!\w)" % MOST_QUOTED)
-_LONG_WORD = re.compile(r"\S{%d,}" % (MOST_IN_A_WORD + 1))
+_QUOTED = re.compile(rf"(?<!\w)(?P<mark>['\"])(?P<inside>[^'\"]{{{MOST_QUOTED},}}?)(?P=mark)(?!\w)")
+_LONG_WORD = re.compile(rf"\S{{{MOST_IN_A_WORD + 1},}}")
 
 
 def number_of(items: Collection[object], one: str, many: str = "") -> str:
@@ -32,6 +32,12 @@ def first_few(names: Iterable[str], count: int = 3) -> str:
     """The first names, and how many follow."""
     listed = list(names)
     return ", ".join(listed[:count]) + and_more(listed, count)
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of a library says, on one line and without a full stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(". ") if lines else type(error).__name__
 
 
 def quoted(value: object) -> str:

@@ -8,12 +8,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from attentad.core import AttentadError
+from attentad.core.validation import first_fault
 from attentad.recipes.load import DetectionRecipe, load_recipe, recipe_names
 from attentad.recipes.schema import Section
+from attentad.recipes.yaml_text import parse_yaml
 
 DATA_SETS = ("salads50", "ucf15", "toy", "thumos14", "activitynet13", "activitynet12")
 
@@ -74,11 +75,11 @@ def load_table(name: str) -> PaperTable:
         )
     path = _folder() / f"{name.replace('/', '_')}.yaml"
     try:
-        return PaperTable.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return PaperTable.model_validate(
+            parse_yaml(path.read_text(encoding="utf-8"), f"table {path}")
+        )
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise AttentadError(f"{path}: {key}: {first['msg']}.") from None
+        raise AttentadError(f"table {path}: {first_fault(error)}.") from None
 
 
 def row_recipe(

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attentad.app.table.runs import RowRun
+from attentad.app.table.runs import RowRun, run_model
 from attentad.core import Annotations, VideoAnnotation, VideoDetections, read_detections
 from attentad.core.found import Curve
-from attentad.models.file import load_detector
 from attentad.models.score import run_annotated
 from attentad.models.sets import open_store, read_sets
-from attentad.models.train import MODEL_NAME
 from attentad.report.table_figures import Tracks, timeline_figure
 from attentad.report.timelines import TRUTH, attention_curves, score_curve
 
@@ -82,6 +80,6 @@ def _end_sec(truth: VideoAnnotation) -> float:
 
 def _curves(run: RowRun, test: Annotations, video: str) -> Sequence[Curve]:
     """What there is to look at beside the detections of a finished run."""
-    model = load_detector(run.folder / MODEL_NAME)
+    model = run_model(run)
     only = replace(test, videos={video: test.videos[video]})
     return run_annotated(model, open_store(run.recipe.data), only)[video].curves
