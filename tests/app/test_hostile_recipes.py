@@ -92,8 +92,6 @@ def test_what_yaml_takes_for_no_text_is_told_to_be_quoted(name: str) -> None:
 )
 def test_odd_overrides_give_short_sentences(override: str) -> None:
     with pytest.raises(AttentadError) as caught:
-        recipe = load_recipe("salads50/bmn", [override])
-        assert isinstance(recipe, DetectionRecipe)
-        check_detector(recipe)
+        check_detector(load_recipe("salads50/bmn", [override]))  # type: ignore[arg-type]
     assert len(str(caught.value)) < 1000
     assert str(caught.value).isprintable()

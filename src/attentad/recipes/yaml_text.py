@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import yaml
 
@@ -19,16 +19,17 @@ MOST_LEVELS: Final = 50
 class _Loader(yaml.SafeLoader):
     """Values as YAML has them, but what looks like a date is text: it names a session."""
 
-    yaml_implicit_resolvers: ClassVar = {
-        first: [(tag, form) for tag, form in pairs if not tag.endswith(":timestamp")]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:
         # The scanner looks ahead at a time that grows with the square of the depth.
         if self.flow_level > MOST_LEVELS:
             raise RecursionError
         super().fetch_flow_collection_start(TokenClass)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in pairs if not tag.endswith(":timestamp")]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def parse_yaml(text: str, where: str) -> Any:
