@@ -69,6 +69,7 @@ DATABASE = {
         "v2": {"subset": "train", "annotations": []},
     }
 }
+WITH_NAN = DATABASE | {"note": float("nan")}  # read by another parser
 RESULTS = {
     "results": {"v1": [{"label": "run", "segment": [0.5, 2], "score": 0.9}], "v2": []},
     "external_data": {"classes": ["run", "jump"], "model": "m"},
@@ -258,7 +259,7 @@ KINDS: dict[str, Kind] = {
         partial(read_cuhk_scores, classes=CLASSES),
     ),
     "untrimmednet": Kind(3, "s/u.npy", [_saved(np.save, np.ones((2, 101)))], read_untrimmednet),
-    "annotations": Kind(12, "a/a.json", [DATABASE], read_annotations),
+    "annotations": Kind(12, "a/a.json", [DATABASE, WITH_NAN], read_annotations),
     "annotations_gz": Kind(
         2,
         "a/a.json.gz",
@@ -278,7 +279,9 @@ KINDS: dict[str, Kind] = {
         2, "l/l.csv", [b"video,label,subset\nv,run,a\nw,,b\n"], read_video_labels
     ),
     "classes": Kind(3, "l/c.txt", _LIST, read_classes),
-    "detections": Kind(12, "d/d.json", [RESULTS], read_detections),
+    "detections": Kind(
+        12, "d/d.json", [RESULTS, RESULTS | {"note": float("nan")}], read_detections
+    ),
     "detection_csv": Kind(4, "d/d.csv", [CSV], read_detections),
     "detection_text": Kind(3, "d/d.txt", [b"v_0004 12.3 15.6 7 0.87\n"], read_detections),
     "detection_pickle": Kind(

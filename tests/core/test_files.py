@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from attentad.core import AttentadError
-from attentad.core.files import atomic_path, read_bytes, read_json, write_bytes, write_json
+from attentad.core.files import (
+    atomic_path,
+    parse_json,
+    read_bytes,
+    read_json,
+    write_bytes,
+    write_json,
+)
 
 
 def listed(folder: Path) -> list[str]:
@@ -113,3 +120,12 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(AttentadError, match=f"{name} could not be read"):
             read_json(tmp_path / name)
+
+
+def test_numbers_beyond_64_bits_are_floats_of_either_parser(tmp_path: Path) -> None:
+    numbers = b"[1, -7, 18446744073709551616, -99999999999999999999]"
+    plain = parse_json(numbers, tmp_path)
+    with_nan = parse_json(numbers[:-1] + b", NaN, " + b"9" * 400 + b"]", tmp_path, allow_nan=True)
+    assert with_nan[:4] == plain
+    assert list(map(type, with_nan[:4])) == [int, int, float, float]
+    assert np.isinf(with_nan[5])

@@ -107,10 +107,11 @@ def _score_columns(
     told = recipe.data.scores
     if told is not None:
         columns = tuple(range(told.first, told.first + len(classes)))
-        if columns[-1] >= feature_dim:
+        last = max(columns[-1], told.background or 0)
+        if last >= feature_dim:
             raise AttentadError(
                 f"data.scores: {len(classes)} classes from column {told.first} on need "
-                f"{columns[-1] + 1} columns, but the features have {feature_dim}."
+                f"{last + 1} columns, but the features have {feature_dim}."
             )
         return SnippetScores(columns, told.activation, told.background, told.temperature)
     sidecar = store.sidecar(next(iter(store.readers)))

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, TypeAdapter, ValidationError, model_validator
 
 from attentad.core import AttentadError
 from attentad.core.validation import first_fault
@@ -140,7 +140,9 @@ class RecognitionRecipe(Section):
     mean: tuple[float, float, float] = Field(
         (0.4345, 0.4051, 0.3775), description="of RGB in 0..1, subtracted"
     )
-    std: tuple[float, float, float] = Field((0.2768, 0.2713, 0.2737), description="divides")
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
+        (0.2768, 0.2713, 0.2737), description="divides"
+    )
     recogniser: Component
     attention: dict[str, Component] = Field({})
     loss: dict[str, Any] = Field({})
