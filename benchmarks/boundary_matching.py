@@ -21,7 +21,8 @@ from torch import Tensor
 
 from attentad.core import Timeline
 from attentad.core.found import Truth
-from attentad.detection.bmn import BMN, BMNOutput, loss, targets
+from attentad.detection.bmn import BMN, loss, targets
+from attentad.layers.proposals import ProposalOutput
 from direct.bmn import DirectBMN
 from direct.measure import in_fresh_process, peak_bytes, times_in_turn
 
@@ -59,7 +60,7 @@ def make_batch(length: int, batch: int) -> tuple[Tensor, dict[str, Tensor]]:
 
 def training_step(
     network: BMN, features: Tensor, made: dict[str, Tensor]
-) -> tuple[BMNOutput, dict[str, Tensor]]:
+) -> tuple[ProposalOutput, dict[str, Tensor]]:
     """Forward, loss and backward; the gradients stay in the parameters."""
     network.zero_grad(set_to_none=True)
     outputs = network(features)

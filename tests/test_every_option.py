@@ -85,9 +85,11 @@ def other_values(name: str, option: Option) -> list[Any]:
     values: list[Any] = []
     for word in option.type.split(" or "):
         default = option.default if isinstance(option.default, int | float) else None
-        if word == "a whole number":
+        if word.startswith("a whole number"):
             values.append(2 * int(default) if default else 2)
-        elif word == "a number":
+        elif word.startswith("an odd number"):
+            values.append(int(default or 1) + 2)
+        elif word.startswith("a number"):
             values.append(default / 2 if default else 0.5)
         elif word in ("true", "false", "null"):
             values.append(yaml.safe_load(word))

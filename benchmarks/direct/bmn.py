@@ -15,6 +15,7 @@ from torch.nn import functional
 from attentad.detection.bmn import BMN
 from attentad.layers.boundary_matching import sampling_weights, valid_cells
 from attentad.layers.masking import masked
+from attentad.layers.network_ends import probability
 
 
 class DirectBMN(BMN):
@@ -36,7 +37,7 @@ class DirectBMN(BMN):
         cells = torch.from_numpy(valid_cells(length, self.max_duration))
         self.register_buffer("cells", cells, persistent=False)
 
-    def _proposals(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _proposals(self, feature: Tensor, valid: Tensor | None) -> Tensor:
         feature = masked(torch.relu(self.pem_conv(feature)), valid)
         bins = len(self.matching.weight)
         sampled = feature @ self.mask.to(feature.dtype)
@@ -46,9 +47,8 @@ class DirectBMN(BMN):
         image = torch.relu(_pointwise(self.map_in, torch.relu(image.squeeze(2))))
         for conv in self.map_convs.convs:
             image = torch.relu(conv(image))
-        maps = self._probability(_pointwise(self.map_out, image)) * self.cells
-        regression, classification = maps.unbind(1)
-        return regression, classification
+        maps = probability(_pointwise(self.map_out, image), self.map_out.weight)
+        return maps * self.cells
 
 
 def _pointwise(layer: nn.Linear, image: Tensor) -> Tensor:

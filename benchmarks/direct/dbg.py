@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from attentad.detection.dbg import DBG
+from attentad.layers.network_ends import probability
 from attentad.layers.proposal_features import POINTS
 
 MASK_LENGTH = 128
@@ -81,7 +82,7 @@ class DirectDBG(DBG):
             image = torch.relu(image)
         boundaries = self._convolve(self.tbc, image)
         completeness = self._convolve(self.acr, self._sample(score[:, None])[:, 0])
-        maps = self._probability(torch.cat([completeness, boundaries], dim=1))
+        maps = probability(torch.cat([completeness, boundaries], dim=1), self.pfg.weight)
         return maps.triu()
 
     def _convolve(self, layers: Any, image: Tensor) -> Tensor:

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attentad.detection.gtad import GTAD, GTADOutput
+from attentad.detection.gtad import GTAD
 from attentad.layers.align import RoiRule, align_weights
 from attentad.layers.boundary_matching import valid_cells
 from attentad.layers.gcnext import GCNeXt, nearest
 from attentad.layers.masking import masked
+from attentad.layers.network_ends import probability
 from attentad.layers.proposal_map import ProposalMapConvs
+from attentad.layers.proposals import ProposalOutput
 from attentad.layers.sparse_rows import SparseProduct, from_entries
 
 
@@ -35,7 +37,7 @@ class DirectGTAD(GTAD):
         cells = torch.from_numpy(valid_cells(*shape))
         self.register_buffer("cells", cells, persistent=False)
 
-    def forward(self, features: Tensor, valid: Tensor | None = None) -> GTADOutput:
+    def forward(self, features: Tensor, valid: Tensor | None = None) -> ProposalOutput:
         context = masked(features, valid)
         hidden = self.sites("input", context, context, valid)
         hidden = masked(torch.relu(self.stem(hidden)), valid)
@@ -47,8 +49,8 @@ class DirectGTAD(GTAD):
         feature = direct_gcnext(self.backbone_2, base, self.neighbours, valid)
         feature = self.sites("proposal", feature, context, valid)
         regression, classification = self._maps(feature, valid).unbind(1)
-        boundaries = self._probability(torch.cat([start, end], dim=1))
-        return GTADOutput(boundaries[:, 0], boundaries[:, 1], regression, classification)
+        boundaries = probability(torch.cat([start, end], dim=1), self.map_out.weight)
+        return ProposalOutput(boundaries[:, 0], boundaries[:, 1], regression, classification)
 
     def _maps(self, feature: Tensor, valid: Tensor | None) -> Tensor:
         near, real = neighbour_features(feature, self.neighbours, valid)
@@ -72,7 +74,7 @@ class DirectGTAD(GTAD):
         else:
             for conv in self.map_convs:
                 cells = torch.relu(conv(cells))
-        maps = self._probability(self.map_out(cells)).transpose(1, 2)
+        maps = probability(self.map_out(cells), self.map_out.weight).transpose(1, 2)
         return maps.unflatten(2, self.cells.shape) * self.cells
 
 
@@ -107,4 +109,4 @@ def map_alignment(length: int, max_duration: int, bins: int, rule: RoiRule) -> n
     entry = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
     step, p = np.divmod(matrix.columns[entry], bins)
     shape = (len(cells) * bins, length)
-    return SparseProduct(from_entries(cell * bins + p, step, matrix.values[entry], shape), length)
+    return SparseProduct(from_entries(cell * bins + p, step, matrix.values[entry], shape))

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from attentad.app.check.data_set import check, check_data, check_files, print_findings, run_check
-from attentad.app.check.findings import Finding
+from attentad.app.check.data_set import check, check_data, check_files
+from attentad.app.check.findings import Finding, print_findings
+from attentad.cli import app
 from attentad.core import AttentadError, read_annotations
 from attentad.data.clocks import FrameClock, RescaledClock
 from attentad.data.features import FeatureStore, Sidecar, write_features
@@ -282,7 +284,7 @@ def test_labels_without_a_class_list(tmp_path: Path) -> None:
     assert typos() == ["Write 'run'"]
 
 
-def test_files_without_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_without_a_recipe(tmp_path: Path) -> None:
     data = DataSet(tmp_path)
     data.save()
     folder, annotations = tmp_path / "features", tmp_path / "annotations.json"
@@ -294,11 +296,12 @@ def test_files_without_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "Rows are 0.5 s apart if they span the durations" in found.do
     for clock in ({"rescaled": True}, {"fps": 10, "stride_frames": 5}):
         assert not serious(check_files([folder], annotations, **clock))
-    assert run_check(features=[folder], annotations=annotations, fps=10, stride_frames=6) == 1
-    printed = capsys.readouterr().out
-    assert "error   the clock does not fit 12 of 12 videos" in printed
-    assert "0.5 s from one row to the next would fit" in printed
-    assert printed.endswith("1 error\n")
+    files = ["--features", str(folder), "--annotations", str(annotations)]
+    wrong = CliRunner().invoke(app, ["check", *files, "--fps", "10", "--stride-frames", "6"])
+    assert wrong.exit_code == 2
+    assert "error   the clock does not fit 12 of 12 videos" in wrong.stdout
+    assert "0.5 s from one row to the next would fit" in wrong.stdout
+    assert wrong.stdout.endswith("1 error\n")
 
 
 @pytest.mark.parametrize(("rows", "offset"), [(91, 0), (100, -18)])
@@ -339,11 +342,11 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     assert serious(check(recipe)) == {("error", "annotations")}
     with pytest.raises(AttentadError, match="only detection data"):
         check("demo/recogniser")
-    for arguments in ({}, {"features": [tmp_path]}, {"recipe": recipe, "features": [tmp_path]}):
-        if "recipe" in arguments:
-            arguments["annotations"] = recipe
-        with pytest.raises(AttentadError, match="give one of the two"):
-            run_check(**arguments)
+    features, annotations = ["--features", str(tmp_path)], ["--annotations", str(recipe)]
+    for arguments in ([], features, [str(recipe), *features, *annotations]):
+        refused = CliRunner().invoke(app, ["check", *arguments])
+        assert refused.exit_code == 2
+        assert "give one of the two" in refused.stderr
 
 
 def test_streams_of_different_lengths() -> None:
@@ -395,8 +398,9 @@ def test_checking_never_loads_torch(tmp_path: Path) -> None:
     recipe = DataSet(tmp_path).save()
     code = f"""
 import sys
-from attentad.app.check.data_set import run_check
-assert run_check({str(recipe)!r}) == 0
+from typer.testing import CliRunner
+from attentad.cli import app
+assert CliRunner().invoke(app, ["check", {str(recipe)!r}]).exit_code == 0
 assert "torch" not in sys.modules
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -49,9 +49,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_everything_is_written(files: tuple[Path, Path], tmp_path: Path) -> None:
     out, folder, page = tmp_path / "d.json", tmp_path / "figures", tmp_path / "page.html"
-    diagnosis = diagnose_files(
-        *files, subset="test", out_json=out, figures=folder, figure_formats=[".pdf"], page=page
-    )
+    diagnosis = diagnose_files(*files, subset="test", out_json=out, figures=folder, page=page)
     assert diagnosis.map_n == 0.5
     plain = json.loads(out.read_text())
     assert plain["ground_truth"]["file"] == str(files[1])
@@ -59,7 +57,9 @@ def test_everything_is_written(files: tuple[Path, Path], tmp_path: Path) -> None
     assert plain["false_positives"]["slots"][1]["localization"] == 1
     assert plain["ground_truth"]["dropped"]["ambiguous"] == 1
     names = ("false_negatives", "false_positives", "sensitivity")
-    assert sorted(path.name for path in folder.iterdir()) == [f"{name}.pdf" for name in names]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"{name}{suffix}" for name in names for suffix in (".png", ".svg")
+    ]
     text = page.read_text()
     assert text.count("data:image/svg+xml;base64,") == 3
     assert '"id":"v"' in text

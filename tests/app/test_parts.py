@@ -76,5 +76,5 @@ def test_unknown_names() -> None:
 def test_the_command_prints_them() -> None:
     result = CliRunner().invoke(app, ["parts", "attention", "se"])
     assert result.exit_code == 0
-    assert "  reduction: 16  (a whole number)" in result.output
+    assert "  reduction: 16  (a whole number of at least 1)" in result.output
     assert CliRunner().invoke(app, ["parts", "attention", "es"]).exit_code == 2

@@ -65,6 +65,8 @@ def run(name: str, root: Path, out: Path, **options: Any) -> list[str]:
 def test_every_model_of_every_table_can_be_built(name: str) -> None:
     table = load_table(name)
     assert table.models
+    assert len({row.name for row in table.rows}) == len(table.rows)
+    assert {len(row.paper) for row in table.rows if row.paper} <= {len(table.columns)}
     for row in table.models:
         data = "salads50" if name.startswith("csa") else "ucf15"
         recipe = row_recipe(table, row, data, None, {})
@@ -123,8 +125,7 @@ def test_rows_of_a_table_on_one_video(
         "timeline_figure",
         lambda tracks, end_sec, classes, curves: drawn.append((tracks, end_sec, curves)),
     )
-    timelines.rows_timeline(plan)
-    timelines.rows_scores(plan)
+    timelines.video_figures(plan)
     attentive, scores = drawn
     assert [list(tracks) for tracks, _, _ in drawn] == [
         ["ground truth", "Middle", "End"],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.bench import Bench
 from typer.testing import CliRunner
 
 from attentad.cli import app
@@ -92,13 +93,15 @@ def test_a_figure_for_each_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert drawn[1] == (rows, 10.0, ("jump", "run", "walk"), curves)
 
 
-def test_detect_draws_figures_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attentad.app.detect.detect", lambda *_, **__: run_of("v"))
-    command = ["detect", "model", "v.npy", "--out", str(tmp_path / "d.json")]
-    done = CliRunner().invoke(app, [*command, "--figures", str(tmp_path / "f")])
+def test_detect_draws_figures_where_asked(trained: Bench, tmp_path: Path) -> None:
+    with np.load(trained.features) as archive:
+        np.save(tmp_path / "v00.npy", archive["v00"])
+    command = ["detect", str(trained.model), str(tmp_path / "v00.npy")]
+    command += ["--out", str(tmp_path / "d.json"), "--figures", str(tmp_path / "f")]
+    done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert f"figures: 1 in {tmp_path / 'f'}" in done.stdout
-    ElementTree.parse(tmp_path / "f" / "v.svg")
+    ElementTree.parse(tmp_path / "f" / "v00.svg")
 
 
 def test_a_video_without_detections_is_drawn(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
-from attentad.attention import ATTENTION
+from attentad.attention import ATTENTION, CSA, SE
 from attentad.attention.sites import SiteShape, build_attention
 from attentad.core import AttentadError
 
@@ -51,7 +53,11 @@ def test_options_are_passed():
         ("csa", {"fusion": "max"}, "^roof.fusion cannot be 'max'; use concat or add or mean"),
         ("csa", {"convs": "two"}, "convs cannot be 'two'; use a whole number"),
         ("csa", {"convs": True}, "convs cannot be True"),
-        ("csa", {"reduction": 2.5}, "reduction cannot be 2.5; use a whole number or single or n"),
+        (
+            "csa",
+            {"reduction": 2.5},
+            "reduction cannot be 2.5; use a whole number of at least 1 or",
+        ),
         ("csa", {"masked_mean": 1}, "masked_mean cannot be 1; use true or false"),
         ("sta", {"deconv_padding": False}, "deconv_padding cannot be False; use 0 or 1"),
         ("transformer", {"dropout": "low"}, "dropout cannot be 'low'; use a number"),
@@ -70,3 +76,20 @@ def test_what_a_site_lacks():
     with pytest.raises(AttentadError, match="csa is made for a fixed number of steps"):
         build_attention("csa", {}, SHAPE._replace(length=None))
     build_attention("sta", {}, SiteShape(8))
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "said"),
+    [
+        (CSA, {"temporal_mode": "pool"}, "CSA.temporal_mode cannot be 'pool'; use time_pool or"),
+        (CSA, {"kernel_size": 4}, "CSA.kernel_size cannot be 4; use an odd number"),
+        (SE, {"reduction": 0}, "SE.reduction cannot be 0"),
+        (SE, {"ratio": 2}, "SE has no option 'ratio'; it takes: "),
+    ],
+)
+def test_a_program_is_told_as_a_recipe_is(module, options, said):
+    shape = (
+        {"feature_dim": 8, "context_dim": 5, "length": 6} if module is CSA else {"feature_dim": 8}
+    )
+    with pytest.raises(AttentadError, match=re.escape(said)):
+        module(**shape, **options)

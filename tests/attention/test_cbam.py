@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from attentad.attention.cbam import CBAM
 from attentad.core import AttentadError
+from attentad.core.options import check_options
 
 SHAPES = [(4, 9), (4, 5, 3, 2), (4, 4, 1, 3), (4, 3, 1, 1)]
 
@@ -127,4 +128,4 @@ def test_gradients_in_double_precision():
 @pytest.mark.parametrize("options", [{"reduction": 0}, {"kernel_size": 2}, {"kernel_size": -1}])
 def test_wrong_options(options):
     with pytest.raises(AttentadError, match=next(iter(options))):
-        cbam((4, 6), **options)
+        check_options(CBAM, options)

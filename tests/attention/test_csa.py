@@ -12,6 +12,7 @@ from torch import nn
 
 from attentad.attention.csa import CSA
 from attentad.core import AttentadError
+from attentad.core.options import check_options
 
 C, C_IN, T = 6, 5, 8
 
@@ -263,7 +264,7 @@ def test_nan_is_not_hidden():
 def test_wrong_options(options):
     (name,) = options
     with pytest.raises(AttentadError, match=name):
-        csa(**options)
+        check_options(CSA, options)
 
 
 def test_gradients_reach_every_parameter():

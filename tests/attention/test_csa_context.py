@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from attentad.attention.csa import CSA
 from attentad.attention.sites import SiteShape, build_attention
 from attentad.core import AttentadError
+from attentad.core.options import check_options
 
 C, C_IN, T = 6, 5, 8
 TINY = {"transformer_dim": 4, "heads": 2, "ffn_dim": 3, "dropout": 0.0}
@@ -191,5 +192,9 @@ def test_no_valid_step_is_finite(context):
     ],
 )
 def test_wrong_options(context, options, message):
-    with pytest.raises(AttentadError, match=message):
+    def build():
+        check_options(CSA, {"context": context} | options)
         CSA(C, C_IN, T, context=context, **options)
+
+    with pytest.raises(AttentadError, match=message):
+        build()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from attentad.core import Timeline
+from attentad.core.found import Truth
 from attentad.detection.bmn import BMN, loss, targets
 
 SMALL = {"hidden_dim": 8, "sampled_dim": 12, "map_dim": 6, "groups": 1, "bins": 4, "samples": 2}
@@ -124,8 +126,8 @@ def test_a_batch_is_its_items_and_the_padding_says_nothing(model):
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_learns_one_batch(model):
     network = bmn(model)
-    actions, timeline = [[2.0, 6.0]], Timeline(T, 1.0, 1.0, 1.0, float(T))
-    made = targets(torch.tensor(actions).double().numpy(), timeline)
+    truth = Truth(np.array([[2.0, 6.0]]), np.array([-1]), 0)
+    made = targets(truth, Timeline(T, 1.0, 1.0, 1.0, float(T)))
     batch = {key: torch.from_numpy(value)[None] for key, value in made.items()}
     r = torch.randn(1, C_IN, T)
     optimiser = torch.optim.Adam(network.parameters(), lr=0.01)

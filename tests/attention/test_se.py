@@ -7,6 +7,7 @@ import torch
 
 from attentad.attention.se import SE
 from attentad.core import AttentadError
+from attentad.core.options import check_options
 
 
 def test_parameter_count_of_the_baseline():
@@ -70,4 +71,4 @@ def test_batch_of_n_is_n_single_calls():
 
 def test_wrong_reduction():
     with pytest.raises(AttentadError, match="reduction"):
-        SE(8, reduction=0)
+        check_options(SE, {"reduction": 0})

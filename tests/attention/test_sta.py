@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from attentad.attention.sta import STA
 from attentad.core import AttentadError
+from attentad.core.options import check_options
 
 
 def parameters(module: torch.nn.Module) -> int:
@@ -212,5 +213,9 @@ def test_nan_stays_in_its_item() -> None:
     ids=str,
 )
 def test_bad_options_are_named(options: dict[str, Any]) -> None:
-    with pytest.raises(AttentadError, match=f"sta.*{next(iter(options))}"):
+    def build() -> None:
+        check_options(STA, options, where="sta")
         STA(4, 5, **options)
+
+    with pytest.raises(AttentadError, match=f"sta.*{next(iter(options))}"):
+        build()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from attentad.attention.transformer import Transformer, sinusoidal_positions
 from attentad.core import AttentadError
+from attentad.core.options import check_options
 
 
 def small(channels=8, **options):
@@ -158,8 +159,12 @@ def test_gradients_in_double_precision():
     ],
 )
 def test_wrong_options(options, message):
-    with pytest.raises(AttentadError, match=message):
+    def build():
+        check_options(Transformer, options)
         small(**options)
+
+    with pytest.raises(AttentadError, match=message):
+        build()
 
 
 def test_clips_are_refused():

@@ -9,10 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attentad.attention import ATTENTION
 from attentad.attention.sta import STA
 from attentad.backbones import RECOGNISERS, ResNet3D, loss
 from attentad.backbones.resnet3d import SITES
+from attentad.backbones.task import RecognitionTask
 from attentad.core import AttentadError
+from attentad.core.options import check_options
 
 POSITIONS = ("residual_end", "post_add", "block_input")
 
@@ -268,10 +271,42 @@ def test_the_table_builds_it() -> None:
         ),
         ({"attention": {"layer4": ("csa", {})}}, "csa"),
         ({"attention": {"layer4": ("sta", {"stepp": 1})}}, "stepp"),
-        ({"stem_kernel": [4, 7, 7]}, "stem_kernel needs odd"),
-        ({"stem_stride": [0, 1, 1]}, "stem_stride needs positive"),
+        ({"stem_kernel": [4, 7, 7]}, "stem_kernel cannot be .* an odd"),
+        ({"stem_stride": [0, 1, 1]}, "stem_stride cannot be .* at least 1"),
     ],
 )
 def test_bad_options_are_named(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(AttentadError, match=words):
+    def build() -> None:
+        check_options(ResNet3D, options)
         tiny(**options)
+
+    with pytest.raises(AttentadError, match=words):
+        build()
+
+
+class Asking(nn.Module):
+    """Asks for something in every block."""
+
+    def __init__(self, feature_dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(feature_dim))
+
+    def forward(self, feature, context, valid=None):
+        return feature
+
+    def terms(self):
+        return {"size": self.weight.mean()}
+
+
+def test_what_modules_ask_for_joins_the_loss(monkeypatch):
+    monkeypatch.setitem(ATTENTION, "asking", Asking)
+    network = ResNet3D(
+        2, depth=18, width=2, frames=4, size_px=8, stem_pool=False,
+        attention={"layer1": ("asking", {}), "layer4_out": ("asking", {})},
+    )  # fmt: skip
+    batch = {"clip": torch.randn(2, 3, 4, 8, 8), "label": torch.tensor([0, 1])}
+    plain = loss(network(batch["clip"]), batch["label"])["total"]
+    terms = RecognitionTask(network, loss)(batch, "main")
+    asked = [term for name, term in terms.items() if name.endswith(".size")]
+    assert sum(asked) == 3  # two blocks and one output
+    torch.testing.assert_close(terms["total"], plain + 3, atol=1e-5, rtol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,18 @@ import numpy as np
 import pytest
 
 from attentad.core import AttentadError
-from attentad.core.options import check_options, describe, fits, part_options, shared_options
+from attentad.core.options import (
+    Count,
+    DropRate,
+    OddCount,
+    Positive,
+    Share,
+    check_options,
+    describe,
+    fits,
+    part_options,
+    shared_options,
+)
 
 Thresholds = Literal["code", "paper"] | list[float]
 
@@ -33,6 +45,13 @@ Thresholds = Literal["code", "paper"] | list[float]
         (tuple[str, int], [["a", 2]], [[2, "a"], "ab"], "a list of 2: text, a whole number"),
         (dict[str, float], [{}, {"a": 1}], [{"a": "b"}, {1: 1}, []], "a mapping, text to a number"),
         (Mapping[str, bool], [{"a": True}], [{"a": 1}], "a mapping, text to true or false"),
+        (Count, [1, 7], [0, -1, 1.5, True], "a whole number of at least 1"),
+        (Count | None, [1, None], [0, "one"], "a whole number of at least 1 or null"),
+        (OddCount, [1, 3], [0, 2, -1], "an odd number of at least 1"),
+        (Positive, [0.1, 2], [0, -1, float("nan"), "1"], "a number above 0"),
+        (Share, [0, 0.5, 1], [-0.1, 1.5, None], "a number in 0..1"),
+        (DropRate, [0, 0.5], [1, -0.1], "a number in 0..1, 1 excluded"),
+        (list[Share], [[], [0, 1]], [[0.5, 2]], "a list, each a number in 0..1"),
         # What is not of YAML is not judged.
         (Path, ["x", 1], [], "Path"),
     ],
@@ -111,3 +130,12 @@ def test_right_options_pass() -> None:
 
 def test_shared_options() -> None:
     assert shared_options(Part, {"rule": 1, "other": 2, "first": 3}) == {"rule": 1, "first": 3}
+
+
+def test_a_part_with_another_default() -> None:
+    other = partial(Part, second=2.5)
+    options = {option.name: option for option in part_options(other, given=("size",))}
+    assert options["second"].default == 2.5
+    assert options["second"].about == "three of a kind: alike."
+    with pytest.raises(AttentadError, match=r"options\.first cannot be 'a'; use a number"):
+        check_options(other, {"first": "a"})

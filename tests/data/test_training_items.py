@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from attentad.data.random_snippets import SAMPLINGS, Sampling, sample_snippets
 from attentad.data.tracks import FeatureSource
 from attentad.data.training_items import Item, TrainingItems, collate, selection
 from attentad.data.views import Rescaled, Snippets, Views, Whole, Windows
-from attentad.training.items import EpochBatches, make_loader
+from attentad.training.items import EpochBatches, epoch_batches, make_loader
 
 CLOCK = Sidecar(fps=1, stride_frames=1, window_frames=1)
 LENGTHS = {"a": 30, "b": 12, "c": 1, "d": 55, "e": 7}
@@ -171,7 +172,7 @@ def batches_of(
     data: TrainingItems, workers: int, epochs: tuple[int, ...] = (0, 1, 2), first_step: int = 0
 ) -> dict[tuple[int, int], dict[str, Any]]:
     """(Epoch, step) → batch, as training takes them."""
-    batches = EpochBatches(len(data), 2, seed=3)
+    batches = EpochBatches(partial(epoch_batches, len(data), 2, seed=3))
     loader = make_loader(data, batches, seed=3, collate=collate, workers=workers)
     found = {}
     for epoch in epochs:

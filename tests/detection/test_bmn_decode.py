@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.detection.plain import to_detections
 
 from attentad.core import Timeline
-from attentad.detection.bmn import BMNOutput
 from attentad.detection.bmn import decode as decode_views
+from attentad.layers.proposals import ProposalOutput
 
 decode = to_detections(decode_views)
 
@@ -28,7 +28,7 @@ def one_hot(length, s, e, d, level=1e-3):
     start, end = torch.full((1, length), level), torch.full((1, length), level)
     maps = torch.full((1, length, length), level)
     start[0, s] = end[0, e] = maps[0, d, s] = 1
-    return BMNOutput(start, end, maps, maps)
+    return ProposalOutput(start, end, maps, maps)
 
 
 def slow_decode(output, length, duration, *, steps, candidates, pairing, confidence, boundary):
@@ -59,7 +59,7 @@ def slow_decode(output, length, duration, *, steps, candidates, pairing, confide
 def random_output(length, duration, seed):
     draw = torch.Generator().manual_seed(seed)
     sizes = [(1, length)] * 2 + [(1, duration, length)] * 2
-    return BMNOutput(*(torch.rand(size, generator=draw) for size in sizes))
+    return ProposalOutput(*(torch.rand(size, generator=draw) for size in sizes))
 
 
 @settings(max_examples=60, deadline=None)
@@ -139,7 +139,7 @@ def test_no_valid_step_gives_nothing():
 
 def test_batch_of_n_is_n_single_calls():
     outputs = [random_output(9, 6, seed) for seed in range(3)]
-    batch = BMNOutput(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
+    batch = ProposalOutput(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
     timelines = [seconds_timeline(9), seconds_timeline(30).window(5, 9), seconds_timeline(9)]
     valid = torch.arange(9) < torch.tensor([[9], [4], [7]])
     found = decode(batch, timelines, valid=valid)
@@ -150,7 +150,7 @@ def test_batch_of_n_is_n_single_calls():
 
 
 def test_reads_half_precision_with_gradients():
-    output = BMNOutput(*(part.bfloat16().requires_grad_() for part in random_output(5, 5, 1)))
+    output = ProposalOutput(*(part.bfloat16().requires_grad_() for part in random_output(5, 5, 1)))
     assert len(decode(output, [seconds_timeline(5)])[0])
 
 

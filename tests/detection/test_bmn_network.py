@@ -9,6 +9,7 @@ from tests.detection.plain import truth_of
 from torch import nn
 
 from attentad.core import AttentadError, Timeline
+from attentad.core.options import check_options
 from attentad.detection import DETECTORS
 from attentad.detection.bmn import BMN, decode, loss, targets
 from attentad.layers.boundary_matching import sampling_weights, valid_cells
@@ -216,8 +217,12 @@ def test_the_papers_encoder_is_half_as_wide():
     ],
 )
 def test_settings_that_do_not_fit(options, message):
-    with pytest.raises(AttentadError, match=message):
+    def build():
+        check_options(BMN, options)
         small(**options)
+
+    with pytest.raises(AttentadError, match=message):
+        build()
 
 
 def test_wrong_input_is_refused():

@@ -11,7 +11,8 @@ from tests.detection.plain import of_actions
 
 from attentad.core import Timeline
 from attentad.detection import bmn
-from attentad.detection.bmn import BMNOutput, loss
+from attentad.detection.bmn import loss
+from attentad.layers.proposals import ProposalOutput
 
 targets = of_actions(bmn.targets)
 
@@ -123,7 +124,7 @@ def random_output(batch, duration, length, seed=0):
     draw = torch.Generator().manual_seed(seed)
     sizes = [(batch, length)] * 2 + [(batch, duration, length)] * 2
     parts = [torch.rand(size, generator=draw).mul(0.9).add(0.05) for size in sizes]
-    return BMNOutput(*(part.requires_grad_() for part in parts))
+    return ProposalOutput(*(part.requires_grad_() for part in parts))
 
 
 def batched(*items):
@@ -176,7 +177,7 @@ def test_what_lies_outside_the_triangle_or_in_the_padding_does_not_count():
             assert (output.classification.grad[item, d, beyond:] == 0).all()
             assert (output.regression.grad[item, d, beyond:] == 0).all()
         assert (output.classification.grad[item, 0, :steps] != 0).all()
-    poisoned = BMNOutput(*(part.detach().clone() for part in output))
+    poisoned = ProposalOutput(*(part.detach().clone() for part in output))
     poisoned.start[1, 5:] = torch.nan
     poisoned.classification[1, 0, 5:] = torch.nan
     made["end"][1, 5:] = 1
@@ -187,7 +188,7 @@ def test_what_lies_outside_the_triangle_or_in_the_padding_does_not_count():
 def test_padding_equals_the_shorter_view():
     short = targets(np.array([[1.0, 4.0]]), seconds_timeline(5))
     output = random_output(1, 5, 5)
-    padded = BMNOutput(
+    padded = ProposalOutput(
         *(torch.nn.functional.pad(part, (0, 3), value=0.7) for part in output[:2]),
         *(torch.nn.functional.pad(part, (0, 3, 0, 3), value=0.7) for part in output[2:]),
     )

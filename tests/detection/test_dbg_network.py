@@ -11,6 +11,7 @@ from torch import nn
 
 from attentad.attention.csa import CSA
 from attentad.core import AttentadError, Timeline
+from attentad.core.options import check_options
 from attentad.detection import DETECTORS
 from attentad.detection.dbg import DBG, decode, loss, targets
 from attentad.training.optimizer import parameter_groups
@@ -273,8 +274,12 @@ def test_streams_read_their_half():
     ],
 )
 def test_settings_that_do_not_fit(options, message):
-    with pytest.raises(AttentadError, match=message):
+    def build():
+        check_options(DBG, options)
         small(**options)
+
+    with pytest.raises(AttentadError, match=message):
+        build()
 
 
 def test_wrong_input_is_refused():

@@ -10,6 +10,7 @@ from tests.detection.plain import truth_of
 from torch import nn
 
 from attentad.core import AttentadError, Timeline
+from attentad.core.options import check_options
 from attentad.detection import DETECTORS
 from attentad.detection.gtad import GTAD, decode, loss, targets
 from attentad.layers.boundary_matching import valid_cells
@@ -201,8 +202,12 @@ def test_what_each_site_reaches():
     ],
 )
 def test_settings_that_do_not_fit(options, message):
-    with pytest.raises(AttentadError, match=message):
+    def build():
+        check_options(GTAD, options)
         small(**options)
+
+    with pytest.raises(AttentadError, match=message):
+        build()
 
 
 def test_wrong_input_is_refused():

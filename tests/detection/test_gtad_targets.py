@@ -14,7 +14,8 @@ from tests.detection.plain import of_actions, to_detections
 from attentad.core import AttentadError, Timeline
 from attentad.core.options import check_options
 from attentad.detection import GIVEN, bmn, gtad
-from attentad.detection.gtad import GTADOutput, loss
+from attentad.detection.gtad import loss
+from attentad.layers.proposals import ProposalOutput
 
 targets, bmn_targets = of_actions(gtad.targets), of_actions(bmn.targets)
 decode, bmn_decode = to_detections(gtad.decode), to_detections(bmn.decode)
@@ -29,7 +30,7 @@ def random_output(batch, duration, length, seed=0):
     draw = torch.Generator().manual_seed(seed)
     sizes = [(batch, length)] * 2 + [(batch, duration, length)] * 2
     parts = [torch.rand(size, generator=draw).mul(0.9).add(0.05) for size in sizes]
-    return GTADOutput(*(part.requires_grad_() for part in parts))
+    return ProposalOutput(*(part.requires_grad_() for part in parts))
 
 
 def batched(*items):

@@ -10,6 +10,7 @@ from torch import nn
 from attentad.attention import ATTENTION
 from attentad.core import AttentadError, Timeline, as_segments, tiou
 from attentad.core.found import Truth
+from attentad.core.options import check_options
 from attentad.detection import DETECTORS
 from attentad.detection.hamnet import HAMNet, decode, loss, targets
 from attentad.suppression import suppress
@@ -208,7 +209,7 @@ def test_targets():
     [
         ({"classes": 0}, "at least 1 class"),
         ({"hidden_dim": 0}, "hidden_dim"),
-        ({"attention_dim": 0}, "hidden channel"),
+        ({"attention_dim": 0}, "attention_dim"),
         ({"pool_steps": 4}, "pool_steps"),
         ({"pool_steps": -1}, "pool_steps"),
         ({"dropout": 1.0}, "dropout"),
@@ -216,8 +217,12 @@ def test_targets():
     ],
 )
 def test_settings_that_do_not_fit(options, message):
-    with pytest.raises(AttentadError, match=message):
+    def build():
+        check_options(HAMNet, options)
         small(**options)
+
+    with pytest.raises(AttentadError, match=message):
+        build()
 
 
 def test_wrong_input_is_refused():

@@ -1,8 +1,11 @@
 """The default task: a network, a loss, and what attention modules ask for."""
 
+import pytest
 import torch
 from torch import nn
 
+from attentad.attention import ATTENTION
+from attentad.attention.sites import Sites, SiteShape
 from attentad.backbones.task import RecognitionTask
 from attentad.detection.task import DetectionTask
 
@@ -16,13 +19,17 @@ class Network(nn.Module):
         return features.sum() * self.weight
 
 
-class Sites(nn.Module):
-    def __init__(self, **terms: float) -> None:
+class Asking(nn.Module):
+    """An attention module that asks for two things."""
+
+    def __init__(self, feature_dim: int) -> None:
         super().__init__()
-        self.asked = {name: torch.tensor(value) for name, value in terms.items()}
+
+    def forward(self, feature: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        return feature
 
     def terms(self) -> dict[str, torch.Tensor]:
-        return self.asked
+        return {"smooth": torch.tensor(3.0), "sparse": torch.tensor(0.5)}
 
 
 def loss(
@@ -36,17 +43,19 @@ def values(terms: dict[str, torch.Tensor]) -> dict[str, float]:
     return {name: float(value.detach()) for name, value in terms.items()}
 
 
-def test_detection() -> None:
+def test_detection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ATTENTION, "asking", Asking)
     batch = {"features": torch.ones(2, 3), "valid": torch.ones(2), "targets": torch.tensor(1.0)}
     network = Network()
     assert [phase.name for phase in DetectionTask(network, loss).phases] == ["main"]
     task = DetectionTask(network, loss, weight=10.0)
     plain = {"error": 11.0, "total": 110.0}
     assert values(task(batch, "main")) == plain
-    network.sites = Sites()
+    network.sites = Sites({}, {"encoder": SiteShape(1)})
     assert values(task(batch, "main")) == plain
-    network.sites = Sites(smooth=3.0, sparse=0.5)
-    asked = {"smooth": 3.0, "sparse": 0.5}
+    network.sites = Sites({"encoder": ("asking", {})}, {"encoder": SiteShape(1)})
+    network.sites("encoder", torch.ones(2, 1, 3), torch.ones(2, 1, 3))
+    asked = {"encoder.smooth": 3.0, "encoder.sparse": 0.5}
     assert values(task(batch, "main")) == {**plain, **asked, "total": 113.5}
 
 

@@ -266,7 +266,7 @@ def test_gradients_flow_as_in_the_published_code():
     for name, expected in attends.items():
         attention = ATTENTION.clone().requires_grad_()
         scores = SCORES.clone().requires_grad_()
-        sequence = getattr(hybrid_scores(scores, attention), name)
+        sequence = getattr(hybrid_scores(scores, hybrid_attentions(attention)), name)
         term = multiple_instance_loss(top_k_mean(sequence, ratio=3.0), LABELS, background=1.0)
         by_scores, by_attention = torch.autograd.grad(term, [scores, attention], allow_unused=True)
         assert by_scores.abs().sum() > 0
@@ -274,15 +274,16 @@ def test_gradients_flow_as_in_the_published_code():
         assert flows is expected
     # A dropped snippet's scores become its lowest, whose gradient is that score's.
     scores = SCORES.clone().requires_grad_()
-    hybrid_scores(scores, ATTENTION).hard[0, 0].sum().backward()
+    hybrid_scores(scores, hybrid_attentions(ATTENTION)).hard[0, 0].sum().backward()
     assert scores.grad[0, 0].tolist() == [0, 0, 3]
 
 
 def test_dropped_value():
-    scored = hybrid_scores(SCORES, ATTENTION)
+    attentions = hybrid_attentions(ATTENTION)
+    scored = hybrid_scores(SCORES, attentions)
     assert scored.hard[0, 0].tolist() == [-1, -1, -1]
     assert scored.hard[0, 2].tolist() == [-1, 0, 2]
-    scored = hybrid_scores(SCORES, ATTENTION, dropped_value="zero")
+    scored = hybrid_scores(SCORES, attentions, dropped_value="zero")
     assert scored.hard[0, 0].tolist() == scored.semi_soft[0, 0].tolist() == [0, 0, 0]
     assert scored.semi_soft[0, 2].tolist() == pytest.approx([-0.1, 0, 0.2])
 
@@ -428,8 +429,12 @@ def test_top_k():
     ],
 )
 def test_wrong_options(options, message):
-    with pytest.raises(AttentadError, match=message):
+    def build():
+        check_options(loss, options)
         weak_losses(SCORES, ATTENTION, LABELS, **options)
+
+    with pytest.raises(AttentadError, match=message):
+        build()
 
 
 @pytest.mark.parametrize(

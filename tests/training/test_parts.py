@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from attentad.attention import SE
 from attentad.core import AttentadError
 from attentad.training.checkpoint import (
     Position,
@@ -81,6 +82,15 @@ def test_weight_decay_by_module():
     assert {group["weight_decay"] for group in parameter_groups(net, exempt)} == {0.5, 0.01, 0.0}
     with pytest.raises(AttentadError, match=r"weight_decays: head is no module .* layer10, norm"):
         parameter_groups(net, OptimizerSettings(weight_decays={"head": 0.1}))
+
+
+def test_recipes_may_call_sites_attention_as_they_did():
+    network = nn.ModuleDict({"base": nn.Linear(2, 2), "sites": nn.ModuleDict({"encoder": SE(2)})})
+    task = nn.Module()
+    task.network = network
+    settings = OptimizerSettings(lr=1.0, lr_multipliers={"attention.encoder": 0.5})
+    rates = {group["lr"]: len(group["params"]) for group in parameter_groups(task, settings)}
+    assert rates == {1.0: 2, 0.5: 4}
 
 
 def test_one_group_by_default():

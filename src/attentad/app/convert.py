@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from attentad.core import AttentadError, write_annotations
 from attentad.core.formats.video_labels import write_video_labels
+from attentad.core.progress import Progress
 from attentad.core.wording import first_few
 from attentad.data.features import Sidecar, read_sidecar, write_features
 from attentad.data.releases.wtalc import FPS, SNIPPET_FRAMES, WtalcRelease, read_wtalc
@@ -20,14 +20,8 @@ LabelSource = Literal["labels_all", "from_segments"]
 _NAMED = 5
 
 
-@dataclass(frozen=True)
-class Converted:
-    """What was found.
-
-    Args:
-        lines: counts, a line each.
-        notes: what is odd about the data, a sentence each.
-    """
+class Converted(NamedTuple):
+    """What was found: counts, a line each, and what is odd about the data, a sentence each."""
 
     lines: tuple[str, ...]
     notes: tuple[str, ...]
@@ -38,27 +32,21 @@ def convert_wtalc(
     out: str | Path,
     *,
     labels: LabelSource = "labels_all",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Converted:
     """W-TALC's release of a data set → `OUT/features`, `annotations.json`, `video_labels.json`.
 
-    Features that an earlier, interrupted run wrote are kept; the JSON files come last.
-
-    Args:
-        folder: the release, see `data.wtalc`.
-        out: folder to write to.
-        labels: where video-level labels are from: `labels_all.npy`, which the published code
-            trains with, or the segments.
-        progress: called with (done, total) videos.
+    Features that an earlier, interrupted run wrote are kept; the JSON files come last. Labels are
+    those of `labels_all.npy`, which the published code trains with, or of the segments.
 
     Raises:
         AttentadError: the release is incomplete, damaged or unsafe (see `read_wtalc`), or the
             files cannot be written.
     """
-    if labels not in get_args(LabelSource):
+    sources = get_args(LabelSource)
+    if labels not in sources:
         raise AttentadError(
-            f"video labels cannot come from {labels!r}; choose one of "
-            f"{', '.join(get_args(LabelSource))}."
+            f"video labels cannot come from {labels!r}; choose one of {', '.join(sources)}."
         )
     out = Path(out)
     release = read_wtalc(folder)
@@ -111,8 +99,6 @@ def convert(layout: str, folder: Path, out: Path, **options: Any) -> Converted:
 
 def _is_done(target: Path, sidecar: Sidecar, shape: tuple[int, int]) -> bool:
     """Whether an earlier run wrote the features of that release: all but their values agree."""
-    if not target.exists() or not target.with_suffix(".json").exists():
-        return False
     try:
         told = read_sidecar(target.with_suffix(".json"))
         return told == sidecar and np.load(target, mmap_mode="r").shape == shape

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from attentad.core import AttentadError, read_annotations, write_detections
@@ -16,7 +15,7 @@ from attentad.metrics.evaluate import evaluate_files
 from attentad.models.encode import extract_features
 from attentad.models.run import load, runs_report
 from attentad.models.train import MODEL_NAME, train
-from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe
+from attentad.recipes.load import Recipe, load_recipe
 from attentad.report import write_page
 from attentad.training.logs import loss_curves
 
@@ -30,23 +29,13 @@ TIOU = (0.3, 0.4, 0.5, 0.6, 0.7)
 DETECTORS = {"BMN-CSA (full)": "demo/detector", "HAM-Net (weak)": "demo/weak"}
 
 
-@dataclass(frozen=True)
-class DemoResult:
-    """The page, and by detector mAP on the toy videos that training never saw."""
-
-    page: Path
-    evaluations: dict[str, DetectionResult]
-
-
-def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> DemoResult:
+def run_demo(
+    out: Path, *, seed: int = 0, say: Callable[[str], None] = print
+) -> tuple[Path, dict[str, DetectionResult]]:
     """Draw toy videos, train recogniser and detectors, detect in the test videos, write a page.
 
-    Finished steps of an earlier, interrupted run in `out` are kept.
-
-    Args:
-        out: folder for videos, features, models, detections and the page.
-        seed: of the videos and of both trainings.
-        say: called with one line for each step.
+    Finished steps of an earlier, interrupted run in `out` are kept. What comes back is the page,
+    and by detector mAP on the toy videos that training never saw.
 
     Raises:
         AttentadError: `out` holds a demo of another seed, or cannot be written.
@@ -58,6 +47,7 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
 
     _check_folder(out, seed)
     data = out / "toy"
+    annotations_path = data / "annotations.json"
     step(f"drawing {VIDEOS} toy videos and trimmed clips in {data}")
     with progress_bar("toy videos") as progress:
         make_toy(
@@ -68,17 +58,8 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
             seed=seed,
             progress=progress,
         )
-
-    recogniser = out / "recogniser" / MODEL_NAME
-    if not recogniser.exists():
-        step("training the recogniser (3D ResNet with STA) on the trimmed clips")
-        recipe = load_recipe("demo/recogniser", [f"data.root={data}", f"training.seed={seed}"])
-        assert isinstance(recipe, RecognitionRecipe)
-        trained = train(recipe, recogniser.parent, resume=True)
-        if trained is not None and trained.score is not None:
-            step(f"recogniser: {100 * trained.score:.1f} % of the test clips right")
-
-    annotations = read_annotations(data / "annotations.json")
+    recogniser = _trained_recogniser(data, out / "recogniser", seed, step)
+    annotations = read_annotations(annotations_path)
     names = [name for name, item in annotations.videos.items() if item.subset != SUBSET]
     step(f"reading features from {len(names)} training videos")
     with progress_bar("features") as progress:
@@ -87,25 +68,24 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
     test = annotations.subset(SUBSET)
     runs, evaluations, losses = {}, {}, {}
     for name, recipe_name in DETECTORS.items():
-        detector = out / recipe_name.rpartition("/")[2] / MODEL_NAME
-        if not detector.exists():
+        folder = out / recipe_name.rpartition("/")[2]
+        if not (folder / MODEL_NAME).exists():
             step(f"training on the features: {name}")
-            train(
-                _detection_recipe(recipe_name, out, recogniser, seed), detector.parent, resume=True
-            )
+            train(_detection_recipe(recipe_name, out, recogniser, seed), folder, resume=True)
         step(f"detecting in {len(test.videos)} test videos that no training saw: {name}")
         with progress_bar("detecting") as progress:
-            runs[name] = load(detector).detect(_files(data, list(test.videos)), progress)
-        detections = detector.parent / "detections.json"
+            model = load(folder / MODEL_NAME)
+            runs[name] = model.detect(_files(data, test.videos), progress)
+        detections = folder / "detections.json"
         write_detections(detections, runs[name].detections)
         evaluations[name] = evaluate_files(
             detections,
-            data / "annotations.json",
+            annotations_path,
             tiou=TIOU,
             subset=SUBSET,
-            out_json=detector.parent / "evaluation.json",
+            out_json=folder / "evaluation.json",
         )
-        losses[name] = loss_curves(detector.parent / "log.jsonl")
+        losses[name] = loss_curves(folder / "log.jsonl")
     page = out / "report.html"
     report = runs_report(
         runs,
@@ -116,24 +96,31 @@ def run_demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) ->
     )
     write_page(page, report)
     step("done")
-    return DemoResult(page, evaluations)
+    return page, evaluations
 
 
-def _detection_recipe(name: str, out: Path, recogniser: Path, seed: int) -> DetectionRecipe:
-    recipe = load_recipe(
-        name,
-        [
-            f"data.features={(out / 'features').resolve()}",
-            f"data.annotations={(out / 'toy' / 'annotations.json').resolve()}",
-            f"data.encoder={recogniser.resolve()}",
-            f"training.seed={seed}",
-        ],
-    )
-    assert isinstance(recipe, DetectionRecipe)
-    return recipe
+def _trained_recogniser(data: Path, folder: Path, seed: int, step: Callable[[str], None]) -> Path:
+    """The file of the recogniser, which is trained if it is not there yet."""
+    if not (folder / MODEL_NAME).exists():
+        step("training the recogniser (3D ResNet with STA) on the trimmed clips")
+        recipe = load_recipe("demo/recogniser", [f"data.root={data}", f"training.seed={seed}"])
+        trained = train(recipe, folder, resume=True)
+        if trained is not None and trained.score is not None:
+            step(f"recogniser: {100 * trained.score:.1f} % of the test clips right")
+    return folder / MODEL_NAME
 
 
-def _files(data: Path, names: list[str]) -> list[Path]:
+def _detection_recipe(name: str, out: Path, recogniser: Path, seed: int) -> Recipe:
+    overrides = [
+        f"data.features={(out / 'features').resolve()}",
+        f"data.annotations={(out / 'toy' / 'annotations.json').resolve()}",
+        f"data.encoder={recogniser.resolve()}",
+        f"training.seed={seed}",
+    ]
+    return load_recipe(name, overrides)
+
+
+def _files(data: Path, names: Iterable[str]) -> list[Path]:
     return [data / "videos" / f"{name}.mp4" for name in names]
 
 

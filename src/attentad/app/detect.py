@@ -39,13 +39,6 @@ def write_run(
 ) -> None:
     """Write the detections by suffix (see `write_detections`) and, where asked for, the rest.
 
-    Args:
-        run: what was found.
-        out: the file of detections.
-        page: HTML page.
-        figures: folder for a timeline of each video, as SVG.
-        annotations: ground truth for page and figures.
-
     Raises:
         AttentadError: a file cannot be written.
     """

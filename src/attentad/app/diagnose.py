@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attentad.core import Detections, no_detections, read_annotations
+from rich.console import Console
+from rich.table import Table
+
+from attentad.core import Annotations, Detections, no_detections, read_annotations
 from attentad.core.files import write_json
 from attentad.core.found import Found
 from attentad.metrics import VERDICTS, Diagnosis, diagnose, tiou_key
 from attentad.metrics.evaluate import score_file
+from attentad.report import (
+    Report,
+    VideoPage,
+    diagnosis_figures,
+    figure_svg,
+    save_figure,
+    write_page,
+)
 from attentad.report.result_tables import detection_notes, truth_notes
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from attentad.core import Annotations
 
 
 def diagnose_files(
@@ -28,22 +34,10 @@ def diagnose_files(
     classes_path: str | Path | None = None,
     out_json: str | Path | None = None,
     figures: str | Path | None = None,
-    figure_formats: Sequence[str] = (".svg", ".png"),
     page: str | Path | None = None,
     **options: Any,
 ) -> Diagnosis:
-    """Diagnose a file of detections.
-
-    Args:
-        detections_path: ActivityNet submission JSON or CSV.
-        annotations_path: ActivityNet JSON, THUMOS14 text folder or CSV.
-        tiou: as `metrics.parse_tiou`; None for what goes with the buckets.
-        classes_path: class list, for files whose labels are numbers.
-        out_json: also write the result there.
-        figures: also write the figures into this folder, as `false_positives.svg` and so on.
-        figure_formats: suffixes of the files in that folder.
-        page: also write an HTML page with the figures and the timelines of the evaluated videos.
-        options: the other ones of `metrics.diagnose`.
+    """Diagnose a file of detections and write what is asked for; `options` of `metrics.diagnose`.
 
     Raises:
         AttentadError: a file is missing, malformed or empty, an option is wrong, matplotlib is
@@ -60,7 +54,10 @@ def diagnose_files(
     if out_json is not None:
         write_json(out_json, diagnosis.to_dict())
     if figures is not None:
-        _write_figures(Path(figures), diagnosis, figure_formats)
+        for title, figure in diagnosis_figures(diagnosis).items():
+            for suffix in (".svg", ".png"):
+                name = title.lower().replace(" ", "_")
+                save_figure(figure, Path(figures) / f"{name}{suffix}")
     if page is not None:
         # Ambiguous segments were read to be counted; the page shows what there was to find.
         _write_page(page, diagnosis, read_annotations(annotations_path), detections)
@@ -69,8 +66,6 @@ def diagnose_files(
 
 def profile_table(diagnosis: Diagnosis) -> Table:
     """Shares of true positives and error types by slot in percent, and the gain without each."""
-    from rich.table import Table
-
     # The slots from the sixth on say little that a terminal has room for; JSON has them all.
     shown = diagnosis.shares[:5]
     table = Table(title="Detections by rank, % (G: instances of the class)", title_justify="left")
@@ -79,39 +74,25 @@ def profile_table(diagnosis: Diagnosis) -> Table:
         table.add_column(f"{slot}G", justify="right")
     table.add_column("gain", justify="right", style="bold")
     for name, shares in zip(VERDICTS, shown.T, strict=True):
-        gain = diagnosis.gain.get(name)
-        table.add_row(
-            name,
-            *(f"{100 * value:.1f}" for value in shares),
-            _percent(gain) if gain is not None else "",
-        )
+        gain = _percent(diagnosis.gain[name]) if name in diagnosis.gain else ""
+        table.add_row(name, *(f"{100 * value:.1f}" for value in shares), gain)
     return table
 
 
 def attribute_table(diagnosis: Diagnosis) -> Table:
     """Missed instances, average-mAP_N and its ratio to that of all, by bucket of attributes."""
-    from rich.table import Table
-
     table = Table(title="Instances by attribute", title_justify="left")
     table.add_column("attribute")
     table.add_column("bucket")
     for heading in ("instances", "missed %", "mAP_N %", "× all"):
         table.add_column(heading, justify="right")
     for item in diagnosis.attributes:
-        rows = zip(
-            item.buckets,
-            item.ranges,
-            item.truth_count.tolist(),
-            item.false_negative_rate.tolist(),
-            item.mean_ap_n.tolist(),
-            strict=True,
-        )
+        values = (item.truth_count, item.false_negative_rate, item.mean_ap_n)
+        rows = zip(item.buckets, item.ranges, *(part.tolist() for part in values), strict=True)
         for number, (bucket, text, count, missed, value) in enumerate(rows):
-            name = item.name if number == 0 else ""
-            span = f"{bucket:2} {text} {item.unit}".rstrip()
             table.add_row(
-                name,
-                span,
+                item.name if number == 0 else "",
+                f"{bucket:2} {text} {item.unit}".rstrip(),
                 f"{count}",
                 *(_percent(x) if count else "–" for x in (missed, value)),
                 f"{value / diagnosis.map_n:.2f}" if count and diagnosis.map_n else "–",
@@ -125,21 +106,17 @@ def attribute_table(diagnosis: Diagnosis) -> Table:
 
 def print_diagnosis(diagnosis: Diagnosis) -> None:
     """Show the tables on standard output and what to know about them on standard error."""
-    from rich.console import Console
-
-    console = Console()
+    console = Console(highlight=False)
     console.print(profile_table(diagnosis))
     console.print(
         f"average-mAP_N {_percent(diagnosis.top_map_n)} % of the first {len(diagnosis.shares)}G; "
-        "gain: what it rises by without the errors of a type",
-        highlight=False,
+        "gain: what it rises by without the errors of a type"
     )
     console.print(attribute_table(diagnosis))
     truth = diagnosis.ground_truth
     console.print(
         f"DETAD at tIoU {', '.join(map(tiou_key, diagnosis.tiou))}: {truth['instances']} instances "
-        f"of {truth['classes']} classes in {truth['videos']} videos",
-        highlight=False,
+        f"of {truth['classes']} classes in {truth['videos']} videos"
     )
     for note in notes(diagnosis):
         Console(stderr=True).print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
@@ -150,23 +127,10 @@ def notes(diagnosis: Diagnosis) -> list[str]:
     return [*diagnosis.notes, *detection_notes(diagnosis), *truth_notes(diagnosis)]
 
 
-def _write_figures(folder: Path, diagnosis: Diagnosis, formats: Sequence[str]) -> None:
-    from attentad.report import diagnosis_figures, save_figure
-
-    for title, figure in diagnosis_figures(diagnosis).items():
-        for suffix in formats:
-            save_figure(figure, folder / f"{title.lower().replace(' ', '_')}{suffix}")
-
-
 def _write_page(
-    path: str | Path,
-    diagnosis: Diagnosis,
-    annotations: Annotations,
-    detections: Detections,
+    path: str | Path, diagnosis: Diagnosis, annotations: Annotations, detections: Detections
 ) -> None:
     """A page with the figures, and the timelines of the annotated videos that were evaluated."""
-    from attentad.report import Report, VideoPage, diagnosis_figures, figure_svg, write_page
-
     truth = diagnosis.ground_truth
     chosen = annotations if truth["subset"] is None else annotations.subset(truth["subset"])
     gone = {video for ids in truth["dropped_videos"].values() for video in ids}
@@ -188,8 +152,7 @@ def _write_page(
         "instances": f"{truth['instances']} of {truth['classes']} classes",
         "average-mAP_N": f"{_percent(diagnosis.map_n)} %",
     }
-    remarks = notes(diagnosis)
-    if remarks:
+    if remarks := notes(diagnosis):
         facts["notes"] = " ".join(remarks)
     pictures = {title: figure_svg(item) for title, item in diagnosis_figures(diagnosis).items()}
     title = f"Diagnosis of {Path(diagnosis.detections['file']).name}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from attentad.core import AttentadError
 from attentad.core.files import read_bytes, write_json
+from attentad.core.progress import Progress
 from attentad.metrics import (
     DetectionResult,
     ProposalResult,
@@ -55,8 +55,7 @@ COMPARING_SAMPLES = 1000
 _MOST_COLUMNS = 8
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(NamedTuple):
     """Files to write beside what is shown; None or empty for none."""
 
     json: Path | None = None
@@ -66,8 +65,7 @@ class Outputs:
     page: Path | None = None
 
 
-@dataclass(frozen=True)
-class _Scored:
+class _Scored(NamedTuple):
     """What a task gives: to show, and to write."""
 
     table: Table
@@ -88,7 +86,7 @@ def evaluate_and_write(
     per_class: bool = False,
     bootstrap: int | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     **options: Unpack[MapOptions],
 ) -> None:
     """Run one task of `attentad eval`; see the command's own help for the arguments.
@@ -216,8 +214,8 @@ def _write(scored: _Scored, outputs: Outputs) -> None:
     figures = scored.figures()
     if outputs.figures is not None:
         for title, figure in figures.items():
-            name = title.lower().replace(" ", "-")
             for suffix in (".svg", ".png"):
+                name = title.lower().replace(" ", "-")
                 save_figure(figure, outputs.figures / f"{name}{suffix}")
     if outputs.page is not None:
         tables = {"Result": _fitting(scored.table)}

@@ -22,12 +22,7 @@ WIDTH = 100
 
 
 class Part(NamedTuple):
-    """A part that a recipe can name.
-
-    Args:
-        about: what it is, in a line.
-        options: key of the recipe → the options that stand under it.
-    """
+    """What a recipe can name: a line about it; key of the recipe → the options under that key."""
 
     about: str
     options: dict[str, list[Option]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +36,13 @@ def report_files(
     videos: str | Path | None = None,
     logs: Sequence[Path] = (),
     title: str | None = None,
-    tiou: Sequence[float] = TIOU,
     **embedding: int,
 ) -> Report:
     """Write a page that shows the detections of a file, or compares those of several files.
 
-    Args:
-        detections: one file or several, each of another detector: ActivityNet submission JSON
-            or CSV. Their classes may differ or be in different orders.
-        out: the page to write.
-        names: of the detectors, one for each file; by default the files' own.
-        annotations: ground truth for its timelines and, where it covers videos of the
-            detections, for a table of mAP over those videos.
-        videos: folder whose video files are named as the videos (see `match_videos`).
-        logs: of the training runs, for their loss curves; none, or one for each file.
-        title: heading; by default it names the detection files or the detectors.
-        tiou: thresholds of the table of mAP.
-        embedding: `embed_limit_bytes` and `embed_total_bytes` of `report.write_page`.
+    Each file is of another detector; their classes may differ or be in different orders. Ground
+    truth that covers videos of the detections gives a table of mAP over those videos. `embedding`
+    is `embed_limit_bytes` and `embed_total_bytes` of `report.write_page`.
 
     Returns:
         What the page shows.
@@ -69,22 +60,21 @@ def report_files(
         )
     files = dict(zip(detector_names(detections, names), detections, strict=True))
     truth = None if annotations is None else read_annotations(annotations)
-    first = None if truth is None else truth.classes
+    known = None if truth is None else truth.classes
     classes, aligned = align_classes(
-        {name: read_detections(path, first) for name, path in files.items()}
+        {name: read_detections(path, known) for name, path in files.items()}
     )
     seen = list(dict.fromkeys(video for item in aligned.values() for video in item.videos))
     source = " and ".join(map(str, detections))
     clips = {} if videos is None else match_videos(videos, seen, source)
-    evaluations = _evaluations(truth, aligned, set(seen), tiou)
-    losses = {name: loss_curves(path) for name, path in zip(files, logs, strict=False)}
+    evaluations = _evaluations(truth, aligned, set(seen))
     usual = f"of {' and '.join(files)}" if len(files) > 1 or names else f"in {detections[0].name}"
     report = Report(
         title=title or f"Detections {usual}",
         classes=classes,
         videos=[_video_page(video, clips.get(video), truth, aligned) for video in seen],
         evaluations=evaluations,
-        losses=losses,
+        losses={name: loss_curves(path) for name, path in zip(files, logs, strict=False)},
         facts=_facts(files, annotations, logs, aligned, evaluations),
     )
     write_page(out, report, **embedding)
@@ -120,12 +110,8 @@ def detector_names(paths: Sequence[Path], names: Sequence[str] = ()) -> list[str
 def match_videos(folder: str | Path, videos: Sequence[str], source: str) -> dict[str, Path]:
     """Video id → file: by name with or without suffix, or by path below the folder.
 
-    ActivityNet's habit of naming the file of video `id` `v_id.mp4` is known.
-
-    Args:
-        folder: where the files are, at any depth.
-        videos: those wanted.
-        source: name of the detection file, for the error.
+    ActivityNet's habit of naming the file of video `id` `v_id.mp4` is known. `source` is what to
+    call the file of detections in the error.
 
     Raises:
         AttentadError: there is no such folder, or no file in it belongs to any of the videos.
@@ -143,11 +129,8 @@ def match_videos(folder: str | Path, videos: Sequence[str], source: str) -> dict
         inside = path.relative_to(folder)
         for name in (inside.as_posix(), inside.with_suffix("").as_posix(), path.name, path.stem):
             index.setdefault(name, path)
-    matched = {}
-    for video in videos:
-        file = next((index[name] for name in (video, f"v_{video}") if name in index), None)
-        if file is not None:
-            matched[video] = file
+    named = {video: index.get(video, index.get(f"v_{video}")) for video in videos}
+    matched = {video: file for video, file in named.items() if file is not None}
     if videos and not matched:
         raise AttentadError(
             f"{folder} holds no file of the videos in {source}; the one of {videos[0]} must be "
@@ -159,10 +142,8 @@ def match_videos(folder: str | Path, videos: Sequence[str], source: str) -> dict
 def _duration_sec(file: Path | None, truth: VideoAnnotation | None) -> float:
     """Length of the video as its file or else its annotation has it; 0 where nobody knows."""
     if file is not None:
-        try:
+        with suppress(AttentadError):  # the page says that the file is broken
             return probe(file).duration_sec
-        except AttentadError:  # the page says that the file is broken
-            pass
     return truth.duration_sec or 0.0 if truth is not None else 0.0
 
 
@@ -178,10 +159,7 @@ def _video_page(
 
 
 def _evaluations(
-    truth: Annotations | None,
-    detections: Mapping[str, Detections],
-    seen: Collection[str],
-    tiou: Sequence[float],
+    truth: Annotations | None, detections: Mapping[str, Detections], seen: Collection[str]
 ) -> dict[str, dict[str, Any]]:
     """Each detector's mAP over the annotated videos in `seen`; {} without an action in them.
 
@@ -195,7 +173,7 @@ def _evaluations(
     evaluations = {}
     for name, item in detections.items():
         shared = {video: item.videos.get(video, no_detections()) for video in both.videos}
-        scored = detection_map(both, Detections(shared, item.classes, item.meta), tiou=tiou)
+        scored = detection_map(both, Detections(shared, item.classes, item.meta), tiou=TIOU)
         evaluations[name] = scored.to_dict()
     return evaluations
 

@@ -23,16 +23,7 @@ def run_training(
     overwrite: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Train a recipe and score it on its test videos.
-
-    Args:
-        name: of a recipe of the package, or a file.
-        overrides: `key=value` changes of it.
-        out: folder for model, logs and scores; of several folds a folder each below it.
-        fold: the fold to hold out, or `all` to train one model for each.
-        resume: go on where a run stopped.
-        overwrite: replace an earlier run in the folder.
-        say: called with each line to show.
+    """Train a recipe and score it on its test videos; with folds, each in a folder below `out`.
 
     Raises:
         AttentadError: there is no such recipe or fold, or as `models.train.train`.

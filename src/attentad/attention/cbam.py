@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from attentad.attention.gate import Gate
-from attentad.core import AttentadError
+from attentad.core.options import Count, OddCount, checked
+from attentad.layers.masking import masked, masked_mean
 
 
+@checked
 class CBAM(nn.Module):
     """Gates (B, C, T) or (B, C, T, H, W) by channel, then by position. Padding changes nothing.
 
@@ -24,10 +26,7 @@ class CBAM(nn.Module):
         width: W at the site, 1 for sequences. The position gate's kernel reaches over a side only
             where it is longer than 1.
         reduction: the MLP's inner width is max(1, C // reduction); C = 256 gives 16.
-        kernel_size: of the position gate's convolution, odd.
-
-    Raises:
-        AttentadError: an option is out of its range.
+        kernel_size: of the position gate's convolution.
     """
 
     def __init__(
@@ -36,23 +35,15 @@ class CBAM(nn.Module):
         height: int = 1,
         width: int = 1,
         *,
-        reduction: int = 16,
-        kernel_size: int = 7,
+        reduction: Count = 16,
+        kernel_size: OddCount = 7,
     ) -> None:
         super().__init__()
-        if reduction < 1:
-            raise AttentadError(f"CBAM's reduction must be at least 1, not {reduction}.")
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise AttentadError(f"CBAM's kernel_size must be odd and positive, not {kernel_size}.")
         inner = max(1, feature_dim // reduction)
         self.mlp = nn.Sequential(
             nn.Linear(feature_dim, inner), nn.ReLU(), nn.Linear(inner, feature_dim)
         )
-        kernel = (
-            kernel_size,
-            kernel_size if height > 1 else 1,
-            kernel_size if width > 1 else 1,
-        )
+        kernel = (kernel_size, kernel_size if height > 1 else 1, kernel_size if width > 1 else 1)
         padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.position_conv = nn.Conv3d(2, 1, kernel, padding=padding)
 
@@ -60,23 +51,19 @@ class CBAM(nn.Module):
         """(B, C, T) or (B, C, T, H, W) → (B, C) in 0..1."""
         # One number per step first, so that clips are masked along T too.
         steps = feature.reshape(*feature.shape[:3], -1)
-        mean, largest = steps.mean(3), steps.amax(3)
-        if valid is None:
-            mean, largest = mean.mean(2), largest.amax(2)
-        else:
-            outside = ~valid[:, None]
-            mean = mean.masked_fill(outside, 0).sum(2) / valid.sum(1, keepdim=True).clamp(min=1)
-            largest = largest.masked_fill(outside, -torch.inf).amax(2)
+        mean, largest = masked_mean(steps.mean(3), valid), steps.amax(3)
+        if valid is not None:
+            largest = largest.masked_fill(~valid[:, None], -torch.inf)
+        largest = largest.amax(2)
+        if valid is not None:
             largest = largest.masked_fill(~valid.any(1, keepdim=True), 0)
         return torch.sigmoid(self.mlp(mean) + self.mlp(largest))
 
     def position_gate(self, feature: Tensor, valid: Tensor | None = None) -> Tensor:
         """(B, C, T) → (B, 1, T), (B, C, T, H, W) → (B, 1, T, H, W), in 0..1."""
         pooled = torch.cat([feature.mean(1, keepdim=True), feature.amax(1, keepdim=True)], dim=1)
-        if valid is not None:
-            # The padding looks like what lies beyond the end.
-            outside = ~valid.reshape(len(valid), 1, -1, *[1] * (feature.dim() - 3))
-            pooled = pooled.masked_fill(outside, 0)
+        # The padding looks like what lies beyond the end.
+        pooled = masked(pooled, valid)
         sequence = pooled.dim() == 3
         logits = self.position_conv(pooled[..., None, None] if sequence else pooled)
         return torch.sigmoid(logits[..., 0, 0] if sequence else logits)

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from attentad.attention.gate import Gate
 from attentad.attention.transformer import Transformer
 from attentad.core import AttentadError
-from attentad.core.options import check_options, shared_options
+from attentad.core.options import Count, DropRate, OddCount, checked, shared_options
+from attentad.layers.masking import masked, masked_mean
 
 Context = Literal["local", "feed_forward", "global", "local_global"]
 TemporalMode = Literal["time_pool", "channel_pool", "one_channel"]
@@ -48,6 +49,7 @@ _UNUSED: dict[str, tuple[str, ...]] = {
 }
 
 
+@checked
 class CSA(nn.Module):
     """Gates F (B, C_out, T) by channel and by time as R (B, C_in, T) suggests.
 
@@ -60,7 +62,7 @@ class CSA(nn.Module):
             1×1 convolution, a Transformer layer and a 1×1 convolution to the branch's width
             (G-CSA). `local_global`, the same after a k-convolution with a ReLU in place of the
             first 1×1 (LG-CSA).
-        kernel_size: k of the context convolutions, odd.
+        kernel_size: k of the context convolutions.
         convs: n, convolutions per branch; the paper's headline model has 2, its ablations 1.
         temporal_mode: how R becomes T numbers. `time_pool` (the literal reading): T conv channels,
             mean over time. `channel_pool`: C_out conv channels, mean over channels, so that entry
@@ -75,13 +77,13 @@ class CSA(nn.Module):
         single_projection: whether a single branch still passes through the fusion convolution.
         fusion: `concat` (projected by a convolution and a ReLU), `add`, `mean`, or `add_conv` (sum,
             then convolution and ReLU).
-        fusion_kernel: kernel of that convolution, odd.
+        fusion_kernel: kernel of that convolution.
         masked_mean: whether means over time, and a Transformer layer, leave the padding out. By
             default it takes part as zeros of R, as in the paper's zero-padded windows.
         transformer_dim, heads, ffn_dim, dropout: of the Transformer layer, see `Transformer`.
 
     Raises:
-        AttentadError: an option has an unknown value, or `context` has no use for it.
+        AttentadError: `context` has no use for an option.
     """
 
     def __init__(
@@ -91,44 +93,35 @@ class CSA(nn.Module):
         length: int,
         *,
         context: Context = "local",
-        kernel_size: int = 3,
-        convs: int = 2,
+        kernel_size: OddCount = 3,
+        convs: Count = 2,
         temporal_mode: TemporalMode = "time_pool",
         conv_width: ConvWidth = "output",
         channel_width: Literal["feature", "context"] = "feature",
-        reduction: int | Literal["single"] | None = None,
+        reduction: Count | Literal["single"] | None = None,
         branches: Branches = "both",
         single_projection: bool = False,
         fusion: Fusion = "concat",
-        fusion_kernel: int = 1,
+        fusion_kernel: OddCount = 1,
         masked_mean: bool = False,
-        transformer_dim: int = 256,
-        heads: int = 8,
-        ffn_dim: int = 1024,
-        dropout: float = 0.1,
+        transformer_dim: Count = 256,
+        heads: Count = 8,
+        ffn_dim: Count = 1024,
+        dropout: DropRate = 0.1,
     ) -> None:
         super().__init__()
-        options = shared_options(CSA, locals())
-        check_options(CSA, options, where="csa")
-        _check_used(options)
-        _check_odd("kernel_size", kernel_size)
-        _check_odd("fusion_kernel", fusion_kernel)
-        _check_positive("convs", convs)
+        _check_used(shared_options(CSA, locals()))
         if context == "feed_forward":
             channel_width, temporal_mode = "context", "channel_pool"
             reduction = SQUEEZE if reduction is None else reduction
         squeeze = None if reduction == "single" else reduction
-        if squeeze is not None:
-            _check_positive("reduction", squeeze)
         transformer = partial(
             Transformer, transformer_dim, heads=heads, ffn_dim=ffn_dim, dropout=dropout
         )
         block = partial(_context_block, context, context_dim, kernel_size, transformer)
-        self.length = length
-        self.feature_dim = feature_dim
-        self.temporal_mode = temporal_mode
-        self.fusion = fusion
-        self.masked_mean = masked_mean
+        self.length, self.feature_dim = length, feature_dim
+        self.temporal_mode, self.branches = temporal_mode, branches
+        self.fusion, self.masked_mean = fusion, masked_mean
         inner = {"feature": feature_dim, "context": context_dim}
         if branches != "temporal":
             last = inner[channel_width]
@@ -142,32 +135,27 @@ class CSA(nn.Module):
             widths = [inner.get(conv_width, between)] * (convs - 1) + [last]
             self.temporal_convs = block(widths)
             self.temporal_fc = _gate_fc(length, length, squeeze)
-        self.branches = branches
         projected = fusion in ("concat", "add_conv") if branches == "both" else single_projection
+        self.projection: nn.Conv1d | None = None
         if projected:
-            halves = 2 if branches == "both" and fusion == "concat" else 1
-            padding = fusion_kernel // 2
-            self.projection: nn.Conv1d | None = nn.Conv1d(
-                halves * feature_dim, feature_dim, fusion_kernel, padding=padding
+            fused = 2 * feature_dim if branches == "both" and fusion == "concat" else feature_dim
+            self.projection = nn.Conv1d(
+                fused, feature_dim, fusion_kernel, padding=fusion_kernel // 2
             )
-        else:
-            self.projection = None
 
     def gates(self, context: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """A_C (B, C_out) and A_T (B, T), each in 0..1; ones for a branch that is switched off."""
         self._check_length(context)
-        ones = context.new_ones
-        channel = ones(len(context), self.feature_dim)
-        temporal = ones(len(context), self.length)
+        channel = context.new_ones(len(context), self.feature_dim)
+        temporal = context.new_ones(len(context), self.length)
+        counted = valid if self.masked_mean else None
         if self.branches != "temporal":
             response = self._respond(self.channel_convs, context, valid)
-            channel = torch.sigmoid(self.channel_fc(self._mean_over_time(response, valid)))
+            channel = torch.sigmoid(self.channel_fc(masked_mean(response, counted)))
         if self.branches != "channel":
             response = self._respond(self.temporal_convs, context, valid)
-            if self.temporal_mode == "time_pool":
-                pooled = self._mean_over_time(response, valid)
-            else:
-                pooled = response.mean(1)
+            over_time = self.temporal_mode == "time_pool"
+            pooled = masked_mean(response, counted) if over_time else response.mean(1)
             temporal = torch.sigmoid(self.temporal_fc(pooled))
         return channel, temporal
 
@@ -207,21 +195,13 @@ class CSA(nn.Module):
         self, block: nn.ModuleList | GlobalContext, context: Tensor, valid: Tensor | None
     ) -> Tensor:
         """CB(R): (B, C_in, T) → (B, width, T)."""
-        response = context if valid is None else context.masked_fill(~valid[:, None], 0)
-        masked = valid if self.masked_mean else None
+        response = masked(context, valid)
+        counted = valid if self.masked_mean else None
         if isinstance(block, GlobalContext):
-            return block(response, masked)
+            return block(response, counted)
         for conv in block:
-            response = torch.relu(conv(response))
-            if masked is not None:
-                response = response.masked_fill(~masked[:, None], 0)
+            response = masked(torch.relu(conv(response)), counted)
         return response
-
-    def _mean_over_time(self, response: Tensor, valid: Tensor | None) -> Tensor:
-        if valid is None or not self.masked_mean:
-            return response.mean(2)
-        # The padding is zero already.
-        return response.sum(2) / valid.sum(1, keepdim=True).clamp(min=1)
 
 
 class GlobalContext(nn.Module):
@@ -250,8 +230,7 @@ class GlobalContext(nn.Module):
         hidden = self.conv_in(context)
         if self.local:
             hidden = torch.relu(hidden)
-        response: Tensor = self.conv_out(self.transformer(hidden, context, valid))
-        return response if valid is None else response.masked_fill(~valid[:, None], 0)
+        return masked(self.conv_out(self.transformer(hidden, context, valid)), valid)
 
 
 def _context_block(
@@ -265,7 +244,11 @@ def _context_block(
     if kind == "feed_forward":
         return nn.ModuleList()
     if kind == "local":
-        return _context_convs(context_dim, widths, kernel_size)
+        inputs = [context_dim, *widths[:-1]]
+        return nn.ModuleList(
+            nn.Conv1d(before, after, kernel_size, padding=kernel_size // 2)
+            for before, after in zip(inputs, widths, strict=True)
+        )
     local_kernel = kernel_size if kind == "local_global" else None
     return GlobalContext(context_dim, widths[-1], transformer(), local_kernel)
 
@@ -275,24 +258,6 @@ def _check_used(options: Mapping[str, Any]) -> None:
     for name in _UNUSED[context]:
         if options[name] != defaults[name].default:
             raise AttentadError(f"CSA's {name} means nothing with context {context}: leave it out.")
-
-
-def _check_odd(name: str, kernel: int) -> None:
-    if kernel < 1 or kernel % 2 == 0:
-        raise AttentadError(f"CSA's {name} must be odd and positive, not {kernel}.")
-
-
-def _check_positive(name: str, number: int) -> None:
-    if number < 1:
-        raise AttentadError(f"CSA's {name} must be at least 1, not {number}.")
-
-
-def _context_convs(in_dim: int, widths: list[int], kernel_size: int) -> nn.ModuleList:
-    inputs = [in_dim, *widths[:-1]]
-    return nn.ModuleList(
-        nn.Conv1d(before, after, kernel_size, padding=kernel_size // 2)
-        for before, after in zip(inputs, widths, strict=True)
-    )
 
 
 def _gate_fc(in_dim: int, out_dim: int, reduction: int | None) -> nn.Module:

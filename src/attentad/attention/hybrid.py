@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from attentad.attention.gate import Gate
-from attentad.core import AttentadError
-from attentad.core.options import check_options, shared_options
+from attentad.core.options import Count, checked
 from attentad.layers.masking import masked
+from attentad.layers.network_ends import probability
 from attentad.layers.weak_losses import Threshold, hybrid_attentions
 
 Mode = Literal["soft", "semi_soft", "hard"]
@@ -45,17 +44,10 @@ class ForegroundAttention(nn.Module):
     Args:
         feature_dim: C.
         hidden_dim: channels of the two convolutions.
-
-    Raises:
-        AttentadError: `hidden_dim` is not positive.
     """
 
     def __init__(self, feature_dim: int, hidden_dim: int = 512) -> None:
         super().__init__()
-        if hidden_dim < 1:
-            raise AttentadError(
-                f"foreground attention needs at least 1 hidden channel, not {hidden_dim}."
-            )
         self.conv_1 = nn.Conv1d(feature_dim, hidden_dim, 3, padding=1)
         self.conv_2 = nn.Conv1d(hidden_dim, hidden_dim, 3, padding=1)
         self.conv_out = nn.Conv1d(hidden_dim, 1, 1)
@@ -65,12 +57,11 @@ class ForegroundAttention(nn.Module):
         """(B, C, T), valid (B, T) → (B, T), 0 outside `valid`."""
         hidden = masked(leaky_relu(self.conv_1(masked(feature, valid))), valid)
         hidden = masked(leaky_relu(self.conv_2(hidden)), valid)
-        logits: Tensor = self.conv_out(hidden)
-        # In the weights' precision, also under mixed precision: half a float saturates early.
-        attention = torch.sigmoid(logits.to(self.conv_out.weight.dtype))
-        return masked(attention, valid)[:, 0]
+        logits = self.conv_out(hidden)
+        return masked(probability(logits, self.conv_out.weight), valid)[:, 0]
 
 
+@checked
 class Hybrid(nn.Module):
     """Scales every step of a feature by HAM-Net's soft, semi-soft or hard attention.
 
@@ -82,25 +73,19 @@ class Hybrid(nn.Module):
             attention of `hard`.
         gamma: γ, of which the threshold is made.
         threshold: see `layers.weak_losses.hybrid_attentions`.
-
-    Raises:
-        AttentadError: an option has an unknown or impossible value.
     """
 
     def __init__(
         self,
         feature_dim: int,
         *,
-        hidden_dim: int = 512,
+        hidden_dim: Count = 512,
         mode: Mode = "soft",
         gamma: float = 0.2,
         threshold: Threshold = "relative",
     ) -> None:
         super().__init__()
-        check_options(Hybrid, shared_options(Hybrid, locals()), where="hybrid")
-        self.mode = mode
-        self.gamma = gamma
-        self.threshold = threshold
+        self.mode, self.gamma, self.threshold = mode, gamma, threshold
         self.foreground = ForegroundAttention(feature_dim, hidden_dim)
 
     def gate(self, feature: Tensor, valid: Tensor | None = None) -> Tensor:

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from attentad.attention.gate import Gate
-from attentad.core import AttentadError
+from attentad.core.options import Count, checked
+from attentad.layers.masking import masked_mean
 
 
+@checked
 class SE(nn.Module):
     """Scales each channel by σ(FC(ReLU(FC(mean of the channel)))).
 
@@ -17,15 +19,12 @@ class SE(nn.Module):
         reduction: the inner width is max(1, C // reduction); C = 256 gives the published 16.
         masked_mean: whether the mean of a feature that has `valid` leaves the padding out, so that
             padding changes nothing. False averages over all steps, zeros of the padding included.
-
-    Raises:
-        AttentadError: the reduction is not positive.
     """
 
-    def __init__(self, feature_dim: int, *, reduction: int = 16, masked_mean: bool = True) -> None:
+    def __init__(
+        self, feature_dim: int, *, reduction: Count = 16, masked_mean: bool = True
+    ) -> None:
         super().__init__()
-        if reduction < 1:
-            raise AttentadError(f"SE's reduction must be at least 1, not {reduction}.")
         inner = max(1, feature_dim // reduction)
         self.masked_mean = masked_mean
         self.squeeze = nn.Linear(feature_dim, inner)
@@ -37,9 +36,7 @@ class SE(nn.Module):
             mean = feature.flatten(2).mean(2)
         else:
             # One mean per step first, so that a (B, C, T, H, W) feature is masked along T too.
-            steps = feature.reshape(*feature.shape[:3], -1).mean(3)
-            steps = steps.masked_fill(~valid[:, None], 0)
-            mean = steps.sum(2) / valid.sum(1, keepdim=True).clamp(min=1)
+            mean = masked_mean(feature.reshape(*feature.shape[:3], -1).mean(3), valid)
         return torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
 
     def forward(self, feature: Tensor, context: Tensor, valid: Tensor | None = None) -> Tensor:

@@ -117,6 +117,15 @@ class Sites(nn.ModuleDict):
         }
 
 
+def with_asked(terms: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """A loss's terms, and in them and their `total` what the modules at the network's sites ask."""
+    asked: dict[str, Tensor] = {}
+    for sites in network.modules():
+        for name, term in sites.terms().items() if isinstance(sites, Sites) else ():
+            asked[name] = asked[name] + term if name in asked else term
+    return terms | asked | {"total": sum(asked.values(), terms["total"])}
+
+
 def build_attention(
     name: str, options: Mapping[str, Any], shape: SiteShape, where: str = "attention"
 ) -> nn.Module:

@@ -15,11 +15,13 @@ from torch.nn import functional
 
 from attentad.attention.gate import Gate
 from attentad.core import AttentadError
-from attentad.core.options import check_options, shared_options
+from attentad.core.options import Count, checked
+from attentad.layers.masking import masked
 
 TAPS = 3  # kernel of Deconv and Conv2 in time
 
 
+@checked
 class STA(nn.Module):
     """Spatio-temporal attention on (B, C, L, H, W), or on (B, C, T) as L = T, H = W = 1.
 
@@ -45,7 +47,7 @@ class STA(nn.Module):
             averages them adaptively to it first, `error` refuses them.
 
     Raises:
-        AttentadError: an option has an unknown value, or options contradict each other.
+        AttentadError: `step` without Deconv.
     """
 
     def __init__(
@@ -56,26 +58,20 @@ class STA(nn.Module):
         width: int = 1,
         *,
         variant: Literal["sta", "ta", "sa"] = "sta",
-        step: int = 1,
+        step: Count = 1,
         deconv: bool = True,
         deconv_padding: Literal[0, 1] = 0,
         sa_time: Literal["conv", "mean"] = "conv",
-        squeeze_channels: int = 1,
+        squeeze_channels: Count = 1,
         gate: Literal["sigmoid", "2sigmoid", "1+sigmoid"] = "sigmoid",
         gate_bias: float | None = None,
         on_size_mismatch: Literal["pool", "error"] = "pool",
     ) -> None:
         super().__init__()
-        check_options(STA, shared_options(STA, locals()), where="sta")
-        if step < 1 or squeeze_channels < 1:
-            raise AttentadError("sta: step and squeeze_channels must be at least 1.")
         if step > 1 and not deconv:
             raise AttentadError("sta: step is Deconv's step size; with deconv: false leave it 1.")
-        self.variant = variant
-        self.step = step
-        self.deconv_padding = deconv_padding
-        self.sa_time = sa_time
-        self.gate = gate
+        self.variant, self.sa_time, self.gate = variant, sa_time, gate
+        self.step, self.deconv_padding = step, deconv_padding
         self.on_size_mismatch = on_size_mismatch
         # What Conv1 spans; None = any number of frames, each summed up on its own.
         self.span = (length if variant == "sa" and sa_time == "conv" else None, height, width)
@@ -126,20 +122,16 @@ class STA(nn.Module):
         squeezed = self._squeeze(feature, valid)
         # `sa` has summed time up already: no frame is left that could be outside the video.
         inside = None if self.variant == "sa" else valid
-        if inside is not None:
-            # Padded frames add nothing to their neighbours, just as frames past the end.
-            squeezed = squeezed.masked_fill(~inside[:, None], 0)
+        # Padded frames add nothing to their neighbours, just as frames past the end.
+        squeezed = masked(squeezed, inside)
         if self.deconv is not None:
             squeezed = self.deconv(squeezed)
             if inside is not None and self.deconv_padding:
-                squeezed = squeezed.masked_fill(~self._inside_widened(inside)[:, None], 0)
-        logits = self.conv2(torch.relu(squeezed))
-        weights = torch.sigmoid(logits)
+                squeezed = masked(squeezed, self._inside_widened(inside))
+        weights = torch.sigmoid(self.conv2(torch.relu(squeezed)))
         if self.gate == "2sigmoid":
             return 2 * weights
-        if self.gate == "1+sigmoid":
-            return 1 + weights
-        return weights
+        return 1 + weights if self.gate == "1+sigmoid" else weights
 
     def _squeeze(self, feature: Tensor, valid: Tensor | None) -> Tensor:
         """Conv1: (B, C, L, H, W) → (B, S, L), or (B, S, 1) when time is summed up too."""
@@ -161,14 +153,13 @@ class STA(nn.Module):
 
     def _without_padding(self, feature: Tensor, valid: Tensor | None) -> Tensor:
         """For `sa`: padded frames zeroed; with `sa_time="mean"` the mean of the others."""
-        inside = None if valid is None else valid[:, None, :, None, None]
-        if inside is not None:
-            feature = feature.masked_fill(~inside, 0)
+        feature = masked(feature, valid)
         if self.sa_time == "conv":
             return feature
-        if inside is None:
+        if valid is None:
             return feature.mean(dim=2, keepdim=True)
-        return feature.sum(dim=2, keepdim=True) / inside.sum(dim=2, keepdim=True).clamp(min=1)
+        count = valid.sum(1).clamp(min=1)
+        return feature.sum(dim=2, keepdim=True) / count[:, None, None, None, None]
 
     def _inside_widened(self, valid: Tensor) -> Tensor:
         """(B, L) → (B, (L−1)·step + 1): a point between two frames is inside if both are."""

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from attentad.core import AttentadError
+from attentad.core.options import Count, DropRate, checked
+from attentad.layers.masking import masked
 
 
+@checked
 class Transformer(nn.Module):
     """One encoder layer on (B, C, T), for any T; C is the layer's width.
 
@@ -21,25 +24,21 @@ class Transformer(nn.Module):
         feature_dim: C.
         heads: attention heads; they must divide C.
         ffn_dim: inner width of the feed-forward network.
-        dropout: rate in 0..1, in training.
+        dropout: rate in training.
 
     Raises:
-        AttentadError: the heads do not divide the channels, or a value out of its range.
+        AttentadError: the heads do not divide the channels.
     """
 
     def __init__(
-        self, feature_dim: int, *, heads: int = 8, ffn_dim: int = 1024, dropout: float = 0.1
+        self, feature_dim: int, *, heads: Count = 8, ffn_dim: Count = 1024, dropout: DropRate = 0.1
     ) -> None:
         super().__init__()
-        if heads < 1 or feature_dim % heads:
+        if feature_dim % heads:
             raise AttentadError(
                 f"the Transformer's heads = {heads} must divide its {feature_dim} channels: "
                 "set heads to a divisor."
             )
-        if ffn_dim < 1:
-            raise AttentadError(f"the Transformer's ffn_dim must be at least 1, not {ffn_dim}.")
-        if not 0 <= dropout < 1:
-            raise AttentadError(f"the Transformer's dropout must be in [0, 1), not {dropout}.")
         self.feature_dim = feature_dim
         self.layer = nn.TransformerEncoderLayer(
             feature_dim, heads, ffn_dim, dropout, batch_first=True
@@ -65,12 +64,12 @@ class Transformer(nn.Module):
             # An item without any valid step attends to all of its (zero) steps: a softmax over
             # nothing is NaN, which not every attention kernel guards against.
             padding = ~(valid | ~valid.any(1, keepdim=True))
-            feature = feature.masked_fill(~valid[:, None], 0)
+            feature = masked(feature, valid)
         channels, length = feature.shape[1:]
         positions = sinusoidal_positions(channels, length, feature.device).to(feature.dtype)
         steps = (feature + positions).transpose(1, 2)
         attended: Tensor = self.layer(steps, src_key_padding_mask=padding).transpose(1, 2)
-        return attended if valid is None else attended.masked_fill(~valid[:, None], 0)
+        return masked(attended, valid)
 
 
 def sinusoidal_positions(channels: int, length: int, device: torch.device | None = None) -> Tensor:

@@ -10,13 +10,7 @@ from torch import Tensor, nn
 from attentad.backbones.output import RecogniserOutput, loss
 from attentad.backbones.resnet3d import ResNet3D
 
-__all__ = [
-    "RECOGNISERS",
-    "Recogniser",
-    "RecogniserOutput",
-    "ResNet3D",
-    "loss",
-]
+__all__ = ["RECOGNISERS", "Recogniser", "RecogniserOutput", "ResNet3D", "loss"]
 
 
 class Recogniser(NamedTuple):

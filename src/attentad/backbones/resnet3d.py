@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from attentad.attention.sites import AttentionChoice, Sites, SiteShape, check_sites
 from attentad.backbones.output import RecogniserOutput
-from attentad.core import AttentadError
+from attentad.core.options import Count, OddCount
 
 # depth → (bottleneck blocks, number of blocks of each stage)
 DEPTHS: dict[int, tuple[bool, tuple[int, int, int, int]]] = {
@@ -59,7 +59,7 @@ class ResNet3D(nn.Module):
             before branch and shortcut.
 
     Raises:
-        AttentadError: an unknown site or attention module, or a kernel or stride that cannot be.
+        AttentadError: an unknown site or attention module.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class ResNet3D(nn.Module):
         classes: int,
         *,
         depth: Depth = 18,
-        width: int = 64,
+        width: Count = 64,
         shortcut: Literal["A", "B"] = "B",
         shortcut_a_detach: bool = False,
-        in_channels: int = 3,
+        in_channels: Count = 3,
         frames: int = 16,
         size_px: int = 112,
-        stem_kernel: tuple[int, int, int] = (7, 7, 7),
-        stem_stride: tuple[int, int, int] = (1, 2, 2),
+        stem_kernel: tuple[OddCount, OddCount, OddCount] = (7, 7, 7),
+        stem_stride: tuple[Count, Count, Count] = (1, 2, 2),
         stem_pool: bool = True,
         attention: Mapping[str, AttentionChoice] | None = None,
         position: Position = "residual_end",
@@ -82,14 +82,6 @@ class ResNet3D(nn.Module):
         super().__init__()
         attention = attention or {}
         check_sites(attention, SITES)
-        if any(taps < 1 or taps % 2 == 0 for taps in stem_kernel):
-            raise AttentadError(
-                f"resnet3d: stem_kernel needs odd, positive numbers, not {list(stem_kernel)}."
-            )
-        if min(stem_stride) < 1:
-            raise AttentadError(
-                f"resnet3d: stem_stride needs positive numbers, not {list(stem_stride)}."
-            )
         padding = (stem_kernel[0] // 2, stem_kernel[1] // 2, stem_kernel[2] // 2)
         self.conv1 = _convolution(in_channels, width, stem_kernel, stem_stride, padding)
         self.bn1 = nn.BatchNorm3d(width)
@@ -170,8 +162,7 @@ class Block(nn.Module):
         self.downsample: nn.Sequential | None = None
         if self.changes_shape and shortcut == "B":
             self.downsample = nn.Sequential(
-                _convolution(shape.feature_dim, channels, 1, stride),
-                nn.BatchNorm3d(channels),
+                _convolution(shape.feature_dim, channels, 1, stride), nn.BatchNorm3d(channels)
             )
         place = shape if position == "block_input" else self.out_shape
         self.sites = _site(position, attention, place)

@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from attentad.attention.sites import with_asked
 from attentad.core.phase import Phase
 
 
 class RecognitionTask(nn.Module):
-    """Minimises a recogniser's loss on labelled clips.
+    """Minimises a recogniser's loss on labelled clips, plus what its attention modules ask for.
 
     Args:
         network: clips → outputs.
@@ -29,4 +30,5 @@ class RecognitionTask(nn.Module):
 
     def forward(self, batch: Mapping[str, Any], phase: str) -> dict[str, Tensor]:
         """Loss terms of a batch with `clip` (B, 3, L, H, W) and `label` (B,)."""
-        return self._loss(self.network(batch["clip"]), batch["label"], **self._loss_options)
+        terms = self._loss(self.network(batch["clip"]), batch["label"], **self._loss_options)
+        return with_asked(terms, self.network)

@@ -9,6 +9,16 @@ import typer
 
 from attentad.cli.videos import say, warn
 
+# What `eval` and `diagnose` both take.
+OnlyTruthVideos = Annotated[
+    bool, typer.Option(help="Leave out detections in videos without ground truth.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Unknown labels and videos are errors.")]
+ClassList = Annotated[
+    Path | None, typer.Option(help="Class list, for files whose labels are numbers.")
+]
+Page = Annotated[Path | None, typer.Option(help="Also write an HTML page.")]
+
 
 def check(
     recipe: Annotated[
@@ -33,19 +43,32 @@ def check(
     ] = False,
 ) -> None:
     """Look a data set over before training; exit code 2 when something is wrong."""
-    from attentad.app.check.data_set import run_check
+    from attentad.app.check.data_set import check as check_recipe
+    from attentad.app.check.data_set import check_files
+    from attentad.app.check.findings import errors, print_findings
+    from attentad.core import AttentadError
+    from attentad.core.progress import progress_bar
 
-    errors = run_check(
-        recipe,
-        overrides or (),
-        features=features or (),
-        annotations=annotations,
-        test=() if test is None else test.split(","),
-        fps=fps,
-        stride_frames=stride_frames,
-        rescaled=rescaled,
-    )
-    if errors:
+    if (recipe is None) == (annotations is None or not features):
+        raise AttentadError(
+            "check needs a recipe, or both --features and --annotations; give one of the two."
+        )
+    with progress_bar("checking") as progress:
+        if recipe is not None:
+            findings = check_recipe(recipe, overrides or (), progress=progress)
+        else:
+            assert annotations is not None
+            findings = check_files(
+                features or (),
+                annotations,
+                test=() if test is None else test.split(","),
+                fps=fps,
+                stride_frames=stride_frames,
+                rescaled=rescaled,
+                progress=progress,
+            )
+    print_findings(findings)
+    if errors(findings):
         raise typer.Exit(2)
 
 
@@ -84,8 +107,7 @@ def evaluate(
     ],
     task: Annotated[str, typer.Option(help="detection, proposals or recognition.")] = "detection",
     protocol: Annotated[
-        str,
-        typer.Option(help="activitynet, thumos14, thumos14-official or wtalc."),
+        str, typer.Option(help="activitynet, thumos14, thumos14-official or wtalc.")
     ] = "activitynet",
     tiou: Annotated[
         str | None,
@@ -95,12 +117,8 @@ def evaluate(
     gt_set: Annotated[
         str | None, typer.Option(help="Ground-truth set: all, full, opentad211, gtad210.")
     ] = None,
-    restrict_to_gt_videos: Annotated[
-        bool, typer.Option(help="Leave out detections in videos without ground truth.")
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Unknown labels and videos are errors.")
-    ] = False,
+    restrict_to_gt_videos: OnlyTruthVideos = False,
+    strict: Strict = False,
     deduplicate: Annotated[
         bool, typer.Option(help="Merge instances that agree to 1 ms, as OpenTAD does.")
     ] = False,
@@ -110,9 +128,7 @@ def evaluate(
     blocked: Annotated[
         Path | None, typer.Option(help="Text file of video ids to leave out of both sides.")
     ] = None,
-    classes: Annotated[
-        Path | None, typer.Option(help="Class list, for files whose labels are numbers.")
-    ] = None,
+    classes: ClassList = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Show every class.")] = False,
     bootstrap: Annotated[
         int | None,
@@ -131,7 +147,7 @@ def evaluate(
     figures: Annotated[
         Path | None, typer.Option(help="Folder for the curves, as SVG and PNG.")
     ] = None,
-    page: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
+    page: Page = None,
 ) -> None:
     """Score detections (mAP), proposals (AR@AN, AUC) or recognition; several files compare."""
     from attentad.app.evaluate import Outputs, evaluate_and_write
@@ -173,20 +189,14 @@ def diagnose(
     gt_set: Annotated[
         str, typer.Option(help="Ground-truth set: all, full, opentad211, gtad210.")
     ] = "all",
-    restrict_to_gt_videos: Annotated[
-        bool, typer.Option(help="Leave out detections in videos without ground truth.")
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Unknown labels and videos are errors.")
-    ] = False,
-    classes: Annotated[
-        Path | None, typer.Option(help="Class list, for files whose labels are numbers.")
-    ] = None,
+    restrict_to_gt_videos: OnlyTruthVideos = False,
+    strict: Strict = False,
+    classes: ClassList = None,
     out: Annotated[Path | None, typer.Option("--json", help="Also write the profile here.")] = None,
     figures: Annotated[
         Path | None, typer.Option(help="Folder for the figures, as SVG and PNG.")
     ] = None,
-    page: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
+    page: Page = None,
 ) -> None:
     """Say what is wrong with detections: which errors cost how much, and what was missed."""
     from attentad.app.diagnose import diagnose_files, print_diagnosis
@@ -213,8 +223,7 @@ def table(
         str | None, typer.Argument(help="Table, such as csa/4; none lists them all.")
     ] = None,
     data: Annotated[
-        str,
-        typer.Option(help="salads50, ucf15, toy, thumos14, activitynet13 or activitynet12."),
+        str, typer.Option(help="salads50, ucf15, toy, thumos14, activitynet13 or activitynet12.")
     ] = "salads50",
     root: Annotated[Path | None, typer.Option(help="Folder of the data.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for runs and results.")] = Path("tables"),

@@ -22,9 +22,9 @@ def demo(
     from attentad.app.demo import run_demo
     from attentad.report.result_tables import comparison_table, print_tables
 
-    result = run_demo(out, seed=seed, say=say)
-    print_tables([comparison_table(result.evaluations)])
-    say(f"page: {result.page}")
+    page, evaluations = run_demo(out, seed=seed, say=say)
+    print_tables([comparison_table(evaluations)])
+    say(f"page: {page}")
 
 
 def toy(

@@ -45,16 +45,11 @@ class VideoAnnotation:
         Raises:
             AttentadError: one of the last three is no positive number; `where` begins the error.
         """
-        numbers = {name: _positive(facts.get(name), f"{where} {name}") for name in _NUMBERS}
-        frames = numbers["frames"]
-        return cls(
-            segments=segments,
-            labels=tuple(labels),
-            subset=str(facts.get("subset", "")),
-            duration_sec=numbers["duration"],
-            fps=numbers["fps"],
-            frames=None if frames is None else int(frames),
+        duration_sec, fps, frames = (
+            _positive(facts.get(name), f"{where} {name}") for name in ("duration", "fps", "frames")
         )
+        subset, frame_count = str(facts.get("subset", "")), None if frames is None else int(frames)
+        return cls(segments, tuple(labels), subset, duration_sec, fps, frame_count)
 
     def without(self, label: str) -> VideoAnnotation:
         """The other instances."""
@@ -103,9 +98,6 @@ class Annotations:
         """Class indices of one video's instances, (N,) int64."""
         index = {name: i for i, name in enumerate(self.classes)}
         return np.array([index[name] for name in self.videos[video].labels], dtype=np.int64)
-
-
-_NUMBERS = ("duration", "fps", "frames")
 
 
 def _positive(value: Any, where: str) -> float | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attentad.core.arrays import Floats, Ints
 from attentad.core.segments import Segments
 
 NO_LABEL = "action"
@@ -25,8 +25,8 @@ class VideoDetections:
     """
 
     segments: Segments
-    scores: NDArray[np.float64]
-    labels: NDArray[np.int64]
+    scores: Floats
+    labels: Ints
 
     def __len__(self) -> int:
         return len(self.scores)

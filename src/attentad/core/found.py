@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from attentad.core.arrays import Floats, Ints
 from attentad.core.detections import VideoDetections
 from attentad.core.segments import Segments
 
@@ -27,7 +28,7 @@ class Truth:
     """
 
     segments: Segments
-    labels: NDArray[np.int64]
+    labels: Ints
     classes: int
 
 
@@ -67,5 +68,5 @@ class Found:
     """
 
     detections: VideoDetections
-    class_probabilities: NDArray[np.float64] | None = None
+    class_probabilities: Floats | None = None
     curves: Sequence[Curve] = ()

@@ -6,13 +6,49 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial, wraps
 from itertools import takewhile
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from attentad.core.errors import AttentadError
 from attentad.core.wording import quoted
+
+
+class Bound(NamedTuple):
+    """What a number must fulfil beside its type; it stands in the type's annotation.
+
+    Args:
+        words: what to use, for an error sentence.
+        holds: whether a number will do.
+    """
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+Count: TypeAlias = Annotated[int, Bound("a whole number of at least 1", lambda n: n >= 1)]
+OddCount: TypeAlias = Annotated[
+    int, Bound("an odd number of at least 1", lambda n: n >= 1 and n % 2 == 1)
+]
+Positive: TypeAlias = Annotated[float, Bound("a number above 0", lambda x: x > 0)]
+Share: TypeAlias = Annotated[float, Bound("a number in 0..1", lambda x: 0 <= x <= 1)]
+DropRate: TypeAlias = Annotated[float, Bound("a number in 0..1, 1 excluded", lambda x: 0 <= x < 1)]
+
+
+Part = TypeVar("Part", bound=type)
 
 
 class Option(NamedTuple):
@@ -61,6 +97,19 @@ def check_options(
             )
 
 
+def checked(part: Part) -> Part:
+    """A class that checks its options also where a program, and no recipe, gives them."""
+    construct = part.__init__  # type: ignore[misc]
+
+    @wraps(construct)
+    def check_and_construct(self: Any, *shape: Any, **options: Any) -> None:
+        check_options(part, options, where=part.__name__)
+        construct(self, *shape, **options)
+
+    part.__init__ = check_and_construct  # type: ignore[misc]
+    return part
+
+
 def shared_options(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the options that `function` takes too: one setting for two functions."""
     taken = inspect.signature(function).parameters
@@ -70,7 +119,7 @@ def shared_options(function: Callable[..., Any], options: Mapping[str, Any]) -> 
 def part_options(function: Callable[..., Any], given: Iterable[str] = ()) -> list[Option]:
     """The options of a function or class in its order, without those that the caller fills."""
     parameters = inspect.signature(function).parameters
-    about = _described_arguments(inspect.getdoc(function) or "")
+    about = _described_arguments(inspect.getdoc(_plain(function)) or "")
     return [
         Option(name, describe(hint), parameters[name].default, about.get(name, ""))
         for name, hint in _option_hints(function, given).items()
@@ -80,14 +129,16 @@ def part_options(function: Callable[..., Any], given: Iterable[str] = ()) -> lis
 def fits(value: object, hint: Any) -> bool:
     """Whether `value`, as YAML or JSON gives it, has the annotated type.
 
-    Numbers, words, true and false, null, lists and mappings of them are judged, other types let
-    through. True is not the number 1; a whole number will do where any number does.
+    Numbers and their bounds, words, true and false, null, lists and mappings of them are judged,
+    other types let through. True is not the number 1; a whole number will do where any number does.
 
     Args:
         value: of the option.
         hint: the annotation, resolved (`typing.get_type_hints`).
     """
     origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return fits(value, parts[0]) and all(bound.holds(value) for bound in parts[1:])
     if origin in (Union, UnionType):
         return any(fits(value, part) for part in parts)
     if origin is Literal:
@@ -113,6 +164,8 @@ def fits(value: object, hint: Any) -> bool:
 def describe(hint: Any) -> str:
     """What to use for an option of that annotation, for an error sentence."""
     origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return " and ".join(bound.words for bound in parts[1:])
     if origin in (Union, UnionType):
         return " or ".join(describe(part) for part in parts)
     if origin is Literal:
@@ -130,9 +183,16 @@ def describe(hint: Any) -> str:
     return "null" if hint is NoneType else words_of.get(hint, getattr(hint, "__name__", str(hint)))
 
 
+def _plain(function: Callable[..., Any]) -> Any:
+    """The function itself of one with other defaults."""
+    return function.func if isinstance(function, partial) else function
+
+
 def _option_hints(function: Callable[..., Any], given: Iterable[str]) -> dict[str, Any]:
     """Option → annotation, resolved; `Any` without one."""
-    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    annotated = _plain(function)
+    annotated = annotated.__init__ if inspect.isclass(annotated) else annotated
+    hints = get_type_hints(annotated, include_extras=True)
     taken = set(given)
     return {
         name: hints.get(name, Any)

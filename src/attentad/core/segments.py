@@ -6,11 +6,12 @@ import math
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from attentad.core.arrays import Bools, Floats, ratio
 from attentad.core.errors import AttentadError
 
-Segments: TypeAlias = NDArray[np.float64]
+Segments: TypeAlias = Floats
 
 
 def as_segments(values: ArrayLike) -> Segments:
@@ -50,13 +51,13 @@ def checked_segment(start: Any, end: Any, where: str) -> tuple[float, float]:
     return start, end
 
 
-def broken_segments(segments: Segments) -> NDArray[np.bool_]:
+def broken_segments(segments: Segments) -> Bools:
     """Which of (N, 2) are not finite or end before they start, (N,)."""
-    forward: NDArray[np.bool_] = segments[:, 1] >= segments[:, 0]
+    forward: Bools = segments[:, 1] >= segments[:, 0]
     return ~(forward & np.isfinite(segments).all(axis=1))
 
 
-def tiou(a: Segments, b: Segments) -> NDArray[np.float64]:
+def tiou(a: Segments, b: Segments) -> Floats:
     """Temporal intersection over union of every pair: (N, 2), (M, 2) → (N, M) in 0..1.
 
     A pair whose union is empty (two points at one instant) has tIoU 0.
@@ -66,7 +67,4 @@ def tiou(a: Segments, b: Segments) -> NDArray[np.float64]:
     intersection = np.maximum(end - start, 0.0)
     lengths_a, lengths_b = a[:, 1] - a[:, 0], b[:, 1] - b[:, 0]
     union = lengths_a[:, None] + lengths_b[None, :] - intersection
-    overlap: NDArray[np.float64] = np.divide(
-        intersection, union, out=np.zeros_like(intersection), where=union > 0
-    )
-    return overlap
+    return ratio(intersection, union, empty=0.0)

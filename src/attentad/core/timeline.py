@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from attentad.core.arrays import Floats, Ints
 from attentad.core.errors import AttentadError
 
 
@@ -62,44 +63,33 @@ class Timeline:
         """Time of the right edge of the last cell (grid coordinate `length`)."""
         return self.start_sec + self.length * self.step_sec
 
-    def seconds(self, grid: ArrayLike) -> NDArray[np.float64]:
+    def seconds(self, grid: ArrayLike) -> Floats:
         """Grid coordinates → seconds, any shape; not clipped to the video."""
         return self.start_sec + np.asarray(grid, dtype=np.float64) * self.step_sec
 
-    def grid(self, seconds: ArrayLike) -> NDArray[np.float64]:
+    def grid(self, seconds: ArrayLike) -> Floats:
         """Seconds → grid coordinates, any shape; not clipped to 0..length."""
         return (np.asarray(seconds, dtype=np.float64) - self.start_sec) / self.step_sec
 
-    def centres_sec(self) -> NDArray[np.float64]:
+    def centres_sec(self) -> Floats:
         """Time of the middle of each cell, (length,)."""
         return self.seconds(np.arange(self.length) + 0.5)
 
-    def clip(self, seconds: ArrayLike) -> NDArray[np.float64]:
+    def clip(self, seconds: ArrayLike) -> Floats:
         """Seconds limited to the video, 0..duration_sec."""
         return np.clip(np.asarray(seconds, dtype=np.float64), 0.0, self.duration_sec)
 
     def rescaled(self, length: int) -> Timeline:
         """The timeline of the same stretch of video divided into `length` equal cells."""
-        stride = self.length * self.stride_frames / length
-        return Timeline(
-            length=length,
-            fps=self.fps,
-            stride_frames=stride,
-            window_frames=stride,
-            duration_sec=self.duration_sec,
-            offset_frames=self.start_sec * self.fps,
+        stride, offset = self.length * self.stride_frames / length, self.start_sec * self.fps
+        return replace(
+            self, length=length, stride_frames=stride, window_frames=stride, offset_frames=offset
         )
 
     def window(self, start_index: int, length: int) -> Timeline:
         """The timeline of `length` features from `start_index` on; may reach past the video."""
-        return Timeline(
-            length=length,
-            fps=self.fps,
-            stride_frames=self.stride_frames,
-            window_frames=self.window_frames,
-            duration_sec=self.duration_sec,
-            offset_frames=self.offset_frames + start_index * self.stride_frames,
-        )
+        offset = self.offset_frames + start_index * self.stride_frames
+        return replace(self, length=length, offset_frames=offset)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a JSON sidecar."""
@@ -150,7 +140,7 @@ class Sampling:
             offset_frames=self.first_frame,
         )
 
-    def frame_indices(self, length: int, frame_count: int) -> NDArray[np.int64]:
+    def frame_indices(self, length: int, frame_count: int) -> Ints:
         """Indices of the sampled frames of each snippet, (length, window_frames), clamped."""
         starts = self.first_frame + self.stride_frames * np.arange(length)[:, None]
         return np.clip(starts + np.arange(self.window_frames)[None, :], 0, frame_count - 1)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import AttentadError
-from attentad.core.formats.arrays import (
+from attentad.core.formats.npy import (
     MOST_EXPANSION,
     check_member,
     npz_names,

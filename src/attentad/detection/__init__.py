@@ -48,7 +48,7 @@ class Detector(NamedTuple):
 # Arguments of each part that its caller fills, and no recipe.
 GIVEN: Final[dict[str, tuple[str, ...]]] = {
     "network": ("feature_dim", "length", "classes", "attention"),
-    "targets": ("truth", "timeline"),
+    "targets": ("truth", "timeline", "map_shift_steps"),
     "loss": ("outputs", "targets", "valid", "generator"),
     "decode": ("outputs", "timelines", "valid", "loss_options"),
 }

@@ -10,34 +10,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.attention.sites import AttentionChoice, Sites, SiteShape
-from attentad.core import AttentadError, Timeline
-from attentad.core.found import Truth
-from attentad.layers.balanced_loss import balanced_bce, balanced_regression
+from attentad.core import AttentadError
+from attentad.core.options import Count
 from attentad.layers.boundary_matching import Border, BoundaryMatching, SampleRule, valid_cells
 from attentad.layers.masking import masked
-from attentad.layers.proposal_map import Layout, ProposalMapConvs
+from attentad.layers.network_ends import network_input, probability
+from attentad.layers.proposal_map import CellMap, Layout, ProposalMapConvs, by_items
 from attentad.layers.proposals import (
-    BoundaryRegion,
-    BoundaryRule,
     ProposalOutput,
-    countable_cells,
     decode_proposals,
     proposal_targets,
+    proposal_terms,
 )
 
 Variant = Literal["code", "paper"]
 CPU_ITEMS = 4
-BMNOutput = ProposalOutput
 
 
 class BMN(nn.Module):
-    """Features (B, C_in, T) → `BMNOutput`.
+    """Features (B, C_in, T) → `ProposalOutput`.
 
     Args:
         feature_dim: C_in.
@@ -65,21 +60,19 @@ class BMN(nn.Module):
         AttentadError: a setting that does not fit the others.
     """
 
-    positions: Tensor
-
     def __init__(
         self,
         feature_dim: int,
         length: int,
         *,
-        max_duration: int | None = None,
-        hidden_dim: int = 256,
-        sampled_dim: int = 512,
-        map_dim: int = 128,
-        groups: int = 4,
+        max_duration: Count | None = None,
+        hidden_dim: Count = 256,
+        sampled_dim: Count = 512,
+        map_dim: Count = 128,
+        groups: Count = 4,
         proposal_dim: int | None = None,
-        bins: int = 32,
-        samples: int = 3,
+        bins: Count = 32,
+        samples: Count = 3,
         variant: Variant = "code",
         layout: Layout = "dur_start",
         sampling: SampleRule = "pd",
@@ -88,7 +81,7 @@ class BMN(nn.Module):
     ) -> None:
         super().__init__()
         duration = length if max_duration is None else max_duration
-        if not 1 <= duration <= length:
+        if duration > length:
             raise AttentadError(f"BMN's max_duration must be 1 to {length} steps, not {duration}.")
         for dim in (feature_dim, hidden_dim):
             if variant == "code" and dim % groups:
@@ -125,60 +118,40 @@ class BMN(nn.Module):
         self.map_in = nn.Linear(sampled_dim, map_dim)
         self.map_convs = ProposalMapConvs(map_dim, map_convs, length, duration, layout)
         self.map_out = nn.Linear(map_dim, 2)
-        positions = np.flatnonzero(valid_cells(length, duration))
-        self.register_buffer("positions", torch.from_numpy(positions), persistent=False)
+        self.cell_map = CellMap(valid_cells(length, duration))
 
-    def forward(self, features: Tensor, valid: Tensor | None = None) -> BMNOutput:
-        """Features (B, C_in, T), valid (B, T) true where there is video → `BMNOutput`.
-
-        Raises:
-            AttentadError: C_in or T is not the model's.
-        """
-        if features.shape[1:] != (self.feature_dim, self.length):
-            raise AttentadError(
-                f"this BMN was built for {self.feature_dim} channels and T = {self.length} steps "
-                f"and got {features.shape[1]} and {features.shape[2]}."
-            )
-        context = masked(features, valid)
+    def forward(self, features: Tensor, valid: Tensor | None = None) -> ProposalOutput:
+        """Valid (B, T) is true where there is video; see `network_input` for errors."""
+        context = network_input("BMN", features, valid, self.feature_dim, self.length)
         hidden = self.sites("input", context, context, valid)
         hidden = masked(torch.relu(self.base_1(hidden)), valid)
         hidden = self.sites("middle", hidden, context, valid)
         hidden = masked(torch.relu(self.base_2(hidden)), valid)
         feature = self.sites("encoder", hidden, context, valid)
         start, end = self._boundaries(feature, valid)
-        regression, classification = self._proposals(feature, valid)
-        return BMNOutput(start, end, regression, classification)
+        regression, classification = self._proposals(feature, valid).unbind(1)
+        return ProposalOutput(start, end, regression, classification)
 
     def _boundaries(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         heads = (
             [self.boundary_head] if self.variant == "paper" else [self.start_head, self.end_head]
         )
         scores = [head[1](masked(torch.relu(head[0](feature)), valid)) for head in heads]
-        start, end = self._probability(torch.cat(scores, dim=1)).unbind(1)
+        start, end = probability(torch.cat(scores, dim=1), self.map_out.weight).unbind(1)
         return start, end
 
-    def _proposals(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _proposals(self, feature: Tensor, valid: Tensor | None) -> Tensor:
         if self.variant == "code":
             feature = masked(torch.relu(self.pem_conv(feature)), valid)
         # Where a proposal leaves the grid the published map samples zeros, so that its cells hold
         # a constant; the 3×3 convolutions see it beside the valid ones.
         outside = torch.relu(self.map_in(torch.relu(self.matching.bias)))
-        # A few items at a time on the CPU, where fresh memory for a larger block is slow to get.
-        projected = self.matching.project(feature)
-        chunk = CPU_ITEMS if feature.device.type == "cpu" else len(feature)
-        scores = torch.cat([self._scores(part, outside) for part in projected.split(chunk)])
-        shape = (len(scores), 2, self.max_duration * self.length)
-        maps = scores.new_zeros(shape).index_copy(2, self.positions, scores.transpose(1, 2))
-        regression, classification = maps.unflatten(2, (self.max_duration, -1)).unbind(1)
-        return regression, classification
 
-    def _scores(self, projected: Tensor, outside: Tensor) -> Tensor:
-        cells = self.map_in(self.matching.sample(projected).relu_()).relu_()
-        return self._probability(self.map_out(self.map_convs(cells, outside)))
+        def score(projected: Tensor) -> Tensor:
+            cells = self.map_in(self.matching.sample(projected).relu_()).relu_()
+            return probability(self.map_out(self.map_convs(cells, outside)), self.map_out.weight)
 
-    def _probability(self, logits: Tensor) -> Tensor:
-        # In the weights' precision, also under mixed precision: half a float saturates early.
-        return torch.sigmoid(logits.to(self.map_out.weight.dtype))
+        return self.cell_map(by_items(score, (self.matching.project(feature),), CPU_ITEMS))
 
 
 def _boundary_head(in_dim: int, hidden_dim: int, out_dim: int, groups: int) -> nn.ModuleList:
@@ -186,30 +159,11 @@ def _boundary_head(in_dim: int, hidden_dim: int, out_dim: int, groups: int) -> n
     return nn.ModuleList([first, nn.Conv1d(hidden_dim, out_dim, 1)])
 
 
-def targets(
-    truth: Truth,
-    timeline: Timeline,
-    *,
-    max_duration: int | None = None,
-    boundary_rule: BoundaryRule = "center",
-    boundary_region: BoundaryRegion = "steps",
-) -> dict[str, NDArray[np.float32]]:
-    """`start` and `end` (T,), `iou` (D, T): what the network should say of one view.
-
-    `boundary_region` is 1.5 `steps` on both sides of a boundary, as in the public codes, or a
-    tenth of the action's `duration`, as in the paper. See `layers.proposals.proposal_targets`.
-    """
-    return proposal_targets(
-        truth,
-        timeline,
-        max_duration=max_duration,
-        boundary_rule=boundary_rule,
-        boundary_region=boundary_region,
-    )
+targets = proposal_targets
 
 
 def loss(
-    outputs: BMNOutput,
+    outputs: ProposalOutput,
     targets: Mapping[str, Tensor],
     valid: Tensor | None = None,
     *,
@@ -218,36 +172,22 @@ def loss(
     low_includes_zero: bool = False,
     generator: torch.Generator | None = None,
 ) -> dict[str, Tensor]:
-    """L = L_start + L_end + 10·L_reg + L_cls, counted over the batch (BMN §4.4).
+    """L = L_start + L_end + 10·L_reg + L_cls as `total`, with its terms (BMN §4.4).
 
     Args:
-        outputs: of the network.
-        targets: of `targets`, stacked: `start`, `end` (B, T), `iou` (B, D, T).
-        valid: (B, T); steps without video and proposals that touch one do not count.
+        outputs, targets, valid, generator: as of `layers.proposals.proposal_terms`.
         regression_weight: of L_reg.
         ratio_clamp: see `balanced_bce`.
         low_includes_zero: see `balanced_regression`.
-        generator: draws the cells of L_reg, see `balanced_regression`.
-
-    Returns:
-        `start`, `end`, `regression`, `classification` and their weighted sum `total`, scalars.
     """
-    iou = targets["iou"]
-    cells = countable_cells(iou, valid)
-    terms = {
-        "start": balanced_bce(outputs.start, targets["start"], 0.5, valid, ratio_clamp=ratio_clamp),
-        "end": balanced_bce(outputs.end, targets["end"], 0.5, valid, ratio_clamp=ratio_clamp),
-        "regression": balanced_regression(
-            outputs.regression,
-            iou,
-            cells,
-            low_includes_zero=low_includes_zero,
-            generator=generator,
-        ),
-        "classification": balanced_bce(
-            outputs.classification, iou, 0.9, cells, ratio_clamp=ratio_clamp
-        ),
-    }
+    terms = proposal_terms(
+        outputs,
+        targets,
+        valid,
+        ratio_clamp=ratio_clamp,
+        low_includes_zero=low_includes_zero,
+        generator=generator,
+    )
     total = terms["start"] + terms["end"] + terms["classification"]
     return {"total": total + regression_weight * terms["regression"], **terms}
 

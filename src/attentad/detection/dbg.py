@@ -10,7 +10,8 @@ at i and ends at j. Numbers in brackets refer to the specification csa.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -18,15 +19,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.attention.sites import AttentionChoice, Sites, SiteShape
-from attentad.core import AttentadError, Timeline, tiou
+from attentad.core import AttentadError, Timeline
 from attentad.core.found import Found, Truth
-from attentad.layers.balanced_loss import balanced_bce
+from attentad.core.options import Bound, Count, DropRate
+from attentad.layers.balanced_loss import balanced_bce, drawn_cells
 from attentad.layers.masking import masked
+from attentad.layers.network_ends import network_input, probability
 from attentad.layers.proposal_features import POINTS, ProposalFeatures, proposal_cells, repeat_last
-from attentad.layers.proposals import best_proposals, boundary_curves, finite_arrays
+from attentad.layers.proposal_map import CellMap, by_items
+from attentad.layers.proposals import (
+    best_proposals,
+    best_tiou,
+    boundary_curves,
+    boundary_labels,
+    finite_arrays,
+    grid_actions,
+)
 from attentad.layers.relu_dropout import relu_dropout
 
 Streams = Literal["halves", "full"]
+HalvedDim: TypeAlias = Annotated[int, Bound("a whole number of at least 2", lambda dim: dim >= 2)]
 CPU_ITEMS = 1
 
 
@@ -68,24 +80,26 @@ class DBG(nn.Module):
         AttentadError: a setting that does not fit the others.
     """
 
-    positions: Tensor
-
     def __init__(
         self,
         feature_dim: int,
         length: int,
         *,
-        hidden_dim: int = 256,
-        sampled_dim: int = 512,
-        map_dim: int = 256,
-        points: tuple[int, int, int] = POINTS,
+        hidden_dim: HalvedDim = 256,
+        sampled_dim: Count = 512,
+        map_dim: Count = 256,
+        points: tuple[Count, Count, Count] = POINTS,
         streams: Streams = "halves",
         tf_relu: bool = False,
-        dropout: float = 0.3,
+        dropout: DropRate = 0.3,
         attention: Mapping[str, AttentionChoice] | None = None,
     ) -> None:
         super().__init__()
-        _check_settings(feature_dim, hidden_dim, points, streams, dropout)
+        if streams == "halves" and feature_dim % 2:
+            raise AttentadError(
+                f"DBG's streams = halves needs an even number of channels, not {feature_dim}: set "
+                "streams to full."
+            )
         self.feature_dim, self.length, self.streams = feature_dim, length, streams
         self.points, self.tf_relu, self.dropout = tuple(points), tf_relu, dropout
         base_dim = hidden_dim // 2
@@ -102,22 +116,11 @@ class DBG(nn.Module):
         self.tbc = _map_layers(sampled_dim, map_dim, 2)
         for part in (self.stream_1, self.stream_2, self.actionness, self.acr, self.tbc):
             part.apply(_xavier)
-        starts, ends = proposal_cells(length)
-        positions = torch.from_numpy(starts * length + ends)
-        self.register_buffer("positions", positions, persistent=False)
+        self.cell_map = CellMap(np.triu(np.ones((length, length), dtype=bool)))
 
     def forward(self, features: Tensor, valid: Tensor | None = None) -> DBGOutput:
-        """Features (B, C_in, T), valid (B, T) true where there is video → `DBGOutput`.
-
-        Raises:
-            AttentadError: C_in or T is not the model's.
-        """
-        if features.shape[1:] != (self.feature_dim, self.length):
-            raise AttentadError(
-                f"this DBG was built for {self.feature_dim} channels and T = {self.length} steps "
-                f"and got {features.shape[1]} and {features.shape[2]}."
-            )
-        context = masked(features, valid)
+        """Valid (B, T) is true where there is video; see `network_input` for errors."""
+        context = network_input("DBG", features, valid, self.feature_dim, self.length)
         hidden = self.sites("input", context, context, valid)
         first, second = hidden.chunk(2, dim=1) if self.streams == "halves" else (hidden, hidden)
         encoded = []
@@ -127,7 +130,8 @@ class DBG(nn.Module):
             encoded.append(part)
         feature = self.sites("encoder", encoded[0] + encoded[1], context, valid)
         inputs = zip(self.actionness, [*encoded, feature], strict=True)
-        actionness = self._probability(torch.cat([conv(part) for conv, part in inputs], dim=1))
+        scores = torch.cat([conv(part) for conv, part in inputs], dim=1)
+        actionness = probability(scores, self.pfg.weight)
         # PFG repeats the video's last step where a point lies beyond it.
         score = repeat_last(actionness.mean(1), valid)
         maps = self._proposals(repeat_last(feature, valid), score)
@@ -140,19 +144,14 @@ class DBG(nn.Module):
         first = self.tbc[0]
         assert isinstance(first, nn.Linear)
         # Merging two layers costs as much as the second one on Σ points · C cells.
-        enough = len(feature) * len(self.positions) >= self.pfg.weight[:, 0].numel()
+        enough = len(feature) * len(self.cell_map.positions) >= self.pfg.weight[:, 0].numel()
         merged = enough and not self.tf_relu
         projected = self.pfg.project(feature, first if merged else None)
-        samples = self.pfg.values(score)
-        # Item by item on the CPU, whose caches hold one item's activations.
-        chunk = CPU_ITEMS if feature.device.type == "cpu" else len(feature)
-        parts = zip(projected.split(chunk), samples.split(chunk), strict=True)
-        scores = self._probability(torch.cat([self._scores(*part, merged) for part in parts]))
-        maps = scores.new_zeros(len(scores), 3, self.length**2)
-        maps = maps.index_copy(2, self.positions, scores.transpose(1, 2))
-        return maps.unflatten(2, (self.length, self.length))
+        inputs = (projected, self.pfg.values(score))
+        logits = by_items(partial(self._logits, merged), inputs, CPU_ITEMS)
+        return self.cell_map(probability(logits, self.pfg.weight))
 
-    def _scores(self, projected: Tensor, samples: Tensor, merged: bool) -> Tensor:
+    def _logits(self, merged: bool, projected: Tensor, samples: Tensor) -> Tensor:
         boundaries = self.pfg.sample(projected)
         if self.tf_relu:
             boundaries = boundaries.relu_()
@@ -166,26 +165,6 @@ class DBG(nn.Module):
         hidden = relu_dropout(layers[1](hidden), self.dropout, self.training)
         logits: Tensor = layers[2](hidden)
         return logits
-
-    def _probability(self, logits: Tensor) -> Tensor:
-        # In the weights' precision, also under mixed precision: half a float saturates early.
-        return torch.sigmoid(logits.to(self.pfg.weight.dtype))
-
-
-def _check_settings(
-    feature_dim: int, hidden_dim: int, points: Sequence[int], streams: Streams, dropout: float
-) -> None:
-    if streams == "halves" and feature_dim % 2:
-        raise AttentadError(
-            f"DBG's streams = halves needs an even number of channels, not {feature_dim}: set "
-            "streams to full."
-        )
-    if hidden_dim < 2:
-        raise AttentadError(f"DBG's hidden_dim must be at least 2, not {hidden_dim}.")
-    if min(points) < 1:
-        raise AttentadError(f"DBG's points must be at least 1, as in {POINTS}, not {points}.")
-    if not 0 <= dropout < 1:
-        raise AttentadError(f"DBG's dropout must be in 0..1 (1 excluded), not {dropout}.")
 
 
 def _stream(in_dim: int, hidden_dim: int, out_dim: int) -> nn.ModuleList:
@@ -239,25 +218,15 @@ def targets(truth: Truth, timeline: Timeline) -> dict[str, NDArray[np.float32]]:
         view), 0 where j < i.
     """
     length = timeline.length
-    actions = timeline.grid(timeline.clip(truth.segments))
-    clipped = np.clip(actions, 0, length)
-    inside = clipped[:, 1] > clipped[:, 0]
-    actions, clipped = actions[inside], clipped[inside]
+    actions, clipped = grid_actions(truth, timeline)
     steps = np.arange(length)[:, None]
     overlap = np.minimum(steps + 1, clipped[:, 1]) - np.maximum(steps, clipped[:, 0])
-    action = overlap.max(axis=1, initial=0.0)
-    near = np.abs(steps[:, :, None] + 0.5 - actions[None]) < 1
-    labels = np.any(near, axis=1).astype(np.float32)
+    action = overlap.max(axis=1, initial=0.0).astype(np.float32)
     i, j = proposal_cells(length)
     iou = np.zeros((length, length), dtype=np.float32)
-    boxes = np.stack([i, j + 1], axis=1).astype(np.float64)
-    iou[i, j] = tiou(boxes, clipped).max(axis=1, initial=0.0)
-    return {
-        "action": action.astype(np.float32),
-        "start": labels[:, 0],
-        "end": labels[:, 1],
-        "iou": iou,
-    }
+    iou[i, j] = best_tiou(i, j + 1, clipped)
+    boundaries = boundary_labels(np.arange(length) + 0.5, actions, 1.0)
+    return {"action": action, **boundaries, "iou": iou}
 
 
 def loss(
@@ -286,18 +255,16 @@ def loss(
     """
     cells = _countable_cells(targets["iou"], valid)
 
-    def classification(probability: Tensor, target: Tensor, where: Tensor | None) -> Tensor:
-        return balanced_bce(probability, target, 0.5, where, ratio_clamp=ratio_clamp)
-
+    classification = partial(balanced_bce, positive_above=0.5, ratio_clamp=ratio_clamp)
     scores = outputs.actionness.unbind(1)
-    action = [classification(score, targets["action"], valid) for score in scores]
+    action = [classification(score, targets["action"], where=valid) for score in scores]
     starts = targets["start"][:, :, None].expand_as(cells)
     ends = targets["end"][:, None, :].expand_as(cells)
     terms = {
         "action": torch.stack(action).mean(),
         "completeness": completeness_loss(outputs.completeness, targets["iou"], cells, generator),
-        "start": classification(outputs.start_map, starts, cells),
-        "end": classification(outputs.end_map, ends, cells),
+        "start": classification(outputs.start_map, starts, where=cells),
+        "end": classification(outputs.end_map, ends, where=cells),
     }
     total = action_weight * terms["action"] + completeness_weight * terms["completeness"]
     return {"total": total + terms["start"] + terms["end"], **terms}
@@ -321,15 +288,8 @@ def completeness_loss(
         A scalar; an item adds 0 where no cell was drawn.
     """
     dims = tuple(range(1, iou.ndim))
-    high = (iou > 0.6) & where
-    middle = (iou > 0.2) & (iou <= 0.6) & where
-    low = (iou <= 0.2) & where
-    device = iou.device if generator is None else generator.device
-    draw = torch.rand(iou.shape, generator=generator, device=device).to(iou.device)
-    count = high.sum(dims, keepdim=True)
-    chosen = high
-    for band, wanted in ((middle, count), (low, 2 * count)):
-        chosen = chosen | (band & (draw * band.sum(dims, keepdim=True) < wanted))
+    bands = [(iou > 0.6) & where, (iou > 0.2) & (iou <= 0.6) & where, (iou <= 0.2) & where]
+    chosen = drawn_cells(bands, (1, 2), dims, generator)
     # The masked prediction keeps a NaN outside `where` from leaking into the gradient.
     error = nn.functional.smooth_l1_loss(
         torch.where(chosen, prediction.float(), iou.float()), iou.float(), reduction="none"
@@ -367,7 +327,6 @@ def decode(
         scores = completeness[item, i, j]
         if boundary_scores:
             scores = scores * start[item, i] * end[item, j]
-        boxes = timeline.seconds(np.stack([i, j + 1], axis=1))
-        proposals = best_proposals(boxes, scores, timeline, max_proposals)
+        proposals = best_proposals(i, j + 1, scores, timeline, max_proposals)
         results.append(Found(proposals, curves=curves[item]))
     return results

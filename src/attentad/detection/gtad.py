@@ -8,7 +8,8 @@ graph, and the localization module says how well it fits an action.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,32 +19,29 @@ from torch import Tensor, nn
 
 from attentad.attention.sites import AttentionChoice, Sites, SiteShape
 from attentad.core import AttentadError, Timeline
-from attentad.core.found import Found, Truth
+from attentad.core.found import Truth
+from attentad.core.options import Count
 from attentad.layers.align import RoiRule, SGAlign
-from attentad.layers.balanced_loss import balanced_bce, balanced_regression
 from attentad.layers.boundary_matching import valid_cells
-from attentad.layers.gcnext import GCNeXt, Neighbours, nearest, neighbour_mean
+from attentad.layers.gcnext import GCNeXt, nearest, neighbour_mean
 from attentad.layers.masking import masked
-from attentad.layers.proposal_map import ProposalMapConvs
+from attentad.layers.network_ends import network_input, probability
+from attentad.layers.proposal_map import CellMap, ProposalMapConvs, by_items
 from attentad.layers.proposals import (
     BoundaryRule,
-    Candidates,
-    Confidence,
-    Pairing,
     ProposalOutput,
-    countable_cells,
     decode_proposals,
     proposal_targets,
+    proposal_terms,
 )
 
 CPU_ITEMS = 4
 RELEASE_ADDED_COUNT = 10.0
 HALF_SHIFT_STEPS = 0.5
-GTADOutput = ProposalOutput
 
 
 class GTAD(nn.Module):
-    """Features (B, C_in, T) → `GTADOutput`.
+    """Features (B, C_in, T) → `ProposalOutput`.
 
     The defaults are those of ActivityNet-1.3 at T = 100; for THUMOS14 (T = 256) the authors take
     max_duration 64, interior_bins 16, context_bins 16 and map_kernel 3.
@@ -71,41 +69,30 @@ class GTAD(nn.Module):
         AttentadError: a setting that does not fit the others.
     """
 
-    positions: Tensor
-
     def __init__(
         self,
         feature_dim: int,
         length: int,
         *,
-        max_duration: int | None = None,
-        hidden_dim: int = 256,
-        aligned_dim: int = 512,
-        map_dim: int = 128,
-        groups: int = 4,
-        graph_groups: int = 32,
-        neighbours: int = 3,
-        interior_bins: int = 32,
-        context_bins: int = 4,
+        max_duration: Count | None = None,
+        hidden_dim: Count = 256,
+        aligned_dim: Count = 512,
+        map_dim: Count = 128,
+        groups: Count = 4,
+        graph_groups: Count = 32,
+        neighbours: Count = 3,
+        interior_bins: Count = 32,
+        context_bins: Count = 4,
         map_kernel: Literal[1, 3] = 1,
         roi: RoiRule = "gtad",
         attention: Mapping[str, AttentionChoice] | None = None,
     ) -> None:
         super().__init__()
         duration = length if max_duration is None else max_duration
-        if not 1 <= duration <= length:
+        if duration > length:
             raise AttentadError(
                 f"G-TAD's max_duration must be 1 to {length} steps, not {duration}."
             )
-        counts = {
-            "graph_groups": graph_groups,
-            "neighbours": neighbours,
-            "interior_bins": interior_bins,
-            "context_bins": context_bins,
-        }
-        for name, value in counts.items():
-            if value < 1:
-                raise AttentadError(f"G-TAD's {name} must be at least 1, not {value}.")
         if feature_dim % groups or hidden_dim % groups:
             raise AttentadError(
                 f"G-TAD's groups = {groups} must divide its {feature_dim} input and {hidden_dim} "
@@ -138,21 +125,11 @@ class GTAD(nn.Module):
         else:
             self.map_convs = ProposalMapConvs(map_dim, 2, length, duration, "dur_start")
         self.map_out = nn.Linear(map_dim, 2)
-        positions = np.flatnonzero(valid_cells(length, duration))
-        self.register_buffer("positions", torch.from_numpy(positions), persistent=False)
+        self.cell_map = CellMap(valid_cells(length, duration))
 
-    def forward(self, features: Tensor, valid: Tensor | None = None) -> GTADOutput:
-        """Features (B, C_in, T), valid (B, T) true where there is video → `GTADOutput`.
-
-        Raises:
-            AttentadError: C_in or T is not the model's.
-        """
-        if features.shape[1:] != (self.feature_dim, self.length):
-            raise AttentadError(
-                f"this G-TAD was built for {self.feature_dim} channels and T = {self.length} "
-                f"steps and got {features.shape[1]} and {features.shape[2]}."
-            )
-        context = masked(features, valid)
+    def forward(self, features: Tensor, valid: Tensor | None = None) -> ProposalOutput:
+        """Valid (B, T) is true where there is video; see `network_input` for errors."""
+        context = network_input("G-TAD", features, valid, self.feature_dim, self.length)
         hidden = self.sites("input", context, context, valid)
         hidden = masked(torch.relu(self.stem(hidden)), valid)
         hidden = self.sites("middle", hidden, context, valid)
@@ -160,29 +137,17 @@ class GTAD(nn.Module):
         base = self.sites("encoder", base, context, valid)
         # One graph serves the three blocks that read the base.
         graph = nearest(base, self.neighbours, valid)
-        start, end = self._boundaries(base, graph, valid)
+        heads = ((self.start_graph, self.start_head), (self.end_graph, self.end_head))
+        scores = [head(block(base, graph, valid)) for block, head in heads]
+        start, end = probability(torch.cat(scores, dim=1), self.map_out.weight).unbind(1)
         feature = self.sites("proposal", self.backbone_2(base, graph, valid), context, valid)
-        regression, classification = self._proposals(feature, valid)
-        return GTADOutput(start, end, regression, classification)
+        regression, classification = self._proposals(feature, valid).unbind(1)
+        return ProposalOutput(start, end, regression, classification)
 
-    def _boundaries(
-        self, base: Tensor, graph: Neighbours, valid: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        start = self.start_head(self.start_graph(base, graph, valid))
-        end = self.end_head(self.end_graph(base, graph, valid))
-        probability = self._probability(torch.cat([start, end], dim=1))
-        return probability[:, 0], probability[:, 1]
-
-    def _proposals(self, feature: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _proposals(self, feature: Tensor, valid: Tensor | None) -> Tensor:
         context = neighbour_mean(feature, nearest(feature, self.neighbours, valid))
         projected = self.align.project(feature, masked(context, valid))
-        # A few items at a time on the CPU, where fresh memory for a larger block is slow to get.
-        chunk = CPU_ITEMS if feature.device.type == "cpu" else len(feature)
-        scores = torch.cat([self._scores(part) for part in projected.split(chunk)])
-        shape = (len(scores), 2, self.max_duration * self.length)
-        maps = scores.new_zeros(shape).index_copy(2, self.positions, scores.transpose(1, 2))
-        regression, classification = maps.unflatten(2, (self.max_duration, -1)).unbind(1)
-        return regression, classification
+        return self.cell_map(by_items(self._scores, (projected,), CPU_ITEMS))
 
     def _scores(self, projected: Tensor) -> Tensor:
         cells = self.map_in(self.align.sample(projected).relu_()).relu_()
@@ -194,11 +159,7 @@ class GTAD(nn.Module):
             for conv in self.map_convs:
                 cells = conv(cells).relu_()
             cells = cells[:, :-1]
-        return self._probability(self.map_out(cells))
-
-    def _probability(self, logits: Tensor) -> Tensor:
-        # In the weights' precision, also under mixed precision: half a float saturates early.
-        return torch.sigmoid(logits.to(self.map_out.weight.dtype))
+        return probability(self.map_out(cells), self.map_out.weight)
 
 
 def _boundary_head(hidden_dim: int, graph_groups: int) -> tuple[GCNeXt, nn.Conv1d]:
@@ -209,7 +170,7 @@ def targets(
     truth: Truth,
     timeline: Timeline,
     *,
-    max_duration: int | None = None,
+    max_duration: Count | None = None,
     boundary_rule: BoundaryRule = "center",
     gtad_half_shift: bool = False,
 ) -> dict[str, NDArray[np.float32]]:
@@ -233,7 +194,7 @@ def targets(
 
 
 def loss(
-    outputs: GTADOutput,
+    outputs: ProposalOutput,
     targets: Mapping[str, Tensor],
     valid: Tensor | None = None,
     *,
@@ -243,76 +204,31 @@ def loss(
     low_includes_zero: bool = False,
     generator: torch.Generator | None = None,
 ) -> dict[str, Tensor]:
-    """L = L_start + L_end + 10·L_reg + L_cls, counted over the batch (spec §3.2).
+    """L = L_start + L_end + 10·L_reg + L_cls as `total`, with its terms (spec §3.2).
 
     Args:
-        outputs: of the network.
-        targets: of `targets`, stacked: `start`, `end` (B, T), `iou` (B, D, T).
-        valid: (B, T); steps without video and proposals that touch one do not count.
+        outputs, targets, valid, generator: as of `layers.proposals.proposal_terms`.
         regression_weight: of L_reg.
         classification_weight: of L_cls.
         gtad_release_loss: as released for THUMOS14: the two weights change places, and ten
             imagined positives and negatives join the counts of L_cls.
         low_includes_zero: see `balanced_regression`.
-        generator: draws the cells of L_reg, see `balanced_regression`.
-
-    Returns:
-        `start`, `end`, `regression`, `classification` and their weighted sum `total`, scalars.
     """
-    iou = targets["iou"]
-    cells = countable_cells(iou, valid)
-    terms = {
-        "start": balanced_bce(outputs.start, targets["start"], 0.5, valid),
-        "end": balanced_bce(outputs.end, targets["end"], 0.5, valid),
-        "regression": balanced_regression(
-            outputs.regression,
-            iou,
-            cells,
-            low_includes_zero=low_includes_zero,
-            generator=generator,
-        ),
-        "classification": balanced_bce(
-            outputs.classification,
-            iou,
-            0.9,
-            cells,
-            added_count=RELEASE_ADDED_COUNT if gtad_release_loss else 0.0,
-        ),
-    }
+    terms = proposal_terms(
+        outputs,
+        targets,
+        valid,
+        added_count=RELEASE_ADDED_COUNT if gtad_release_loss else 0.0,
+        low_includes_zero=low_includes_zero,
+        generator=generator,
+    )
     weights = (regression_weight, classification_weight)
     by_regression, by_classification = weights[::-1] if gtad_release_loss else weights
     map_loss = by_regression * terms["regression"] + by_classification * terms["classification"]
     return {"total": terms["start"] + terms["end"] + map_loss, **terms}
 
 
-def decode(
-    outputs: GTADOutput,
-    timelines: Sequence[Timeline],
-    valid: Tensor | None = None,
-    *,
-    candidates: Candidates = "peaks",
-    pairing: Pairing = "inclusive",
-    confidence: Confidence = "product",
-    boundary_scores: bool = False,
-    max_proposals: int = 1000,
-) -> list[Found]:
-    """Proposals of each view in seconds, best first, labels −1, by p_c · p_r.
-
-    Both releases pair `exclusive`; the one for ActivityNet takes `peaks` as candidates, the one
-    for THUMOS14 `all` (and then more than 1000 proposals; raise `max_proposals`). The former looks
-    for peaks at inner steps only, which are all that `exclusive` pairs can use. See
-    `layers.proposals.decode_proposals`.
-
-    Raises:
-        AttentadError: the outputs are not finite.
-    """
-    return decode_proposals(
-        outputs,
-        timelines,
-        valid,
-        candidates=candidates,
-        pairing=pairing,
-        confidence=confidence,
-        boundary_scores=boundary_scores,
-        max_proposals=max_proposals,
-    )
+# By p_c · p_r. Both releases pair `exclusive`; the one for ActivityNet takes `peaks`, and at inner
+# steps only, which are all that `exclusive` can use; the one for THUMOS14 takes `all` (and then
+# more than 1000 proposals; raise `max_proposals`).
+decode = partial(decode_proposals, boundary_scores=False)

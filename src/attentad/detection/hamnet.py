@@ -20,7 +20,7 @@ from attentad.attention.hybrid import ForegroundAttention, initialise, leaky_rel
 from attentad.attention.sites import AttentionChoice, Sites, SiteShape
 from attentad.core import AttentadError, Timeline, VideoDetections, no_detections
 from attentad.core.found import Curve, Found, Truth
-from attentad.core.options import shared_options
+from attentad.core.options import Count, DropRate, OddCount, Positive, Share, shared_options
 from attentad.layers.masking import masked
 from attentad.layers.step_curves import step_curves
 from attentad.layers.weak_losses import (
@@ -64,14 +64,14 @@ class HAMNet(nn.Module):
         hidden_dim: channels of the classification branch; C_in by default.
         attention_dim: channels of the attention branch.
         dropout: before the last layer of the classification branch; .7 THUMOS14, .5 ActivityNet.
-        pool_steps: odd; logits and attention become their mean over so many snippets, with zeros
+        pool_steps: logits and attention become their mean over so many snippets, with zeros
             beyond the video's ends. 17 for ActivityNet.
         smooth: whether that happens `in_network`, as in the published code, after training only
             (`test_only`), or not at all (`off`).
         attention: site → name and options of a module; the one site is `input`, R itself.
 
     Raises:
-        AttentadError: a setting that cannot be.
+        AttentadError: there is no class.
     """
 
     def __init__(
@@ -80,22 +80,16 @@ class HAMNet(nn.Module):
         length: int,
         *,
         classes: int,
-        hidden_dim: int | None = None,
-        attention_dim: int = 512,
-        dropout: float = 0.7,
-        pool_steps: int = 1,
+        hidden_dim: Count | None = None,
+        attention_dim: Count = 512,
+        dropout: DropRate = 0.7,
+        pool_steps: OddCount = 1,
         smooth: Smooth = "in_network",
         attention: Mapping[str, AttentionChoice] | None = None,
     ) -> None:
         super().__init__()
         if classes < 1:
             raise AttentadError(f"HAM-Net needs at least 1 class, not {classes}.")
-        if hidden_dim is not None and hidden_dim < 1:
-            raise AttentadError(f"HAM-Net's hidden_dim must be at least 1, not {hidden_dim}.")
-        if pool_steps < 1 or pool_steps % 2 == 0:
-            raise AttentadError(f"HAM-Net's pool_steps must be odd, not {pool_steps}.")
-        if not 0 <= dropout < 1:
-            raise AttentadError(f"HAM-Net's dropout must lie in 0..1, 1 excluded, not {dropout}.")
         # First, as it always drew its random numbers before the others.
         sites = Sites(attention, {"input": SiteShape(feature_dim, feature_dim, length)})
         width = feature_dim if hidden_dim is None else hidden_dim
@@ -161,13 +155,13 @@ def loss(
     hard_weight: float = 0.2,
     sparsity_weight: float = 0.8,
     guide_weight: float = 0.8,
-    top_k_ratio: float | None = 10.0,
-    top_k: int | None = None,
+    top_k_ratio: Positive | None = 10.0,
+    top_k: Count | None = None,
     gamma: float = 0.2,
     threshold: Threshold = "relative",
     dropped_value: DroppedValue = "class_min",
     drop: Drop = "most_discriminative",
-    drop_probability: float = 0.2,
+    drop_probability: Share = 0.2,
     normalize_labels: bool = True,
     reduction: Reduction = "mean",
     generator: torch.Generator | None = None,
@@ -189,8 +183,9 @@ def loss(
         sparsity_weight: α.
         guide_weight: β.
         top_k_ratio, top_k: ratio and k of `layers.weak_losses.top_k_mean`.
-        gamma, threshold, dropped_value, drop, drop_probability, generator: see
-            `layers.weak_losses.hybrid_scores`.
+        gamma, threshold, drop, drop_probability, generator: see
+            `layers.weak_losses.hybrid_attentions`.
+        dropped_value: see `layers.weak_losses.hybrid_scores`.
         normalize_labels: see `layers.weak_losses.multiple_instance_loss`.
         reduction: see `layers.weak_losses.sparsity_loss`.
 
@@ -199,20 +194,19 @@ def loss(
         scalars. Each is the mean over the videos, whatever their lengths.
 
     Raises:
-        AttentadError: an option has an impossible value.
+        AttentadError: neither `top_k_ratio` nor `top_k` is given.
     """
     scores, attention = outputs
-    sequences = hybrid_scores(
-        scores,
+    attentions = hybrid_attentions(
         attention,
         valid,
-        dropped_value=dropped_value,
         gamma=gamma,
         threshold=threshold,
         drop=drop,
         drop_probability=drop_probability,
         generator=generator,
     )
+    sequences = hybrid_scores(scores, attentions, valid, dropped_value=dropped_value)
     # Soft and semi-soft attention leave the background out, the other two see it.
     present = {"base": 1.0, "soft": 0.0, "semi_soft": 0.0, "hard": 1.0}
     terms = {
@@ -241,8 +235,8 @@ def video_scores(
     outputs: HAMOutput,
     valid: Tensor | None = None,
     *,
-    top_k_ratio: float | None = 10.0,
-    top_k: int | None = None,
+    top_k_ratio: Positive | None = 10.0,
+    top_k: Count | None = None,
     proposals: Proposals = "attention",
 ) -> NDArray[np.float64]:
     """How surely each video holds each class: p (B, C) in 0..1, the softmax's background left out.
@@ -254,7 +248,7 @@ def video_scores(
         proposals: `attention` scores the snippets by a·s, `class` by s, see `decode`.
 
     Raises:
-        AttentadError: an option has an impossible value, or the outputs are not finite.
+        AttentadError: neither `top_k_ratio` nor `top_k` is given; the outputs are not finite.
     """
     scores, attention = _finite(outputs, valid)
     if proposals == "attention":
@@ -269,13 +263,13 @@ def decode(
     valid: Tensor | None = None,
     *,
     class_threshold: float = 0.2,
-    attention_thresholds: Literal["code", "paper"] | list[float] = "code",
+    attention_thresholds: Literal["code", "paper"] | list[Share] = "code",
     proposals: Proposals = "attention",
     flank: float = 0.25,
     video_weight: float = 0.2,
-    top_k_ratio: float | None = 10.0,
-    top_k: int | None = None,
-    scale: int = 1,
+    top_k_ratio: Positive | None = 10.0,
+    top_k: Count | None = None,
+    scale: Count = 1,
     force_top1: bool = False,
     drop_negative: bool = False,
     loss_options: Mapping[str, Any] = NO_OPTIONS,
@@ -308,8 +302,6 @@ def decode(
     Raises:
         AttentadError: an option has an impossible value, or the outputs are not finite.
     """
-    if scale < 1:
-        raise AttentadError(f"HAM-Net's scale must be at least 1, not {scale}.")
     thresholds = _thresholds(attention_thresholds)
     video = video_scores(outputs, valid, top_k_ratio=top_k_ratio, top_k=top_k, proposals=proposals)
     scores, attention = _finite(outputs, valid)
@@ -372,8 +364,8 @@ def _finite(outputs: HAMOutput, valid: Tensor | None) -> tuple[Tensor, Tensor]:
 def _thresholds(choice: str | list[float]) -> NDArray[np.float64]:
     if isinstance(choice, str):
         return THRESHOLDS[choice]
-    if not choice or not all(0 <= threshold <= 1 for threshold in choice):
-        raise AttentadError(f"attention_thresholds must be numbers in 0..1, not {choice}.")
+    if not choice:
+        raise AttentadError("attention_thresholds must be numbers in 0..1, but there is none.")
     return np.asarray(choice, dtype=np.float64)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from attentad.attention.sites import with_asked
 from attentad.core.phase import Phase
 
 
@@ -31,8 +32,4 @@ class DetectionTask(nn.Module):
         """Loss terms of a batch with `features` (B, C, T), `valid` (B, T) and `targets`."""
         outputs = self.network(batch["features"], batch["valid"])
         terms = self._loss(outputs, batch["targets"], batch["valid"], **self._loss_options)
-        sites: Any = getattr(self.network, "sites", None)
-        asked: dict[str, Tensor] = {} if sites is None else sites.terms()
-        if asked:
-            terms = terms | asked | {"total": sum(asked.values(), terms["total"])}
-        return terms
+        return with_asked(terms, self.network)

@@ -9,7 +9,6 @@ touches, as in `layers.boundary_matching`.
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Literal
 
@@ -17,10 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from attentad.layers.boundary_matching import valid_cells
-from attentad.layers.sparse_rows import SparseProduct, SparseRows, from_entries
+from attentad.layers.sparse_rows import (
+    SparseProduct,
+    SparseRows,
+    from_entries,
+    projected_steps,
+    sampled_kernel,
+)
 
 RoiRule = Literal["gtad", "opentad"]
 
@@ -84,12 +88,12 @@ def align_weights(length: int, max_duration: int, bins: int, rule: RoiRule = "gt
     )
 
 
-def _beside(left: SparseRows, right: SparseRows, left_columns: int, columns: int) -> SparseRows:
+def _beside(left: SparseRows, right: SparseRows) -> SparseRows:
     return from_entries(
         np.concatenate([left.rows, right.rows]),
-        np.concatenate([left.columns, right.columns + left_columns]),
+        np.concatenate([left.columns, right.columns + left.column_count]),
         np.concatenate([left.values, right.values]),
-        (len(left.row_starts) - 1, columns),
+        (len(left.row_starts) - 1, left.column_count + right.column_count),
     )
 
 
@@ -100,12 +104,9 @@ class SGAlign(nn.Module):
     (d, s) row-major order. The last row is what the published layer has in every invalid cell.
 
     Args:
-        in_dim: C_in.
-        out_dim: C_out.
-        length: T.
-        max_duration: D.
-        interior: bins of the features.
-        context: bins of the context.
+        in_dim, out_dim: C_in and C_out.
+        length, max_duration: T and D.
+        interior, context: bins of the features and of the context.
         rule: which region is aligned, see `regions`.
 
     The parameter `weight` is (interior + context, C_out, C_in): a Conv2d kernel
@@ -125,18 +126,11 @@ class SGAlign(nn.Module):
     ) -> None:
         super().__init__()
         self.interior, self.context = interior, context
-        self.weight = nn.Parameter(torch.empty(interior + context, out_dim, in_dim))
-        self.bias = nn.Parameter(torch.empty(out_dim))
-        bound = 1 / math.sqrt(in_dim * (interior + context))
-        nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.uniform_(self.bias, -bound, bound)
+        self.weight, self.bias = sampled_kernel(interior + context, out_dim, in_dim)
         matrix = align_weights(length, max_duration, interior, rule)
-        columns = length * interior
         if interior != context:
-            beside = align_weights(length, max_duration, context, rule)
-            columns = length * (interior + context)
-            matrix = _beside(matrix, beside, length * interior, columns)
-        self.alignment = SparseProduct(matrix, columns)
+            matrix = _beside(matrix, align_weights(length, max_duration, context, rule))
+        self.alignment = SparseProduct(matrix)
 
     def forward(self, feature: Tensor, context: Tensor) -> Tensor:
         """(B, C_in, T) twice → (B, cells + 1, C_out)."""
@@ -149,15 +143,9 @@ class SGAlign(nn.Module):
         then aligned alike, one row is the sum of both.
         """
         kernels = self.weight.split([self.interior, self.context])
-        parts = [
-            functional.linear(steps.transpose(1, 2), kernel.flatten(0, 1)).unflatten(
-                2, kernel.shape[:2]
-            )
-            for steps, kernel in zip((feature, context), kernels, strict=True)
-        ]
-        if self.interior == self.context:
-            return (parts[0] + parts[1]).flatten(1, 2)
-        return torch.cat([part.flatten(1, 2) for part in parts], dim=1)
+        parts = list(map(projected_steps, (feature, context), kernels))
+        alike = self.interior == self.context
+        return parts[0] + parts[1] if alike else torch.cat(parts, dim=1)
 
     def sample(self, projected: Tensor) -> Tensor:
         """Aligned sums of projected features (B, rows, C_out) and bias: (B, cells + 1, C_out)."""

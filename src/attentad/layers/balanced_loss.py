@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -81,17 +83,32 @@ def balanced_regression(
     Returns:
         A scalar; 0 where no cell was drawn.
     """
-    high_band = (iou > high) & where
-    middle_band = (iou > low) & (iou <= high) & where
-    low_band = (iou <= low) & where
-    if not low_includes_zero:
-        low_band &= iou > 0
-    device = iou.device if generator is None else generator.device
-    draw = torch.rand(iou.shape, generator=generator, device=device).to(iou.device)
-    count = high_band.sum()
-    chosen = high_band
-    for band in (middle_band, low_band):
-        chosen = chosen | (band & (draw * band.sum() < count))
+    low_cells = where if low_includes_zero else where & (iou > 0)
+    bands = [(iou > high) & where, (iou > low) & (iou <= high) & where, (iou <= low) & low_cells]
+    chosen = drawn_cells(bands, (1, 1), tuple(range(iou.ndim)), generator)
     # The masked difference keeps a NaN outside `where` from leaking into the gradient.
     error = torch.where(chosen, prediction.float() - iou, 0.0)
     return 0.5 * error.square().sum() / chosen.sum().clamp(min=1)
+
+
+def drawn_cells(
+    bands: Sequence[Tensor],
+    shares: Sequence[int],
+    dims: tuple[int, ...],
+    generator: torch.Generator | None,
+) -> Tensor:
+    """All cells of the first band, and of each other band a random part: `share` times as many.
+
+    Args:
+        bands: masks of one shape that exclude each other.
+        shares: of the bands after the first.
+        dims: over which cells are counted.
+        generator: source of the draw; torch's global one by default.
+    """
+    chosen = bands[0]
+    device = chosen.device if generator is None else generator.device
+    draw = torch.rand(chosen.shape, generator=generator, device=device).to(chosen.device)
+    count = chosen.sum(dims, keepdim=True)
+    for band, share in zip(bands[1:], shares, strict=True):
+        chosen = chosen | (band & (draw * band.sum(dims, keepdim=True) < share * count))
+    return chosen

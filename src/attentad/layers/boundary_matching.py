@@ -12,16 +12,20 @@ with at most 2·S non-zero m per bin and cell. The dense m is never built.
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.layers.sparse_rows import SparseProduct, SparseRows, from_entries
+from attentad.layers.sparse_rows import (
+    SparseProduct,
+    SparseRows,
+    from_entries,
+    projected_steps,
+    sampled_kernel,
+)
 
 SampleRule = Literal["pd", "jj"]
 Border = Literal["legacy", "zero", "clamp"]
@@ -103,14 +107,9 @@ class BoundaryMatching(nn.Module):
     there is `bias`.
 
     Args:
-        in_dim: C_in.
-        out_dim: C_out.
-        length: T, steps of the grid.
-        max_duration: D, the longest proposal in steps.
-        bins: N, the published 32.
-        samples: S, points averaged in a bin.
-        rule: which interval is sampled, see `sampled_interval`.
-        border: what lies outside the grid, see `interpolation`.
+        in_dim, out_dim: C_in and C_out.
+        length, max_duration: T and D, as all below see `sampling_weights`.
+        bins, samples, rule, border: N and S, the interval that is sampled, and what lies outside.
 
     The parameter `weight` is (bins, C_out, C_in): a Conv3d kernel (C_out, C_in, bins, 1, 1) with
     its bins in front.
@@ -129,13 +128,9 @@ class BoundaryMatching(nn.Module):
         border: Border = "legacy",
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(bins, out_dim, in_dim))
-        self.bias = nn.Parameter(torch.empty(out_dim))
-        bound = 1 / math.sqrt(in_dim * bins)
-        nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.uniform_(self.bias, -bound, bound)
+        self.weight, self.bias = sampled_kernel(bins, out_dim, in_dim)
         matrix = sampling_weights(length, max_duration, bins, samples, rule, border)
-        self.sampling = SparseProduct(matrix, length * bins)
+        self.sampling = SparseProduct(matrix)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(B, C_in, T) → (B, cells, C_out)."""
@@ -143,10 +138,7 @@ class BoundaryMatching(nn.Module):
 
     def project(self, feature: Tensor) -> Tensor:
         """W_n x for every step t and bin n: (B, C_in, T) → (B, T·bins, C_out)."""
-        bins, out_dim, in_dim = self.weight.shape
-        kernel = self.weight.reshape(bins * out_dim, in_dim)
-        projected = nn.functional.linear(feature.transpose(1, 2), kernel)
-        return projected.reshape(len(feature), -1, out_dim)
+        return projected_steps(feature, self.weight)
 
     def sample(self, projected: Tensor) -> Tensor:
         """Σ m · projected + bias: (B, T·bins, C_out) → (B, cells, C_out)."""

@@ -11,3 +11,10 @@ def masked(feature: Tensor, valid: Tensor | None) -> Tensor:
         return feature
     outside = ~valid[:, None]
     return feature.masked_fill(outside[(..., *[None] * (feature.dim() - 3))], 0)
+
+
+def masked_mean(steps: Tensor, valid: Tensor | None) -> Tensor:
+    """(B, C, T) → (B, C), over the steps where `valid` (B, T) is true; None takes all."""
+    if valid is None:
+        return steps.mean(2)
+    return masked(steps, valid).sum(2) / valid.sum(1, keepdim=True).clamp(min=1)

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.layers.sparse_rows import SparseProduct, from_entries
+from attentad.layers.sparse_rows import SparseProduct, from_entries, projected_steps
 
 POINTS = (8, 16, 8)
 
@@ -95,11 +95,11 @@ class ProposalFeatures(nn.Module):
         taps = np.stack([below + 1 - position, position - below], axis=-1)
         cell, point, _ = used = np.nonzero(taps)
         steps, taps = steps[used], taps[used]
-        cells, table = len(position), length * count
-        matrix = from_entries(cell, steps * count + point, taps, (cells, table))
-        self.sampling = SparseProduct(matrix, table)
+        cells = len(position)
+        matrix = from_entries(cell, steps * count + point, taps, (cells, length * count))
+        self.sampling = SparseProduct(matrix)
         matrix = from_entries(cell * count + point, steps, taps, (cells * count, length))
-        self.interpolation = SparseProduct(matrix, length)
+        self.interpolation = SparseProduct(matrix)
 
     def forward(self, feature: Tensor, then: nn.Linear | None = None) -> Tensor:
         """(B, C_in, T) → (B, cells, C_out), or with `then` that layer of it."""
@@ -117,8 +117,7 @@ class ProposalFeatures(nn.Module):
             weight, bias = then.weight @ weight, then(bias)
         # A cell's taps of one point add up to 1: the shares of the bias come together again.
         shares = (bias / len(weight)).repeat(len(weight))
-        projected = nn.functional.linear(feature.transpose(1, 2), weight.flatten(0, 1), shares)
-        return projected.reshape(len(feature), -1, weight.shape[1])
+        return projected_steps(feature, weight, shares)
 
     def sample(self, projected: Tensor) -> Tensor:
         """(B, T·points, C) → (B, cells, C)."""

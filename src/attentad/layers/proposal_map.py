@@ -7,6 +7,7 @@ valid cells need.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -40,6 +41,37 @@ def cell_positions(
             f"layout start_end needs max_duration = length = {length}, not {max_duration}."
         )
     return (length, length), starts * length + starts + durations
+
+
+def by_items(score: Callable[..., Tensor], inputs: tuple[Tensor, ...], cpu_items: int) -> Tensor:
+    """`score` of inputs (B, …), on a processor of `cpu_items` at a time.
+
+    Its caches hold no more, and fresh memory for a larger block is slow to get.
+    """
+    items = cpu_items if inputs[0].device.type == "cpu" else len(inputs[0])
+    parts = zip(*(each.split(items) for each in inputs), strict=True)
+    return torch.cat([score(*part) for part in parts])
+
+
+class CellMap(nn.Module):
+    """Scores of cells (B, cells, K) in their places of the map (B, K, H, W), zeros elsewhere.
+
+    Args:
+        cells: (H, W), which cells there are.
+    """
+
+    positions: Tensor
+
+    def __init__(self, cells: NDArray[np.bool_]) -> None:
+        super().__init__()
+        self.shape = cells.shape
+        positions = torch.from_numpy(np.flatnonzero(cells))
+        self.register_buffer("positions", positions, persistent=False)
+
+    def forward(self, scores: Tensor) -> Tensor:
+        maps = scores.new_zeros(len(scores), scores.shape[2], self.shape[0] * self.shape[1])
+        maps = maps.index_copy(2, self.positions, scores.transpose(1, 2))
+        return maps.unflatten(2, self.shape)
 
 
 class Band(NamedTuple):

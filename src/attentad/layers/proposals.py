@@ -5,7 +5,7 @@ A *cell* (d, s) of the map is the proposal [s, s + d + 1) in grid coordinates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from attentad.core import AttentadError, Timeline, VideoDetections, tiou
 from attentad.core.found import Curve, Found, Truth
+from attentad.core.options import Count
+from attentad.layers.balanced_loss import balanced_bce, balanced_regression
 from attentad.layers.boundary_matching import valid_cells
 from attentad.layers.step_curves import step_curves
 
@@ -42,7 +44,7 @@ def proposal_targets(
     truth: Truth,
     timeline: Timeline,
     *,
-    max_duration: int | None = None,
+    max_duration: Count | None = None,
     boundary_rule: BoundaryRule = "center",
     boundary_region: BoundaryRegion = "steps",
     map_shift_steps: float = 0.0,
@@ -66,22 +68,43 @@ def proposal_targets(
     """
     length = timeline.length
     duration = length if max_duration is None else max_duration
-    actions = timeline.grid(timeline.clip(truth.segments))
-    clipped = np.clip(actions + map_shift_steps, 0, length)
-    inside = clipped[:, 1] > clipped[:, 0]
-    actions, clipped = actions[inside], clipped[inside]
+    actions, clipped = grid_actions(truth, timeline, map_shift_steps)
     region = np.full(len(actions), 1.5)
     if boundary_region == "duration":
         region = np.maximum(0.75, (actions[:, 1] - actions[:, 0]) / 10)
     points = np.arange(length) + (0.5 if boundary_rule == "center" else 0.0)
-    near = np.abs(points[:, None, None] - actions[None]) < region[:, None]
     iou = np.zeros((duration, length), dtype=np.float32)
     cells = valid_cells(length, duration)
     d, s = np.nonzero(cells)
-    boxes = np.stack([s, s + d + 1], axis=1).astype(np.float64)
-    iou[cells] = tiou(boxes, clipped).max(axis=1, initial=0.0)
+    iou[cells] = best_tiou(s, s + d + 1, clipped)
+    return boundary_labels(points, actions, region) | {"iou": iou}
+
+
+def grid_actions(
+    truth: Truth, timeline: Timeline, shift_steps: float = 0.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The actions in the view, (N, 2) in grid coordinates: whole, and shifted and cut to it."""
+    actions = timeline.grid(timeline.clip(truth.segments))
+    clipped = np.clip(actions + shift_steps, 0, timeline.length)
+    inside = clipped[:, 1] > clipped[:, 0]
+    return actions[inside], clipped[inside]
+
+
+def boundary_labels(
+    points: NDArray[Any], actions: NDArray[np.float64], region: NDArray[np.float64] | float
+) -> dict[str, NDArray[np.float32]]:
+    """`start` and `end` (T,): 1 for points less than `region` away from one of the boundaries."""
+    near = np.abs(points[:, None, None] - actions[None]) < np.reshape(region, (-1, 1))
     labels = np.any(near, axis=1).astype(np.float32)
-    return {"start": labels[:, 0], "end": labels[:, 1], "iou": iou}
+    return {"start": labels[:, 0], "end": labels[:, 1]}
+
+
+def best_tiou(
+    starts: NDArray[np.int64], ends: NDArray[np.int64], actions: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """tIoU of each box [start, end) with the action (N, 2) that fits it best; 0 without any."""
+    boxes = np.stack([starts, ends], axis=1).astype(np.float64)
+    return tiou(boxes, actions).max(axis=1, initial=0.0)
 
 
 def countable_cells(iou: Tensor, valid: Tensor | None) -> Tensor:
@@ -95,6 +118,48 @@ def countable_cells(iou: Tensor, valid: Tensor | None) -> Tensor:
     ends = starts + 1 + torch.arange(duration, device=iou.device)[:, None]
     gaps = missing[:, ends.clamp(max=length)] - missing[:, None, :-1]
     return cells & (gaps == 0)
+
+
+def proposal_terms(
+    outputs: ProposalOutput,
+    targets: Mapping[str, Tensor],
+    valid: Tensor | None,
+    *,
+    ratio_clamp: bool = False,
+    added_count: float = 0.0,
+    low_includes_zero: bool = False,
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """L_start, L_end, L_reg and L_cls, counted over the batch (BMN §4.4).
+
+    Args:
+        outputs: of the network.
+        targets: of `proposal_targets`, stacked: `start`, `end` (B, T), `iou` (B, D, T).
+        valid: (B, T); steps without video and proposals that touch one do not count.
+        ratio_clamp: see `balanced_bce`.
+        added_count: of L_cls, see `balanced_bce`.
+        low_includes_zero, generator: of L_reg, see `balanced_regression`.
+
+    Returns:
+        `start`, `end`, `regression` and `classification`, scalars.
+    """
+    start, end, iou = targets["start"], targets["end"], targets["iou"]
+    cells = countable_cells(iou, valid)
+    return {
+        "start": balanced_bce(outputs.start, start, 0.5, valid, ratio_clamp=ratio_clamp),
+        "end": balanced_bce(outputs.end, end, 0.5, valid, ratio_clamp=ratio_clamp),
+        "regression": balanced_regression(
+            outputs.regression, iou, cells, low_includes_zero=low_includes_zero, generator=generator
+        ),
+        "classification": balanced_bce(
+            outputs.classification,
+            iou,
+            0.9,
+            cells,
+            ratio_clamp=ratio_clamp,
+            added_count=added_count,
+        ),
+    }
 
 
 def decode_proposals(
@@ -149,17 +214,20 @@ def decode_proposals(
         scores = conf[item, d, s]
         if boundary_scores:
             scores = scores * p_s[s] * p_e[e]
-        boxes = timeline.seconds(np.stack([s, s + d + 1], axis=1))
-        proposals = best_proposals(boxes, scores, timeline, max_proposals)
+        proposals = best_proposals(s, s + d + 1, scores, timeline, max_proposals)
         results.append(Found(proposals, curves=curves[item]))
     return results
 
 
 def best_proposals(
-    boxes: NDArray[np.float64], scores: NDArray[np.float64], timeline: Timeline, limit: int
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    timeline: Timeline,
+    limit: int,
 ) -> VideoDetections:
-    """The best `limit` boxes (N, 2) in seconds that lie in the video, cut to it, labels −1."""
-    boxes = timeline.clip(boxes)
+    """The best `limit` boxes [start, end) that lie in the video, cut to it, labels −1."""
+    boxes = timeline.clip(timeline.seconds(np.stack([starts, ends], axis=1)))
     # A cell beyond the video has no length left.
     kept = np.flatnonzero(boxes[:, 1] > boxes[:, 0])
     order = kept[np.argsort(-scores[kept], kind="stable")][:limit]

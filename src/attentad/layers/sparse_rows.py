@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ class SparseRows(NamedTuple):
     columns: NDArray[np.int64]
     row_starts: NDArray[np.int64]
     values: NDArray[np.float64]
+    column_count: int
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -36,14 +38,14 @@ def from_entries(
     distinct = np.flatnonzero(np.diff(key, prepend=-1))
     summed = np.add.reduceat(value, distinct) if len(distinct) else value
     row, column = np.divmod(key[distinct], shape[1])
-    return SparseRows(column, _row_starts(row, shape[0]), summed)
+    return SparseRows(column, _row_starts(row, shape[0]), summed, shape[1])
 
 
-def transposed(matrix: SparseRows, column_count: int) -> SparseRows:
+def transposed(matrix: SparseRows) -> SparseRows:
     """The same matrix by columns."""
     order = np.argsort(matrix.columns, kind="stable")
-    starts = _row_starts(matrix.columns[order], column_count)
-    return SparseRows(matrix.rows[order], starts, matrix.values[order])
+    starts = _row_starts(matrix.columns[order], matrix.column_count)
+    return SparseRows(matrix.rows[order], starts, matrix.values[order], len(matrix.row_starts) - 1)
 
 
 def _row_starts(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -77,23 +79,11 @@ class _SparseTimesDense(torch.autograd.Function):
 
 
 class SparseProduct(nn.Module):
-    """A fixed sparse matrix (R, K) times features (B, K, C) → (B, R, C). Not in the state dict.
+    """A fixed sparse matrix (R, K) times features (B, K, C) → (B, R, C). Not in the state dict."""
 
-    Args:
-        matrix: (R, K).
-        column_count: K.
-    """
-
-    forward_columns: Tensor
-    forward_row_starts: Tensor
-    forward_values: Tensor
-    backward_columns: Tensor
-    backward_row_starts: Tensor
-    backward_values: Tensor
-
-    def __init__(self, matrix: SparseRows, column_count: int) -> None:
+    def __init__(self, matrix: SparseRows) -> None:
         super().__init__()
-        for name, part in (("forward", matrix), ("backward", transposed(matrix, column_count))):
+        for name, part in (("forward", matrix), ("backward", transposed(matrix))):
             self._register(f"{name}_columns", torch.from_numpy(part.columns).int())
             self._register(f"{name}_row_starts", torch.from_numpy(part.row_starts).int())
             self._register(f"{name}_values", torch.from_numpy(part.values).float())
@@ -103,13 +93,31 @@ class SparseProduct(nn.Module):
 
     def forward(self, dense: Tensor) -> Tensor:
         """(B, K, C) in any precision → (B, R, C) in the matrix's."""
-        product: Tensor = _SparseTimesDense.apply(
-            dense.to(self.forward_values.dtype),
-            self.forward_columns,
-            self.forward_row_starts,
-            self.forward_values,
-            self.backward_columns,
-            self.backward_row_starts,
-            self.backward_values,
-        )
+        matrices = list(self.buffers())
+        product: Tensor = _SparseTimesDense.apply(dense.to(matrices[2].dtype), *matrices)
         return product
+
+
+def sampled_kernel(points: int, out_dim: int, in_dim: int) -> tuple[nn.Parameter, nn.Parameter]:
+    """Weight (points, C_out, C_in) and bias (C_out,) of a convolution over sampled points.
+
+    A convolution kernel with its points in front, drawn as torch draws a convolution's.
+    """
+    weight = nn.Parameter(torch.empty(points, out_dim, in_dim))
+    bias = nn.Parameter(torch.empty(out_dim))
+    bound = 1 / math.sqrt(in_dim * points)
+    nn.init.uniform_(weight, -bound, bound)
+    nn.init.uniform_(bias, -bound, bound)
+    return weight, bias
+
+
+def projected_steps(feature: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """W_p x of each step and point, before sampling: (B, C_in, T) → (B, T·points, C_out).
+
+    Args:
+        feature: x.
+        weight: W, (points, C_out, C_in).
+        bias: (points · C_out,).
+    """
+    projected = nn.functional.linear(feature.transpose(1, 2), weight.flatten(0, 1), bias)
+    return projected.reshape(len(feature), -1, weight.shape[1])

@@ -39,17 +39,12 @@ class HybridScores(NamedTuple):
 
 
 def top_k_mean(
-    scores: Tensor,
-    valid: Tensor | None = None,
-    *,
-    ratio: float | None = 10.0,
-    k: int | None = None,
+    scores: Tensor, valid: Tensor | None = None, *, ratio: float | None = 10.0, k: int | None = None
 ) -> Tensor:
     """Mean over time of each class's k highest scores (HAM-Net eq. 1).
 
     Args:
         scores: (B, T, K).
-        valid: (B, T).
         ratio: k is ⌊n / ratio⌋ of the video's n valid snippets, at least 1.
         k: the same number for every video instead, at most its n.
 
@@ -57,7 +52,7 @@ def top_k_mean(
         (B, K); 0 for a video without a valid snippet.
 
     Raises:
-        AttentadError: a ratio that is not positive, or a k below 1.
+        AttentadError: neither of the two is given.
     """
     batch, length, _ = scores.shape
     present = torch.full((batch,), length, device=scores.device)
@@ -65,13 +60,11 @@ def top_k_mean(
         present = valid.sum(1)
         scores = scores.masked_fill(~valid[..., None], -torch.inf)
     if k is None:
-        if ratio is None or not ratio > 0:
-            raise AttentadError(f"top_k_ratio must be positive, not {ratio}; or set top_k.")
+        if ratio is None:
+            raise AttentadError("top_k_ratio is null, and so is top_k; set one of them.")
         wanted = (present.double() / ratio).floor().long()
         counts = torch.minimum(wanted.clamp(min=1), present)
     else:
-        if k < 1:
-            raise AttentadError(f"top_k must be at least 1, not {k}.")
         counts = present.clamp(max=k)
     most = int(counts.max()) if len(counts) else 0
     best = scores.topk(most, dim=1).values
@@ -93,8 +86,7 @@ def hybrid_attentions(
     """Soft, semi-soft and hard attention: a, k·a and k, all 0 outside `valid`.
 
     Args:
-        attention: a, (B, T).
-        valid: (B, T).
+        attention: a.
         gamma: γ, of which the threshold θ is made.
         threshold: θ is γ·max a of the video (`relative`, the published code), γ itself
             (`absolute`, the paper), or min a + γ·(max a − min a) (`minmax`).
@@ -103,12 +95,7 @@ def hybrid_attentions(
             (HAM-Net's Figure 4a).
         drop_probability: of `random`; the paper does not say which it took.
         generator: of `random`; torch's global one by default.
-
-    Raises:
-        AttentadError: an option has an unknown or impossible value.
     """
-    if not 0 <= drop_probability <= 1:
-        raise AttentadError(f"drop_probability must lie in 0..1, not {drop_probability}.")
     soft = _clean(attention, valid)
     if drop == "random":
         device = soft.device if generator is None else generator.device
@@ -123,39 +110,21 @@ def hybrid_attentions(
 
 def hybrid_scores(
     scores: Tensor,
-    attention: Tensor,
+    attentions: HybridAttentions,
     valid: Tensor | None = None,
     *,
     dropped_value: DroppedValue = "class_min",
-    gamma: float = 0.2,
-    threshold: Threshold = "relative",
-    drop: Drop = "most_discriminative",
-    drop_probability: float = 0.2,
-    generator: torch.Generator | None = None,
 ) -> HybridScores:
     """The four score sequences of HAM-Net: s, a·s, and those that kept snippets alone keep.
 
     Args:
-        scores: s, (B, T, C + 1).
-        attention: a, (B, T).
-        valid: (B, T).
+        scores: s.
+        attentions: of the same snippets.
         dropped_value: what becomes of a dropped snippet's scores. `class_min`, the published code:
             all of them m, the lowest over the classes, so that w·(s − m) + m takes the place of
             w·s, w the hard or semi-soft attention. `zero`, the paper: w·s itself.
-        gamma, threshold, drop, drop_probability, generator: see `hybrid_attentions`.
-
-    Raises:
-        AttentadError: an option has an unknown or impossible value.
     """
-    soft, semi_soft, hard = hybrid_attentions(
-        attention,
-        valid,
-        gamma=gamma,
-        threshold=threshold,
-        drop=drop,
-        drop_probability=drop_probability,
-        generator=generator,
-    )
+    soft, semi_soft, hard = attentions
     base = scores if valid is None else scores.masked_fill(~valid[..., None], 0)
     floor: Tensor | float = base.amin(2, keepdim=True) if dropped_value == "class_min" else 0.0
     above = base - floor
@@ -179,9 +148,6 @@ def multiple_instance_loss(
             attention leaves the background out. A video without a class then has loss 0.
         normalize_labels: labels divided by their sum + 1e-4, as the published code does; the
             paper takes them as they are.
-
-    Returns:
-        A scalar.
     """
     target = torch.nn.functional.pad(labels.to(video_logits), (0, 1), value=background)
     if normalize_labels:
@@ -195,23 +161,14 @@ def sparsity_loss(
     """Attention (B, T) is to be low: its mean over time and videos (HAM-Net eq. 11).
 
     Args:
-        attention: a.
-        valid: (B, T).
         reduction: `mean` over each video's snippets, then over the videos (the published code);
             `sum_time_mean_batch` sums over the snippets (the paper), so that the term grows with T.
-
-    Returns:
-        A scalar.
     """
     return _over_time(_clean(attention, valid), valid, reduction)
 
 
 def guide_loss(
-    attention: Tensor,
-    scores: Tensor,
-    valid: Tensor | None = None,
-    *,
-    reduction: Reduction = "mean",
+    attention: Tensor, scores: Tensor, valid: Tensor | None = None, *, reduction: Reduction = "mean"
 ) -> Tensor:
     """|1 − a − p_background|: attention and background class are to agree (HAM-Net eq. 13).
 
@@ -219,13 +176,7 @@ def guide_loss(
     without the background, whose quotient could exceed 1. The gradient flows into both.
 
     Args:
-        attention: a, (B, T).
-        scores: (B, T, C + 1).
-        valid: (B, T).
         reduction: see `sparsity_loss`.
-
-    Returns:
-        A scalar.
     """
     if valid is not None:
         scores = scores.masked_fill(~valid[..., None], 0)

@@ -1,49 +1,29 @@
 """Evaluation of detections, proposals and recognition. numpy only."""
 
-from attentad.metrics.bootstrap import BootstrapResult, bootstrap_map
-from attentad.metrics.detection import DetectionResult, detection_map, precision_recall
-from attentad.metrics.diagnosis import Diagnosis, diagnose
-from attentad.metrics.diagnosis_attributes import DIAGNOSIS_BUCKETS, AttributeProfile
-from attentad.metrics.diagnosis_errors import ERROR_TYPES, VERDICTS
-from attentad.metrics.ground_truth import GROUND_TRUTH_SETS
-from attentad.metrics.proposals import PROPOSAL_PROTOCOLS, ProposalResult, average_recall
-from attentad.metrics.protocols import ACTIVITYNET_TIOU, PROTOCOL_RULES, PROTOCOLS
-from attentad.metrics.ranking import Ranking
-from attentad.metrics.recognition import (
-    RecognitionResult,
-    VideoMapResult,
-    recognition_scores,
-    video_map,
-)
-from attentad.metrics.score_files import ScoreTable, read_scores
-from attentad.metrics.thresholds import parse_tiou, tiou_key
-
-__all__ = [
-    "ACTIVITYNET_TIOU",
-    "DIAGNOSIS_BUCKETS",
-    "ERROR_TYPES",
-    "GROUND_TRUTH_SETS",
-    "PROPOSAL_PROTOCOLS",
-    "PROTOCOLS",
-    "PROTOCOL_RULES",
-    "VERDICTS",
-    "AttributeProfile",
-    "BootstrapResult",
-    "DetectionResult",
-    "Diagnosis",
-    "ProposalResult",
-    "Ranking",
-    "RecognitionResult",
-    "ScoreTable",
-    "VideoMapResult",
-    "average_recall",
-    "bootstrap_map",
-    "detection_map",
-    "diagnose",
-    "parse_tiou",
-    "precision_recall",
-    "read_scores",
-    "recognition_scores",
-    "tiou_key",
-    "video_map",
-]
+from attentad.metrics.bootstrap import BootstrapResult as BootstrapResult
+from attentad.metrics.bootstrap import bootstrap_map as bootstrap_map
+from attentad.metrics.detection import DetectionResult as DetectionResult
+from attentad.metrics.detection import detection_map as detection_map
+from attentad.metrics.detection import precision_recall as precision_recall
+from attentad.metrics.diagnosis import Diagnosis as Diagnosis
+from attentad.metrics.diagnosis import diagnose as diagnose
+from attentad.metrics.diagnosis_attributes import DIAGNOSIS_BUCKETS as DIAGNOSIS_BUCKETS
+from attentad.metrics.diagnosis_attributes import AttributeProfile as AttributeProfile
+from attentad.metrics.diagnosis_errors import ERROR_TYPES as ERROR_TYPES
+from attentad.metrics.diagnosis_errors import VERDICTS as VERDICTS
+from attentad.metrics.ground_truth import GROUND_TRUTH_SETS as GROUND_TRUTH_SETS
+from attentad.metrics.proposals import PROPOSAL_PROTOCOLS as PROPOSAL_PROTOCOLS
+from attentad.metrics.proposals import ProposalResult as ProposalResult
+from attentad.metrics.proposals import average_recall as average_recall
+from attentad.metrics.protocols import ACTIVITYNET_TIOU as ACTIVITYNET_TIOU
+from attentad.metrics.protocols import PROTOCOL_RULES as PROTOCOL_RULES
+from attentad.metrics.protocols import PROTOCOLS as PROTOCOLS
+from attentad.metrics.ranking import Ranking as Ranking
+from attentad.metrics.recognition import RecognitionResult as RecognitionResult
+from attentad.metrics.recognition import VideoMapResult as VideoMapResult
+from attentad.metrics.recognition import recognition_scores as recognition_scores
+from attentad.metrics.recognition import video_map as video_map
+from attentad.metrics.score_files import ScoreTable as ScoreTable
+from attentad.metrics.score_files import read_scores as read_scores
+from attentad.metrics.thresholds import parse_tiou as parse_tiou
+from attentad.metrics.thresholds import tiou_key as tiou_key

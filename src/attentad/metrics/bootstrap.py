@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core import AttentadError
+from attentad.core.arrays import Bools, Floats, Ints, ratio
+from attentad.core.progress import Progress
 from attentad.metrics.detection import DetectionResult
 from attentad.metrics.ranking import Ranking
-from attentad.metrics.thresholds import tiou_key
-
-Progress = Callable[[int, int], None]
+from attentad.metrics.thresholds import by_threshold
 
 # Arrays of samples × (videos or true positives) are kept to about this many elements.
 _BLOCK = 4_000_000
@@ -49,19 +48,18 @@ class BootstrapResult:
     samples: int
     videos: int
     centred: bool
-    mean_ap: NDArray[np.float64]
-    average_map: NDArray[np.float64]
-    bias: NDArray[np.float64]
-    difference: NDArray[np.float64]
-    p_better: NDArray[np.float64]
-    average_map_samples: NDArray[np.float64]
+    mean_ap: Floats
+    average_map: Floats
+    bias: Floats
+    difference: Floats
+    p_better: Floats
+    average_map_samples: Floats
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, 0..1; methods in the order given."""
-        keys = [tiou_key(value) for value in self.tiou]
         methods = [
             {
-                "mAP": dict(zip(keys, self.mean_ap[row].tolist(), strict=True)),
+                "mAP": by_threshold(self.tiou, self.mean_ap[row]),
                 "average_mAP": self.average_map[row].tolist(),
                 "bias": float(self.bias[row]),
                 "difference": self.difference[row].tolist(),
@@ -150,14 +148,12 @@ def bootstrap_map(
         average_map=_interval_about(about[1], averages, level),
         bias=averages.mean(axis=1) - own_averages,
         difference=_interval(gaps, level),
-        p_better=np.array([_share_above_zero(gap) for gap in gaps]),
+        p_better=(gaps > 0).mean(axis=1) + (gaps == 0).mean(axis=1) / 2,
         average_map_samples=averages,
     )
 
 
-def resampled_class_ap(
-    ranking: Ranking, weights: NDArray[np.float64]
-) -> Iterator[NDArray[np.float64]]:
+def resampled_class_ap(ranking: Ranking, weights: Floats) -> Iterator[Floats]:
     """Class after class, average precision where each video counts `weights` times.
 
     Args:
@@ -173,15 +169,9 @@ def resampled_class_ap(
     truth = weights @ ranking.truth_count.astype(np.float64)
     for label in range(classes):
         rows = slice(bounds[label], bounds[label + 1])
-        gained = _precision_sums(
-            ranking.video[rows],
-            ranking.hit[:, rows],
-            ranking.counted[:, rows],
-            weights,
-            ranking.interpolated,
-        )
-        ap = np.full(gained.shape, np.nan)
-        yield np.divide(gained, truth[:, label], out=ap, where=truth[:, label] > 0)
+        hit, counted = ranking.hit[:, rows], ranking.counted[:, rows]
+        gained = _precision_sums(ranking.video[rows], hit, counted, weights, ranking.interpolated)
+        yield ratio(gained, truth[:, label])
 
 
 def _resampled_means(
@@ -190,11 +180,12 @@ def _resampled_means(
     samples: int,
     seed: int,
     progress: Progress | None,
-) -> NDArray[np.float64]:
+) -> Floats:
     """mAP of R methods at J thresholds on S resamples, (R, J, S); NaN without any instance."""
     number = {video: row for row, video in enumerate(videos)}
     columns = [np.array([number[video] for video in ranking.videos]) for ranking in rankings]
-    chunk = max(1, min(samples, _BLOCK // max(len(videos), *map(_most_hits, rankings))))
+    most_hits = [np.bincount(item.label[item.hit.any(axis=0)]).max(initial=1) for item in rankings]
+    chunk = max(1, min(samples, _BLOCK // int(max(len(videos), *most_hits))))
     classes = rankings[0].truth_count.shape[1]
     steps = -(-samples // chunk) * len(rankings) * classes
     done = 0
@@ -212,19 +203,13 @@ def _resampled_means(
                 done += 1
                 if progress is not None:
                     progress(done, steps)
-            mean = np.full_like(total, np.nan)
-            np.divide(total, count, out=mean, where=count > 0)
-            means[row, :, start : start + len(weights)] = mean
+            means[row, :, start : start + len(weights)] = ratio(total, count)
     return means
 
 
 def _precision_sums(
-    video: NDArray[np.int64],
-    hit: NDArray[np.bool_],
-    counted: NDArray[np.bool_],
-    weights: NDArray[np.float64],
-    interpolated: bool,
-) -> NDArray[np.float64]:
+    video: Ints, hit: Bools, counted: Bools, weights: Floats, interpolated: bool
+) -> Floats:
     """(J, S) sum of the precision at the true positives of one class, each as often as drawn."""
     sums = np.zeros((len(hit), len(weights)))
     alike = bool((counted == counted[:1]).all())
@@ -241,12 +226,7 @@ def _precision_sums(
     return sums
 
 
-def _ranked_up_to(
-    places: NDArray[np.int64],
-    video: NDArray[np.int64],
-    counted: NDArray[np.bool_],
-    weights: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _ranked_up_to(places: Ints, video: Ints, counted: Bools, weights: Floats) -> Floats:
     """(S, P) counted detections up to and with each place, each as often as its video is drawn.
 
     Between two places only the number of detections per video matters: one matrix product.
@@ -266,9 +246,7 @@ def _ranked_up_to(
     return np.cumsum(ranked, axis=1, out=ranked)
 
 
-def _precision_sum(
-    drawn: NDArray[np.float64], ranked: NDArray[np.float64], interpolated: bool
-) -> NDArray[np.float64]:
+def _precision_sum(drawn: Floats, ranked: Floats, interpolated: bool) -> Floats:
     """(S,) sum of precision over true positives drawn (S, H) times, the `ranked`-th each."""
     hits = np.cumsum(drawn, axis=1)
     if interpolated:
@@ -277,7 +255,7 @@ def _precision_sum(
         # all. Where a true positive is not drawn, the value is below that of the drawn one
         # before it, and so changes no maximum.
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        total: NDArray[np.float64] = np.einsum("sh,sh->s", drawn, best)
+        total: Floats = np.einsum("sh,sh->s", drawn, best)
         return total
     total = np.zeros(len(drawn))
     for copy in range(int(drawn.max(initial=0))):
@@ -288,7 +266,7 @@ def _precision_sum(
     return total
 
 
-def _draw(rng: np.random.Generator, samples: int, videos: int) -> NDArray[np.float64]:
+def _draw(rng: np.random.Generator, samples: int, videos: int) -> Floats:
     """(samples, videos) how often each video is drawn, `videos` draws in each row."""
     weights = np.empty((samples, videos))
     for row in range(samples):
@@ -296,28 +274,16 @@ def _draw(rng: np.random.Generator, samples: int, videos: int) -> NDArray[np.flo
     return weights
 
 
-def _most_hits(ranking: Ranking) -> int:
-    """Most true positives, at any threshold, of any class."""
-    per_class = np.bincount(ranking.label[ranking.hit.any(axis=0)])
-    return int(per_class.max(initial=1))
-
-
-def _interval(values: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+def _interval(values: Floats, level: float) -> Floats:
     """Quantiles over the last axis that leave out (1 − level)/2 on either side; (…, 2)."""
     tail = (1 - level) / 2
     return np.moveaxis(np.quantile(values, [tail, 1 - tail], axis=-1), 0, -1)
 
 
-def _interval_about(
-    centre: NDArray[np.float64], values: NDArray[np.float64], level: float
-) -> NDArray[np.float64]:
+def _interval_about(centre: Floats, values: Floats, level: float) -> Floats:
     """`_interval` of values in 0..1 after moving their mean over the last axis to `centre`."""
     moved = values + (centre - values.mean(axis=-1))[..., None]
     return np.clip(_interval(moved, level), 0.0, 1.0)
-
-
-def _share_above_zero(gap: NDArray[np.float64]) -> float:
-    return float((gap > 0).mean() + (gap == 0).mean() / 2)
 
 
 def _check(results: Sequence[DetectionResult], samples: int, level: float) -> None:
@@ -330,11 +296,11 @@ def _check(results: Sequence[DetectionResult], samples: int, level: float) -> No
     first = results[0]
     truth = _truth_by_video(first.ranking)
     for place, other in enumerate(results[1:], start=2):
+        same_truth = other.classes == first.classes and _truth_by_video(other.ranking) == truth
         for what, same in (
             ("protocol", other.protocol == first.protocol),
             ("tIoU thresholds", other.tiou == first.tiou),
-            ("ground truth", other.classes == first.classes),
-            ("ground truth", _truth_by_video(other.ranking) == truth),
+            ("ground truth", same_truth),
         ):
             if not same:
                 raise AttentadError(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core import AttentadError, Detections, Segments
+from attentad.core.arrays import Floats, Ints
 from attentad.core.detections import concatenate, label_name
 from attentad.metrics.ground_truth import GroundTruth
 from attentad.metrics.matching import Instances
@@ -28,7 +28,7 @@ class Detected:
     """
 
     instances: Instances
-    scores: NDArray[np.float64]
+    scores: Floats
     videos: tuple[str, ...]
     facts: Mapping[str, Any]
 
@@ -46,23 +46,18 @@ class FlatDetections(NamedTuple):
 
     sizes: Mapping[str, int]
     segments: Segments
-    scores: NDArray[np.float64]
-    labels: NDArray[np.int64]
+    scores: Floats
+    labels: Ints
     outside: Mapping[str, int]
 
-    def video(self, index: Mapping[str, int]) -> NDArray[np.int64]:
+    def video(self, index: Mapping[str, int]) -> Ints:
         """The `index` of each detection's video, (N,)."""
         numbers = np.array([index[name] for name in self.sizes], dtype=np.int64)
         return np.repeat(numbers, np.array(list(self.sizes.values()), dtype=np.int64))
 
 
 def flat_detections(
-    detections: Detections,
-    truth: GroundTruth,
-    *,
-    blocked: Collection[str],
-    strict: bool,
-    restrict_to_gt_videos: bool = False,
+    detections: Detections, truth: GroundTruth, *, strict: bool, restrict_to_gt_videos: bool = False
 ) -> FlatDetections:
     """The detections of all videos but the blocked ones, and the others if so restricted.
 
@@ -70,7 +65,7 @@ def flat_detections(
         AttentadError: a score or time is not finite; `strict` and a video is unknown.
     """
     annotated = set(truth.videos)
-    items = {name: item for name, item in detections.videos.items() if name not in blocked}
+    items = {name: item for name, item in detections.videos.items() if name not in truth.blocked}
     outside = {name: len(item) for name, item in items.items() if name not in annotated}
     outside = {name: count for name, count in sorted(outside.items()) if count}
     unheard = [name for name in items if name in outside and name not in truth.left_out]
@@ -89,12 +84,7 @@ def flat_detections(
 
 
 def collect_detections(
-    detections: Detections,
-    truth: GroundTruth,
-    *,
-    restrict_to_gt_videos: bool = False,
-    strict: bool = False,
-    blocked: Collection[str] = (),
+    detections: Detections, truth: GroundTruth, *, strict: bool, restrict_to_gt_videos: bool
 ) -> Detected:
     """Flatten detections and match their videos and classes by name; see `detection_map`.
 
@@ -102,11 +92,7 @@ def collect_detections(
         AttentadError: a score or time is not finite; `strict` and a video or class is unknown.
     """
     flat = flat_detections(
-        detections,
-        truth,
-        blocked=blocked,
-        strict=strict,
-        restrict_to_gt_videos=restrict_to_gt_videos,
+        detections, truth, strict=strict, restrict_to_gt_videos=restrict_to_gt_videos
     )
     label, strange = _matched_labels(flat.labels, detections.classes, truth.classes)
     if strict and strange:
@@ -122,7 +108,7 @@ def collect_detections(
         "total": sum(map(len, detections.videos.values())),
         "evaluated": int(evaluated.sum()),
         "videos": len(detections.videos),
-        "blocked_videos": sum(name in blocked for name in detections.videos),
+        "blocked_videos": sum(name in truth.blocked for name in detections.videos),
         "unknown_labels": dict(sorted(strange.items())),
         "videos_outside_ground_truth": dict(flat.outside),
         "outside_counts_as": "left out" if restrict_to_gt_videos else "false positives",
@@ -132,8 +118,8 @@ def collect_detections(
 
 
 def _matched_labels(
-    given: NDArray[np.int64], names: tuple[str, ...], classes: tuple[str, ...]
-) -> tuple[NDArray[np.int64], Counter[str]]:
+    given: Ints, names: tuple[str, ...], classes: tuple[str, ...]
+) -> tuple[Ints, Counter[str]]:
     """Indices into `classes`, −1 where the name is not among them, and those names counted."""
     index = {name: row for row, name in enumerate(classes)}
     # Label −1, a proposal without a class, reads the last entry.

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core import Annotations, Detections
+from attentad.core.arrays import Floats, Ints
 from attentad.core.names import check_choice
 from attentad.metrics.detected import collect_detections
 from attentad.metrics.ground_truth import collect_ground_truth
 from attentad.metrics.protocols import PROTOCOL_RULES, PROTOCOLS
 from attentad.metrics.ranking import Ranking, average_precisions, class_precisions
-from attentad.metrics.thresholds import parse_tiou, tiou_key
+from attentad.metrics.thresholds import by_threshold, parse_tiou
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class DetectionResult:
     protocol: str
     tiou: tuple[float, ...]
     classes: tuple[str, ...]
-    average_precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    truth_count: NDArray[np.int64]
-    detection_count: NDArray[np.int64]
+    average_precision: Floats
+    recall: Floats
+    truth_count: Ints
+    detection_count: Ints
     ground_truth: Mapping[str, Any]
     detections: Mapping[str, Any]
     ranking: Ranking = field(repr=False)
 
     @property
-    def mean_ap(self) -> NDArray[np.float64]:
+    def mean_ap(self) -> Floats:
         """mAP at each threshold, (J,): the mean over classes."""
         return self.average_precision.mean(axis=0)
 
@@ -60,12 +60,11 @@ class DetectionResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; thresholds become keys such as "0.3"."""
-        keys = [tiou_key(value) for value in self.tiou]
         per_class = {
             name: {
-                "AP": dict(zip(keys, self.average_precision[row].tolist(), strict=True)),
+                "AP": by_threshold(self.tiou, self.average_precision[row]),
                 "average_AP": float(self.average_precision[row].mean()),
-                "recall": dict(zip(keys, self.recall[row].tolist(), strict=True)),
+                "recall": by_threshold(self.tiou, self.recall[row]),
                 "ground_truth": int(self.truth_count[row]),
                 "detections": int(self.detection_count[row]),
             }
@@ -74,7 +73,7 @@ class DetectionResult:
         return {
             "protocol": self.protocol,
             "tiou": list(self.tiou),
-            "mAP": dict(zip(keys, self.mean_ap.tolist(), strict=True)),
+            "mAP": by_threshold(self.tiou, self.mean_ap),
             "average_mAP": self.average_map,
             "per_class": per_class,
             "ground_truth": dict(self.ground_truth),
@@ -133,7 +132,6 @@ def detection_map(
     check_choice(protocol, PROTOCOLS, "evaluation protocol")
     rules = PROTOCOL_RULES[protocol]
     thresholds = parse_tiou(rules.tiou if tiou is None else tiou)
-    shunned = frozenset(blocked)
     truth = collect_ground_truth(
         annotations,
         subset=subset,
@@ -141,14 +139,10 @@ def detection_map(
         use_ambiguous=rules.use_ambiguous,
         deduplicate=deduplicate,
         drop_empty=drop_empty,
-        blocked=shunned,
+        blocked=blocked,
     )
     detected = collect_detections(
-        detections,
-        truth,
-        restrict_to_gt_videos=restrict_to_gt_videos,
-        strict=strict,
-        blocked=shunned,
+        detections, truth, strict=strict, restrict_to_gt_videos=restrict_to_gt_videos
     )
     order, hit, counted = rules.judge(truth, detected, thresholds)
     shape = (len(detected.videos), len(truth.classes))
@@ -164,8 +158,7 @@ def detection_map(
         interpolated=rules.interpolated,
     )
     ap, recall = average_precisions(ranking)
-    discarded = (~ranking.counted).sum(axis=1).tolist() if rules.use_ambiguous else []
-    keys = map(tiou_key, thresholds)
+    discarded = by_threshold(thresholds, (~counted).sum(axis=1)) if rules.use_ambiguous else {}
     return DetectionResult(
         protocol=protocol,
         tiou=thresholds,
@@ -175,17 +168,14 @@ def detection_map(
         truth_count=ranking.truth_count.sum(axis=0),
         detection_count=np.bincount(ranking.label, minlength=len(truth.classes)),
         ground_truth=truth.facts,
-        detections={
-            **detected.facts,
-            "discarded_ambiguous": dict(zip(keys, discarded, strict=False)),
-        },
+        detections={**detected.facts, "discarded_ambiguous": discarded},
         ranking=ranking,
     )
 
 
 def precision_recall(
     result: DetectionResult, class_index: int | None, tiou_index: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Floats, Floats]:
     """The precision-recall curve whose area is the average precision.
 
     Args:

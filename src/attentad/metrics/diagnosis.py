@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core import Annotations, AttentadError, Detections
+from attentad.core.arrays import Floats, Ints
 from attentad.core.names import check_choice
 from attentad.metrics.detected import collect_detections
 from attentad.metrics.diagnosis_attributes import (
@@ -23,13 +23,7 @@ from attentad.metrics.diagnosis_attributes import (
     AttributeProfile,
     attribute_profiles,
 )
-from attentad.metrics.diagnosis_errors import (
-    ERROR_TYPES,
-    VERDICTS,
-    error_shares,
-    gains,
-    judge,
-)
+from attentad.metrics.diagnosis_errors import ERROR_TYPES, VERDICTS, error_shares, gains, judge
 from attentad.metrics.ground_truth import GroundTruth, collect_ground_truth
 from attentad.metrics.matching import Instances, rank
 from attentad.metrics.protocols import ACTIVITYNET_TIOU
@@ -70,8 +64,8 @@ class Diagnosis:
     buckets: str
     classes: tuple[str, ...]
     mean_instances: float
-    shares: NDArray[np.float64]
-    slot_count: NDArray[np.int64]
+    shares: Floats
+    slot_count: Ints
     top_map_n: float
     gain: Mapping[str, float]
     map_n: float
@@ -84,10 +78,9 @@ class Diagnosis:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         slots = [
-            {"slot": f"{k}G", "detections": int(count), **dict(zip(VERDICTS, row, strict=True))}
-            for k, (count, row) in enumerate(
-                zip(self.slot_count, self.shares.tolist(), strict=True), start=1
-            )
+            {"slot": f"{k + 1}G", "detections": int(count)}
+            | dict(zip(VERDICTS, self.shares[k].tolist(), strict=True))
+            for k, count in enumerate(self.slot_count)
         ]
         return {
             "method": "DETAD",
@@ -136,16 +129,12 @@ def diagnose(
         detections: class names are matched by name.
         tiou: thresholds in (0, 1], as `parse_tiou`; None for those that go with `buckets`, which
             is 0.5 for thumos14 and 0.5 to 0.95 for activitynet.
-        subset: evaluate these subsets of the annotations; None for all. Detections in other
-            videos are background errors.
+        subset, ground_truth_set, restrict_to_gt_videos, strict, blocked: as in `detection_map`,
+            the set by default all; detections in other videos are background errors.
         buckets: a key of `DIAGNOSIS_BUCKETS`: which values of an attribute are small or large.
         low_tiou: a false positive below this is background; at most the smallest threshold.
         top: slots of the false-positive profile: it looks at the first top·G detections of a
             class with G instances. Misses and sensitivity look at all.
-        ground_truth_set: a key of `GROUND_TRUTH_SETS`.
-        restrict_to_gt_videos: leave out detections in videos outside the evaluated ground truth.
-        strict: an unknown label or video is an error.
-        blocked: video ids left out of both sides.
 
     Raises:
         AttentadError: an option is unknown or out of range, no instance is left to find, a score
@@ -153,23 +142,26 @@ def diagnose(
     """
     check_choice(buckets, DIAGNOSIS_BUCKETS, "set of buckets")
     thresholds = parse_tiou(DIAGNOSIS_TIOU[buckets] if tiou is None else tiou)
-    _check_options(thresholds, low_tiou, top)
-    shunned = frozenset(blocked)
+    if not 0 < low_tiou <= min(thresholds):
+        raise AttentadError(
+            f"low_tiou must lie above 0 and up to the smallest tIoU threshold, "
+            f"{tiou_key(min(thresholds))}, not at {tiou_key(low_tiou)}."
+        )
+    if top < 1:
+        raise AttentadError(
+            f"top, the slots of the false-positive profile, must be 1 or more: {top}."
+        )
     truth = collect_ground_truth(
         annotations,
         subset=subset,
         ground_truth_set=ground_truth_set,
         drop_empty=True,
-        blocked=shunned,
+        blocked=blocked,
     )
     duration_sec = _durations(annotations, truth.videos)
     truth = _within_video(truth, duration_sec)
     detected = collect_detections(
-        detections,
-        truth,
-        restrict_to_gt_videos=restrict_to_gt_videos,
-        strict=strict,
-        blocked=shunned,
+        detections, truth, strict=strict, restrict_to_gt_videos=restrict_to_gt_videos
     )
     ranked = detected.instances[rank(detected.scores, detected.instances.label)]
     judged = judge(ranked, truth.instances, thresholds, low_tiou)
@@ -195,19 +187,7 @@ def diagnose(
     )
 
 
-def _check_options(thresholds: tuple[float, ...], low_tiou: float, top: int) -> None:
-    if not 0 < low_tiou <= min(thresholds):
-        raise AttentadError(
-            f"low_tiou must lie above 0 and up to the smallest tIoU threshold, "
-            f"{tiou_key(min(thresholds))}, not at {tiou_key(low_tiou)}."
-        )
-    if top < 1:
-        raise AttentadError(
-            f"top, the slots of the false-positive profile, must be 1 or more: {top}."
-        )
-
-
-def _durations(annotations: Annotations, videos: Sequence[str]) -> NDArray[np.float64]:
+def _durations(annotations: Annotations, videos: Sequence[str]) -> Floats:
     """Length of each video in seconds, (V,); NaN where it is unknown or makes no sense."""
     given = [annotations.videos[video].duration_sec for video in videos]
     return np.array(
@@ -215,7 +195,7 @@ def _durations(annotations: Annotations, videos: Sequence[str]) -> NDArray[np.fl
     )
 
 
-def _within_video(truth: GroundTruth, duration_sec: NDArray[np.float64]) -> GroundTruth:
+def _within_video(truth: GroundTruth, duration_sec: Floats) -> GroundTruth:
     """The ground truth without instances longer than their video; they are counted."""
     items = truth.instances
     length = items.segments[:, 1] - items.segments[:, 0]
@@ -241,7 +221,7 @@ def _within_video(truth: GroundTruth, duration_sec: NDArray[np.float64]) -> Grou
     )
 
 
-def _notes(truth: GroundTruth, duration_sec: NDArray[np.float64]) -> list[str]:
+def _notes(truth: GroundTruth, duration_sec: Floats) -> list[str]:
     used = np.unique(truth.instances.video)
     unknown = [truth.videos[row] for row in used if math.isnan(duration_sec[row])]
     if not unknown:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attentad.core.arrays import Floats, Ints, ratio
 from attentad.metrics.diagnosis_errors import (
     Judged,
     false_before,
@@ -61,9 +61,9 @@ class AttributeProfile:
 
     name: str
     edges: tuple[float, ...]
-    truth_count: NDArray[np.int64]
-    false_negative_rate: NDArray[np.float64]
-    mean_ap_n: NDArray[np.float64]
+    truth_count: Ints
+    false_negative_rate: Floats
+    mean_ap_n: Floats
     overall_mean_ap_n: float
 
     @property
@@ -98,10 +98,8 @@ class AttributeProfile:
         values = self.mean_ap_n[np.isfinite(self.mean_ap_n)]
         if not len(values) or self.overall_mean_ap_n == 0:
             return None
-        return (
-            float(values.min() / self.overall_mean_ap_n),
-            float(values.max() / self.overall_mean_ap_n),
-        )
+        worst, best = values.min(), values.max()
+        return float(worst / self.overall_mean_ap_n), float(best / self.overall_mean_ap_n)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; None stands for an open edge and for an empty bucket's values."""
@@ -110,33 +108,19 @@ class AttributeProfile:
             "edges": [_finite(edge) for edge in self.edges],
             "buckets": {
                 bucket: {
-                    "range": f"{text} {self.unit}".rstrip(),
-                    "ground_truth": int(count),
-                    "false_negative_rate": _finite(missed),
-                    "average_mAP_N": _finite(value),
+                    "range": f"{self.ranges[row]} {self.unit}".rstrip(),
+                    "ground_truth": int(self.truth_count[row]),
+                    "false_negative_rate": _finite(self.false_negative_rate[row]),
+                    "average_mAP_N": _finite(self.mean_ap_n[row]),
                 }
-                for bucket, text, count, missed, value in zip(
-                    self.buckets,
-                    self.ranges,
-                    self.truth_count,
-                    self.false_negative_rate,
-                    self.mean_ap_n,
-                    strict=True,
-                )
+                for row, bucket in enumerate(self.buckets)
             },
             "sensitivity": {"min_ratio": ratios[0], "max_ratio": ratios[1]},
         }
 
 
-def attribute_values(
-    truth: Instances, duration_sec: NDArray[np.float64]
-) -> dict[str, NDArray[np.float64]]:
-    """Attribute → its value for each instance, (M,); no `coverage` unless all are known.
-
-    Args:
-        truth: ground truth; all instances are longer than 0.
-        duration_sec: (V,) length of the videos; NaN where unknown.
-    """
+def attribute_values(truth: Instances, duration_sec: Floats) -> dict[str, Floats]:
+    """Attribute → its value for each instance, (M,); no `coverage` unless all are known."""
     length = truth.segments[:, 1] - truth.segments[:, 0]
     coverage = length / duration_sec[truth.video]
     group = np.stack([truth.video, truth.label])
@@ -145,12 +129,7 @@ def attribute_values(
     return values | {"length": length, "instances": count[inverse.ravel()].astype(np.float64)}
 
 
-def bucket_index(values: NDArray[np.float64], edges: tuple[float, ...]) -> NDArray[np.int64]:
-    """Bucket of each value, (M,); values must lie above the first edge and up to the last."""
-    return np.searchsorted(edges[1:], values, side="left")
-
-
-def missed(judged: Judged, instances: int) -> NDArray[np.float64]:
+def missed(judged: Judged, instances: int) -> Floats:
     """At what share of the thresholds each instance is missed, (M,) in 0..1.
 
     All detections take part. A true positive where P_N ≤ `LEAST_PRECISION` comes too late.
@@ -166,9 +145,7 @@ def missed(judged: Judged, instances: int) -> NDArray[np.float64]:
     return 1.0 - times_found / len(judged.hits)
 
 
-def bucket_mean_ap(
-    judged: Judged, truth: Instances, bucket: NDArray[np.int64], buckets: int
-) -> NDArray[np.float64]:
+def bucket_mean_ap(judged: Judged, truth: Instances, bucket: Ints, buckets: int) -> Floats:
     """Average-mAP_N with only one bucket's instances to find, for each bucket, (B,).
 
     Detections that found an instance outside the bucket are removed; false positives stay, and
@@ -189,18 +166,16 @@ def bucket_mean_ap(
 
 
 def attribute_profiles(
-    judged: Judged, truth: Instances, duration_sec: NDArray[np.float64], buckets: str
+    judged: Judged, truth: Instances, duration_sec: Floats, buckets: str
 ) -> tuple[tuple[AttributeProfile, ...], float, float]:
-    """Misses and sensitivity by each attribute, and both for all instances together.
+    """Misses and sensitivity by each attribute; the share of all instances that is missed; and
+    average-mAP_N of all detections.
 
     Args:
         judged: all detections, without a limit on their number.
         truth: what they were judged against.
         duration_sec: (V,) length of the videos; NaN where unknown.
         buckets: a key of `DIAGNOSIS_BUCKETS`.
-
-    Returns:
-        profiles, share of all instances that is missed, average-mAP_N of all detections.
     """
     miss = missed(judged, len(truth))
     everything = np.zeros(len(truth), dtype=np.int64)
@@ -209,11 +184,11 @@ def attribute_profiles(
     for name, values in attribute_values(truth, duration_sec).items():
         edges = DIAGNOSIS_BUCKETS[buckets][name]
         size = len(edges) - 1
-        bucket = bucket_index(values, edges)
+        # Values lie above the first edge and up to the last.
+        bucket = np.searchsorted(edges[1:], values, side="left")
         count = np.bincount(bucket, minlength=size)
         total = np.bincount(bucket, weights=miss, minlength=size)
-        rate = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
-        ap = bucket_mean_ap(judged, truth, bucket, size)
+        rate, ap = ratio(total, count), bucket_mean_ap(judged, truth, bucket, size)
         profiles.append(AttributeProfile(name, edges, count, rate, ap, overall))
     return tuple(profiles), float(miss.mean()), overall
 

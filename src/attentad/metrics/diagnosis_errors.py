@@ -11,15 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from attentad.core.arrays import Bools, Floats, Ints
 from attentad.metrics.matching import Instances, Pairs, choose_in_turn, overlapping_pairs
 
-ERROR_TYPES = (
-    "double detection",
-    "wrong label",
-    "localization",
-    "confusion",
-    "background",
-)
+ERROR_TYPES = ("double detection", "wrong label", "localization", "confusion", "background")
 """Error type of verdict 1, 2, … 5; verdict 0 is a true positive."""
 
 VERDICTS = ("true positive", *ERROR_TYPES)
@@ -40,12 +35,12 @@ class Judged:
         truth_count: (K,) instances per class, at least 1.
     """
 
-    label: NDArray[np.int64]
-    place: NDArray[np.int64]
+    label: Ints
+    place: Ints
     verdict: NDArray[np.int8]
-    hits: tuple[NDArray[np.int64], ...]
-    found: tuple[NDArray[np.int64], ...]
-    truth_count: NDArray[np.int64]
+    hits: tuple[Ints, ...]
+    found: tuple[Ints, ...]
+    truth_count: Ints
 
     @property
     def mean_instances(self) -> float:
@@ -75,7 +70,7 @@ def judge(
         thresholds: in (0, 1].
         low_tiou: above 0 and at most the smallest threshold.
     """
-    pairs = overlapping_pairs(_classless(ranked), _classless(truth), low_tiou)
+    pairs = overlapping_pairs(ranked.classless(), truth.classless(), low_tiou)
     same_class = ranked.label[pairs.detection] == truth.label[pairs.truth]
     near, best, own = _best_overlap(pairs, same_class)
     verdict = np.full((len(thresholds), len(ranked)), _BACKGROUND, dtype=np.int8)
@@ -96,7 +91,7 @@ def judge(
     return Judged(ranked.label, place, verdict, tuple(hits), tuple(instances), truth_count)
 
 
-def error_shares(judged: Judged, slots: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def error_shares(judged: Judged, slots: int) -> tuple[Floats, Ints]:
     """The false-positive profile: which share of the detections deserves which verdict.
 
     Slot k = 1, 2, … of a class with G instances holds its detections of ranks (k−1)·G + 1 to
@@ -118,14 +113,11 @@ def error_shares(judged: Judged, slots: int) -> tuple[NDArray[np.float64], NDArr
     return counts / seen[:, None], total
 
 
-def gains(judged: Judged, slots: int) -> tuple[float, NDArray[np.float64]]:
-    """Average-mAP_N of the first slots, and what it gains if a type of error disappears.
+def gains(judged: Judged, slots: int) -> tuple[float, Floats]:
+    """Average-mAP_N of the first slots, and what it gains if a type of error disappears, (5,).
 
     The detections of the type are deleted, not corrected. They were unmatched, so the matching
-    of the others stands.
-
-    Returns:
-        average-mAP_N, and (5,) its gain by `ERROR_TYPES`, never negative.
+    of the others stands, and no gain is negative.
     """
     values = np.zeros((len(judged.verdict), 1 + len(ERROR_TYPES)))
     for row, hits in enumerate(judged.hits):
@@ -141,16 +133,10 @@ def gains(judged: Judged, slots: int) -> tuple[float, NDArray[np.float64]]:
     return float(means[0]), means[1:] - means[0]
 
 
-def false_before(judged: Judged, row: int, removed: int = _TRUE) -> NDArray[np.int64]:
-    """False positives that rank above each hit of its class, those of one verdict left out.
+def false_before(judged: Judged, row: int, removed: int = _TRUE) -> Ints:
+    """False positives that rank above each of `judged.hits[row]` in its class, (M,).
 
-    Args:
-        judged: the detections.
-        row: index of the threshold.
-        removed: verdict that does not count.
-
-    Returns:
-        (M,) in the order of `judged.hits[row]`.
+    Those of the verdict `removed` are left out.
     """
     verdict, hits = judged.verdict[row], judged.hits[row]
     false = (verdict != _TRUE) & (verdict != removed)
@@ -158,39 +144,26 @@ def false_before(judged: Judged, row: int, removed: int = _TRUE) -> NDArray[np.i
     return before[hits] - before[hits - judged.place[hits]]
 
 
-def normalised_precision(
-    false: NDArray[np.int64], truth_count: int, mean_instances: float
-) -> NDArray[np.float64]:
+def normalised_precision(false: Ints, truth_count: int, mean_instances: float) -> Floats:
     """P_N = R·N̄ / (R·N̄ + FP) at each true positive of a class, (M,) in 0..1.
 
-    Precision as if the class had the mean number of instances, so that frequent and rare
-    classes, or buckets of them, compare.
-
-    Args:
-        false: (M,) false positives above each true positive, by rank.
-        truth_count: instances of the class; R is the share of them found up to each.
-        mean_instances: N̄.
+    Precision as if the class had N̄ instances, the mean, so that frequent and rare classes, or
+    buckets of them, compare. R is the share of its instances found up to each true positive, FP
+    the (M,) `false` positives above each.
     """
     expected = np.arange(1, len(false) + 1) / truth_count * mean_instances
     return expected / (expected + false)
 
 
-def mean_normalised_ap(
-    label: NDArray[np.int64],
-    false: NDArray[np.int64],
-    truth_count: NDArray[np.int64],
-    mean_instances: float,
-) -> float:
-    """AP_N, the area under P_N against R interpolated at all points, averaged over classes.
+def mean_normalised_ap(label: Ints, false: Ints, truth_count: Ints, mean_instances: float) -> float:
+    """AP_N in 0..1, the area under P_N against R interpolated at all points, averaged over classes;
+    NaN if there is no instance at all.
 
     Args:
         label: (M,) class of each true positive, ascending; within a class by rank.
         false: (M,) false positives of its class above it.
         truth_count: (K,) instances to find; a class with none has no part in the mean.
         mean_instances: N̄.
-
-    Returns:
-        0..1; NaN if there is no instance at all.
     """
     cuts = np.searchsorted(label, np.arange(len(truth_count) + 1))
     classes = np.flatnonzero(truth_count)
@@ -203,13 +176,7 @@ def mean_normalised_ap(
     return float(areas.mean()) if len(areas) else float("nan")
 
 
-def _classless(instances: Instances) -> Instances:
-    return Instances(instances.segments, instances.video, np.zeros_like(instances.label))
-
-
-def _best_overlap(
-    pairs: Pairs, same_class: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+def _best_overlap(pairs: Pairs, same_class: Bools) -> tuple[Ints, Floats, Bools]:
     """The detections in `pairs`, their largest tIoU, and whether their own class reaches it."""
     starts = np.diff(pairs.detection, prepend=-1) > 0
     owner = np.cumsum(starts) - 1

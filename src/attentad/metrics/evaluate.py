@@ -20,6 +20,7 @@ from attentad.core import (
 from attentad.core.annotations import AMBIGUOUS
 from attentad.core.files import write_json
 from attentad.core.formats.plain import annotations_from, detections_from
+from attentad.core.progress import Progress
 from attentad.metrics.bootstrap import BootstrapResult, bootstrap_map
 from attentad.metrics.detection import DetectionResult, detection_map
 from attentad.metrics.diagnosis import Diagnosis
@@ -62,12 +63,9 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        content: dict[str, Any] = {
-            "results": {name: result.to_dict() for name, result in self.results.items()}
-        }
-        if self.bootstrap is not None:
-            content["bootstrap"] = self.bootstrap.to_dict()
-        return content
+        results = {name: result.to_dict() for name, result in self.results.items()}
+        drawn = {} if self.bootstrap is None else {"bootstrap": self.bootstrap.to_dict()}
+        return {"results": results, **drawn}
 
 
 def evaluate(
@@ -124,7 +122,7 @@ def compare_files(
     classes_path: str | Path | None = None,
     bootstrap: int = 0,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     **options: Unpack[MapOptions],
 ) -> Comparison:
     """Detection mAP of several files on the same ground truth.
@@ -159,14 +157,7 @@ def evaluate_proposals(
 ) -> dict[str, ProposalResult]:
     """Average recall of files of proposals, labels ignored: name → result.
 
-    Args:
-        proposals_paths: as `compare_files`.
-        annotations_path: as `compare_files`.
-        tiou: as `compare_files`.
-        options: see `metrics.average_recall`.
-
-    Raises:
-        AttentadError: as `compare_files`.
+    Arguments and errors are as in `compare_files`; `options` as in `metrics.average_recall`.
     """
     score = partial(average_recall, tiou=tiou, **options)
     return _by_file(score, proposals_paths, annotations_path)

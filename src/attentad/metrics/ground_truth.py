@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core import Annotations, AttentadError, VideoAnnotation, as_segments
 from attentad.core.annotations import AMBIGUOUS
+from attentad.core.arrays import Ints
 from attentad.core.names import check_choice
 from attentad.metrics.matching import Instances
 
@@ -44,6 +44,7 @@ class GroundTruth:
             protocols that know no such class.
         videos: ids; `instances.video` and `ambiguous.video` index them.
         left_out: ids of annotated videos that the ground-truth set leaves out.
+        blocked: ids that are left out of the detections, too.
         classes: those that occur, in the order of the annotations.
         facts: counts, and what was dropped and why; see `DetectionResult.ground_truth`.
     """
@@ -52,6 +53,7 @@ class GroundTruth:
     ambiguous: Instances
     videos: tuple[str, ...]
     left_out: frozenset[str]
+    blocked: frozenset[str]
     classes: tuple[str, ...]
     facts: Mapping[str, Any]
 
@@ -77,6 +79,7 @@ def collect_ground_truth(
     check_choice(ground_truth_set, GROUND_TRUTH_SETS, "ground-truth set")
     names = subset if subset is None or isinstance(subset, str) else ",".join(subset)
     chosen = annotations.videos if names is None else annotations.subset(names).videos
+    blocked = frozenset(blocked)
     kept, dropped, dropped_videos = _kept_videos(chosen, ground_truth_set, blocked)
     instances, ambiguous, classes = _flat(kept, annotations.classes)
     dropped["ambiguous"] = 0 if use_ambiguous else len(ambiguous)
@@ -115,27 +118,28 @@ def collect_ground_truth(
         ambiguous=ambiguous[np.arange(len(ambiguous) if use_ambiguous else 0)],
         videos=tuple(kept),
         left_out=frozenset(dropped_videos["ground_truth_set"]),
+        blocked=blocked,
         classes=tuple(classes[row] for row in left),
         facts=facts,
     )
 
 
 def _kept_videos(
-    chosen: Mapping[str, VideoAnnotation], ground_truth_set: str, blocked: Collection[str]
+    chosen: Mapping[str, VideoAnnotation], ground_truth_set: str, blocked: frozenset[str]
 ) -> tuple[dict[str, VideoAnnotation], dict[str, int], dict[str, list[str]]]:
     """The videos that neither `blocked` nor the set leaves out; what these drop; their ids."""
-    absent = set(_THUMOS14_LEFT_OUT[ground_truth_set]) - set(blocked)
+    absent = set(_THUMOS14_LEFT_OUT[ground_truth_set]) - blocked
     ids = {
         "blocked": [video for video in chosen if video in blocked],
         "ground_truth_set": [video for video in chosen if video in absent],
     }
-    gone = {*ids["blocked"], *ids["ground_truth_set"]}
     labels = [label for video in ids["ground_truth_set"] for label in chosen[video].labels]
     dropped = {
         "blocked_videos": len(ids["blocked"]),
         "set_videos": len(ids["ground_truth_set"]),
         "set_instances": sum(label != AMBIGUOUS for label in labels),
     }
+    gone = absent | blocked
     return {video: item for video, item in chosen.items() if video not in gone}, dropped, ids
 
 
@@ -174,7 +178,7 @@ def _cleaned(
     return instances
 
 
-def _without_duplicates(truth: Instances) -> NDArray[np.int64]:
+def _without_duplicates(truth: Instances) -> Ints:
     """Indices of the instances that repeat no earlier kept one of their video and class."""
     kept: dict[tuple[int, int], list[int]] = {}
     for row, group in enumerate(zip(truth.video.tolist(), truth.label.tolist(), strict=True)):

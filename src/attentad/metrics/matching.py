@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import Segments
+from attentad.core.arrays import Bools, Floats, Ints
 
 # Pairs of one video and class are looked at in blocks of about this many, to bound memory.
 _BLOCK_PAIRS = 2_000_000
@@ -27,8 +28,8 @@ class Instances:
     """
 
     segments: Segments
-    video: NDArray[np.int64]
-    label: NDArray[np.int64]
+    video: Ints
+    label: Ints
 
     def __len__(self) -> int:
         return len(self.label)
@@ -36,6 +37,10 @@ class Instances:
     def __getitem__(self, rows: NDArray) -> Instances:
         """The instances at `rows` (indices or mask), in that order."""
         return Instances(self.segments[rows], self.video[rows], self.label[rows])
+
+    def classless(self) -> Instances:
+        """The same, all of class 0."""
+        return Instances(self.segments, self.video, np.zeros_like(self.label))
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,12 @@ class Pairs:
     first). All arrays are (P,).
     """
 
-    detection: NDArray[np.int64]
-    truth: NDArray[np.int64]
-    tiou: NDArray[np.float64]
+    detection: Ints
+    truth: Ints
+    tiou: Floats
 
 
-def rank(scores: NDArray[np.float64], label: NDArray[np.int64]) -> NDArray[np.int64]:
+def rank(scores: Floats, label: Ints) -> Ints:
     """Order of evaluation, (N,) indices: by class, then by falling score, ties later entry first.
 
     This is a stable ascending sort read backwards, which is what the public evaluator's
@@ -61,7 +66,7 @@ def rank(scores: NDArray[np.float64], label: NDArray[np.int64]) -> NDArray[np.in
     return order[np.argsort(label[order], kind="stable")]
 
 
-def paired_tiou(a: Segments, b: Segments) -> NDArray[np.float64]:
+def paired_tiou(a: Segments, b: Segments) -> Floats:
     """tIoU of row i of `a` with row i of `b`, (N,); 0 where the union is empty."""
     inter = np.minimum(a[:, 1], b[:, 1]) - np.maximum(a[:, 0], b[:, 0])
     np.maximum(inter, 0.0, out=inter)
@@ -73,7 +78,7 @@ def overlapping_pairs(
     detected: Instances,
     truth: Instances,
     minimum: float,
-    overlap: Callable[[Segments, Segments], NDArray[np.float64]] = paired_tiou,
+    overlap: Callable[[Segments, Segments], Floats] = paired_tiou,
 ) -> Pairs:
     """All pairs of one video and class that overlap by `minimum` > 0; see `Pairs` for their order.
 
@@ -109,20 +114,15 @@ def overlapping_pairs(
     return Pairs(detection[order], instance[order], value[order])
 
 
-def touching(detected: Instances, segments: Instances) -> NDArray[np.bool_]:
+def touching(detected: Instances, segments: Instances) -> Bools:
     """Whether each detection overlaps any of `segments` of its video, whatever the class, (N,)."""
-    one, other = (
-        Instances(part.segments, part.video, np.zeros_like(part.label))
-        for part in (detected, segments)
-    )
+    pairs = overlapping_pairs(detected.classless(), segments.classless(), _LEAST_OVERLAP)
     touched = np.zeros(len(detected), dtype=bool)
-    touched[overlapping_pairs(one, other, _LEAST_OVERLAP).detection] = True
+    touched[pairs.detection] = True
     return touched
 
 
-def choose_in_turn(
-    chooser: NDArray[np.int64], wanted: NDArray[np.int64], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def choose_in_turn(chooser: Ints, wanted: Ints, count: int) -> tuple[Ints, Ints]:
     """Choosers in ascending order each take the first item on their list that is still free.
 
     All choose at once: every free chooser asks for its next choice, every item stays with the
@@ -161,7 +161,7 @@ def choose_in_turn(
     return choosers[holder[taken][order]], taken[order]
 
 
-def _blocks(counts: NDArray[np.int64]) -> Iterator[slice]:
+def _blocks(counts: Ints) -> Iterator[slice]:
     """Slices of consecutive detections with about `_BLOCK_PAIRS` pairs each; at least one."""
     total = np.cumsum(counts)
     start = 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core import Annotations, AttentadError, Detections
+from attentad.core.arrays import Floats, Ints
 from attentad.core.names import check_choice
 from attentad.metrics.detected import flat_detections
 from attentad.metrics.ground_truth import GroundTruth, collect_ground_truth
@@ -68,14 +68,14 @@ class ProposalResult:
 
     protocol: str
     tiou: tuple[float, ...]
-    proposals_per_video: NDArray[np.float64]
-    recall: NDArray[np.float64]
+    proposals_per_video: Floats
+    recall: Floats
     at: Mapping[int, float]
     ground_truth: Mapping[str, Any]
     detections: Mapping[str, Any]
 
     @property
-    def average_recall(self) -> NDArray[np.float64]:
+    def average_recall(self) -> Floats:
         """AR@AN, (M,): the mean of recall over the thresholds."""
         return self.recall.mean(axis=0)
 
@@ -91,17 +91,14 @@ class ProposalResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: AR and recall are 0..1, AUC is percent as in the papers."""
-        columns = [number - 1 for number in self.at]
         return {
             "protocol": self.protocol,
             "tiou": list(self.tiou),
             "AR": {str(number): value for number, value in self.at.items()},
             "AUC": self.auc_percent,
             "recall": {
-                tiou_key(threshold): {
-                    str(column + 1): float(self.recall[row, column]) for column in columns
-                }
-                for row, threshold in enumerate(self.tiou)
+                tiou_key(threshold): {str(number): float(row[number - 1]) for number in self.at}
+                for threshold, row in zip(self.tiou, self.recall, strict=True)
             },
             "curve": {
                 "proposals_per_video": self.proposals_per_video.tolist(),
@@ -146,13 +143,11 @@ def average_recall(
             instance is not among the V, but its proposals count in the file's total.
         proposals: labels are ignored.
         protocol: a key of `PROPOSAL_PROTOCOLS`.
-        subset: as `ground_truth_set` and `blocked`: see `detection_map`.
-        ground_truth_set: a key of `GROUND_TRUTH_SETS`.
+        subset, ground_truth_set, blocked: as in `detection_map`, the set by default all.
         tiou: thresholds in (0, 1], as `parse_tiou`; None for the protocol's.
         max_proposals: M; None for the protocol's.
         strict: make it an error when a proposal's video is not among those annotated. Otherwise
             it counts in the file's total, and the result names it.
-        blocked: video ids.
         merge_classes: take a segment that a file of detections repeats for several classes
             once, with its best score. Otherwise each repetition uses up a proposal.
 
@@ -167,17 +162,23 @@ def average_recall(
     most = rules.max_proposals if max_proposals is None else int(max_proposals)
     if most < 1:
         raise AttentadError(f"the number of proposals per video must be at least 1, not {most}.")
-    shunned = frozenset(blocked)
     ground_truth = collect_ground_truth(
-        annotations, subset=subset, ground_truth_set=ground_truth_set, blocked=shunned
+        annotations, subset=subset, ground_truth_set=ground_truth_set, blocked=blocked
     )
-    truth, videos = _class_agnostic(ground_truth)
-    ranked, facts = _ranked(proposals, videos, ground_truth, shunned, strict, merge_classes)
+    # Without classes, and with the videos that hold any instance numbered from 0.
+    holding, video = np.unique(ground_truth.instances.video, return_inverse=True)
+    truth = replace(ground_truth.instances.classless(), video=video.astype(np.int64))
+    videos = {ground_truth.videos[row]: number for number, row in enumerate(holding)}
+    ranked, facts = _ranked(proposals, videos, ground_truth, strict, merge_classes)
     inside = ranked[ranked.video < len(videos)]
     sizes = np.bincount(inside.video, minlength=len(videos))
-    kept = _entering(sizes, len(ranked), most)
+    # Of each video's list so many enter: together at most M·V, in proportion.
+    ratio = most * float(len(videos)) / max(1, len(ranked))
+    kept = np.minimum((sizes * ratio).astype(np.int64), sizes)
     retrieved = int(kept.sum())
-    fractions = _fractions(len(videos), retrieved, most)
+    # The share of each list that column j = 1..M uses; above 1 means all.
+    stretch = most * float(len(videos)) / max(1, retrieved)
+    fractions = np.arange(1, most + 1) / float(most) * stretch
     used = np.minimum((kept[:, None] * fractions).astype(np.int64), kept[:, None])
     place = np.arange(len(inside)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     # No column uses more than have entered: this only spares comparing the others.
@@ -200,19 +201,10 @@ def average_recall(
     )
 
 
-def _class_agnostic(truth: GroundTruth) -> tuple[Instances, dict[str, int]]:
-    """The instances as of one class, and the videos that hold any, numbered from 0."""
-    holding, video = np.unique(truth.instances.video, return_inverse=True)
-    label = np.zeros(len(video), dtype=np.int64)
-    instances = Instances(truth.instances.segments, video.astype(np.int64), label)
-    return instances, {truth.videos[row]: number for number, row in enumerate(holding)}
-
-
 def _ranked(
     proposals: Detections,
     videos: Mapping[str, int],
     truth: GroundTruth,
-    blocked: frozenset[str],
     strict: bool,
     merge_classes: bool,
 ) -> tuple[Instances, dict[str, Any]]:
@@ -220,7 +212,7 @@ def _ranked(
 
     Videos without instances are numbered behind those of `videos`.
     """
-    flat = flat_detections(proposals, truth, blocked=blocked, strict=strict)
+    flat = flat_detections(proposals, truth, strict=strict)
     video = flat.video(
         {name: videos.get(name, len(videos) + i) for i, name in enumerate(flat.sizes)}
     )
@@ -240,28 +232,9 @@ def _ranked(
     return ranked, facts
 
 
-def _entering(sizes: NDArray[np.int64], total: int, most: int) -> NDArray[np.int64]:
-    """Of (V,) proposals per video, how many enter: together at most M·V, in proportion."""
-    if not total:
-        return sizes
-    ratio = most * float(len(sizes)) / total
-    return np.minimum((sizes * ratio).astype(np.int64), sizes)
-
-
-def _fractions(videos: int, entering: int, most: int) -> NDArray[np.float64]:
-    """The share of each video's list that column j = 1..M uses, (M,); above 1 means all."""
-    if not entering:
-        return np.zeros(most)
-    return np.arange(1, most + 1) / float(most) * (most * float(videos) / entering)
-
-
 def _recall(
-    ranked: Instances,
-    place: NDArray[np.int64],
-    truth: Instances,
-    used: NDArray[np.int64],
-    thresholds: tuple[float, ...],
-) -> NDArray[np.float64]:
+    ranked: Instances, place: Ints, truth: Instances, used: Ints, thresholds: tuple[float, ...]
+) -> Floats:
     """(J, M) share of the instances covered by the first `used[v]` proposals of their video."""
     pairs = overlapping_pairs(ranked, truth, min(thresholds))
     columns = used.shape[1]

@@ -7,18 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core import Segments
+from attentad.core.arrays import Bools, Floats, Ints
 from attentad.metrics.detected import Detected
 from attentad.metrics.ground_truth import GroundTruth
-from attentad.metrics.matching import (
-    Instances,
-    choose_in_turn,
-    overlapping_pairs,
-    rank,
-    touching,
-)
+from attentad.metrics.matching import Instances, choose_in_turn, overlapping_pairs, rank, touching
 
 ACTIVITYNET_TIOU = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
@@ -35,9 +29,9 @@ class Judgement(NamedTuple):
         counted: (J, N) false where the protocol discards it.
     """
 
-    order: NDArray[np.int64]
-    hit: NDArray[np.bool_]
-    counted: NDArray[np.bool_]
+    order: Ints
+    hit: Bools
+    counted: Bools
 
 
 def judge_activitynet(truth: GroundTruth, detected: Detected, tiou: Sequence[float]) -> Judgement:
@@ -110,7 +104,7 @@ def judge_wtalc(truth: GroundTruth, detected: Detected, tiou: Sequence[float]) -
     return Judgement(order, hit, np.broadcast_to(stays, hit.shape))
 
 
-def _hull_overlap(a: Segments, b: Segments) -> NDArray[np.float64]:
+def _hull_overlap(a: Segments, b: Segments) -> Floats:
     # The toolkit's union runs from first start to last end. For segments that overlap this is the
     # same but for rounding, which a strict comparison of times with one decimal notices.
     inter = np.minimum(a[:, 1], b[:, 1]) - np.maximum(a[:, 0], b[:, 0])

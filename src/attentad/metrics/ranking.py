@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from attentad.core.arrays import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,16 @@ class Ranking:
     """
 
     videos: tuple[str, ...]
-    video: NDArray[np.int64]
-    label: NDArray[np.int64]
-    score: NDArray[np.float64]
-    hit: NDArray[np.bool_]
-    counted: NDArray[np.bool_]
-    truth_count: NDArray[np.int64]
+    video: Ints
+    label: Ints
+    score: Floats
+    hit: Bools
+    counted: Bools
+    truth_count: Ints
     interpolated: bool
 
 
-def average_precisions(ranking: Ranking) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def average_precisions(ranking: Ranking) -> tuple[Floats, Floats]:
     """Average precision and recall of every class at every threshold, both (K, J) in 0..1.
 
     Each class needs at least one instance; one without detections has 0 in both.
@@ -53,7 +54,7 @@ def average_precisions(ranking: Ranking) -> tuple[NDArray[np.float64], NDArray[n
     return ap, recall
 
 
-def class_precisions(ranking: Ranking, tiou_index: int) -> list[NDArray[np.float64]]:
+def class_precisions(ranking: Ranking, tiou_index: int) -> list[Floats]:
     """Precision at each true positive of each of the K classes, best first, (H_k,) in 0..1."""
     hits, counted = np.flatnonzero(ranking.hit[tiou_index]), ranking.counted[tiou_index]
     # Where each class's rows start, and the end of the last.
@@ -68,7 +69,7 @@ def class_precisions(ranking: Ranking, tiou_index: int) -> list[NDArray[np.float
     return [_precision(part, ranking.interpolated) for part in of_class]
 
 
-def _precision(places: NDArray[np.int64], interpolated: bool) -> NDArray[np.float64]:
+def _precision(places: Ints, interpolated: bool) -> Floats:
     """Precision at each true positive of a class; at `places` from 0, ascending."""
     precision = np.arange(1, len(places) + 1) / (places + 1)
     if not interpolated:

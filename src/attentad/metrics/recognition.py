@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attentad.core import AttentadError
+from attentad.core.arrays import Floats, Ints, ratio
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class RecognitionResult:
 
     classes: tuple[str, ...]
     splits: tuple[str, ...]
-    clips: NDArray[np.int64]
-    split_top1: NDArray[np.float64]
-    split_top5: NDArray[np.float64]
-    split_mean_class: NDArray[np.float64]
-    confusion: NDArray[np.int64]
+    clips: Ints
+    split_top1: Floats
+    split_top5: Floats
+    split_mean_class: Floats
+    confusion: Ints
 
     @property
     def top1(self) -> float:
@@ -52,7 +53,7 @@ class RecognitionResult:
         return float(self.split_mean_class.mean())
 
     @property
-    def class_accuracy(self) -> NDArray[np.float64]:
+    def class_accuracy(self) -> Floats:
         """(K,) share of each class's clips that is right, splits together; NaN without clips."""
         return _shares(self.confusion)
 
@@ -98,8 +99,8 @@ class VideoMapResult:
     """
 
     classes: tuple[str, ...]
-    average_precision: NDArray[np.float64]
-    truth_count: NDArray[np.int64]
+    average_precision: Floats
+    truth_count: Ints
     videos: int
     threshold: float
     exact_set_accuracy: float
@@ -156,9 +157,7 @@ def recognition_scores(
         )
     if not np.issubdtype(truth.dtype, np.integer):
         raise AttentadError(f"labels must be class indices, not of type {truth.dtype}.")
-    wrong = (truth < 0) | (truth >= count)
-    if wrong.any():
-        row = int(np.argmax(wrong))
+    for row in np.flatnonzero((truth < 0) | (truth >= count)):
         raise AttentadError(
             f"the label of row {row} is {truth[row]}, but there are {count} classes, 0 to "
             f"{count - 1}."
@@ -224,11 +223,9 @@ def video_map(
     ranked = np.take_along_axis(truth, order, axis=0)
     precision = np.cumsum(ranked, axis=0) / np.arange(1, len(table) + 1)[:, None]
     count = truth.sum(axis=0)
-    ap = np.full(len(count), np.nan)
-    np.divide((precision * ranked).sum(axis=0), count, out=ap, where=count > 0)
     return VideoMapResult(
         classes=_names(classes, table.shape[1]),
-        average_precision=ap,
+        average_precision=ratio((precision * ranked).sum(axis=0), count),
         truth_count=count,
         videos=len(table),
         threshold=float(threshold),
@@ -236,7 +233,7 @@ def video_map(
     )
 
 
-def _checked_scores(scores: ArrayLike, classes: Sequence[str] | None) -> NDArray[np.float64]:
+def _checked_scores(scores: ArrayLike, classes: Sequence[str] | None) -> Floats:
     try:
         table = _array(scores, "scores").astype(np.float64)
     except (TypeError, ValueError):
@@ -266,7 +263,7 @@ def _names(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
     return tuple(map(str, range(count))) if classes is None else tuple(classes)
 
 
-def _split_rows(splits: ArrayLike | None, rows: int) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+def _split_rows(splits: ArrayLike | None, rows: int) -> tuple[tuple[str, ...], Ints]:
     """Names of the splits, sorted, and the split of each row."""
     if splits is None:
         return ("all",), np.zeros(rows, dtype=np.int64)
@@ -279,9 +276,6 @@ def _split_rows(splits: ArrayLike | None, rows: int) -> tuple[tuple[str, ...], N
     return tuple(map(str, names.tolist())), split.astype(np.int64)
 
 
-def _shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+def _shares(confusion: Ints) -> Floats:
     """Share of each row on the diagonal, (K,); NaN for an empty row."""
-    clips = confusion.sum(axis=1)
-    shares = np.full(len(clips), np.nan)
-    np.divide(confusion.diagonal(), clips, out=shares, where=clips > 0)
-    return shares
+    return ratio(confusion.diagonal(), confusion.sum(axis=1))

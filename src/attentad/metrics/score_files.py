@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attentad.core import AttentadError
-from attentad.core.formats.arrays import npz_names, read_npz_array
+from attentad.core.arrays import Bools, Floats, Ints
 from attentad.core.formats.csv_rows import read_csv_lines
+from attentad.core.formats.npy import npz_names, read_npz_array
 from attentad.core.wording import first_few
 
 # Between the class names of a clip that has several.
@@ -34,8 +35,8 @@ class ScoreTable:
     """
 
     clips: tuple[str, ...]
-    scores: NDArray[np.float64]
-    labels: NDArray[np.int64] | NDArray[np.bool_]
+    scores: Floats
+    labels: Ints | Bools
     classes: tuple[str, ...]
     splits: tuple[str, ...] | None
 
@@ -44,7 +45,7 @@ class ScoreTable:
         """Whether `labels` is (N, K)."""
         return self.labels.ndim == 2
 
-    def multi_hot(self) -> NDArray[np.bool_]:
+    def multi_hot(self) -> Bools:
         """The labels as (N, K) bool in either case."""
         if self.multi_label:
             return self.labels.astype(bool)
@@ -70,7 +71,11 @@ def read_scores(path: str | Path) -> ScoreTable:
 
 
 def _read_csv(path: Path) -> ScoreTable:
-    header, rows = _csv_rows(path)
+    stripped = [(line, [field.strip() for field in row]) for line, row in read_csv_lines(path)]
+    filled = [(line, row) for line, row in stripped if any(row)]
+    if not filled:
+        raise AttentadError(f"{path} is empty; its first line must name clip, label and classes.")
+    (_, header), *rows = filled
     key = next((name for name in _KEYS if name in header), None)
     if key is None or "label" not in header:
         raise AttentadError(
@@ -97,24 +102,12 @@ def _read_csv(path: Path) -> ScoreTable:
             scores[place] = [float(row[i]) for i in columns]
         except ValueError as error:
             raise AttentadError(f"{path}, line {number}: a score is no number ({error}).") from None
-    at_label, at_clip = header.index("label"), header.index(key)
-    texts = [row[at_label] for _, row in rows]
+    # Column → its texts, one per row.
+    texts = dict(zip(header, zip(*(row for _, row in rows), strict=True), strict=True))
+    _check_numbers(path, scores, texts[key])
     places = [f"{path}, line {number}" for number, _ in rows]
-    splits = None
-    if "split" in header:
-        splits = tuple(row[header.index("split")] for _, row in rows)
-    clips = tuple(row[at_clip] for _, row in rows)
-    _check_numbers(path, scores, clips)
-    return ScoreTable(clips, scores, _labels_of_texts(texts, classes, places), classes, splits)
-
-
-def _csv_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and the rows that are not blank with their line numbers; stripped."""
-    stripped = [(line, [field.strip() for field in row]) for line, row in read_csv_lines(path)]
-    rows = [(line, row) for line, row in stripped if any(row)]
-    if not rows:
-        raise AttentadError(f"{path} is empty; its first line must name clip, label and classes.")
-    return rows[0][1], rows[1:]
+    labels = _labels_of_texts(texts["label"], classes, places)
+    return ScoreTable(texts[key], scores, labels, classes, texts.get("split"))
 
 
 def _read_npz(path: Path) -> ScoreTable:
@@ -158,9 +151,7 @@ def _npz_names(
     return tuple(map(str, arrays[key].tolist()))
 
 
-def _npz_labels(
-    path: Path, labels: NDArray, classes: tuple[str, ...], rows: int
-) -> NDArray[np.int64] | NDArray[np.bool_]:
+def _npz_labels(path: Path, labels: NDArray, classes: tuple[str, ...], rows: int) -> Ints | Bools:
     if labels.shape == (rows, len(classes)) and labels.dtype.kind in "biuf":
         if not np.isin(labels, (0, 1)).all():
             raise AttentadError(f"{path}: `labels` with a column per class must be 0 or 1.")
@@ -179,7 +170,7 @@ def _npz_labels(
 
 def _labels_of_texts(
     texts: Sequence[str], classes: tuple[str, ...], places: Sequence[str]
-) -> NDArray[np.int64] | NDArray[np.bool_]:
+) -> Ints | Bools:
     """(N,) indices, or (N, K) bool if any text names several; `places` begin the errors."""
     index = {str(row): row for row in range(len(classes))}
     index |= {name: row for row, name in enumerate(classes)}
@@ -204,7 +195,7 @@ def _labels_of_texts(
     return several
 
 
-def _check_numbers(path: Path, scores: NDArray[np.float64], clips: tuple[str, ...]) -> None:
+def _check_numbers(path: Path, scores: Floats, clips: tuple[str, ...]) -> None:
     broken = np.isnan(scores).any(axis=1)
     if broken.any():
         clip = clips[int(np.argmax(broken))]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
 
 from attentad.core import AttentadError
 
@@ -44,6 +47,11 @@ def parse_tiou(tiou: str | Sequence[float]) -> tuple[float, ...]:
 def tiou_key(value: float) -> str:
     """A threshold as text: 0.3 → "0.3"."""
     return f"{value:.10g}"
+
+
+def by_threshold(tiou: Sequence[float], values: np.ndarray) -> dict[str, Any]:
+    """Threshold as text → its value, or row of values, of J; plain, for JSON."""
+    return dict(zip(map(tiou_key, tiou), values.tolist(), strict=True))
 
 
 def _inclusive_range(text: str) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,16 +47,18 @@ class VideoSource:
             AttentadError: the file is missing, is not a video, or holds no pictures.
         """
         path, sampling = self.files[video], self.model.sampling
-        duration_sec = probe(path).duration_sec
+        pictures = frames(path, sampling.fps, size_px=sampling.size_px)
         features, timeline = snippet_features(
             self.model.network,
-            frames(path, sampling.fps, size_px=sampling.size_px),
-            duration_sec,
+            pictures,
+            probe(path).duration_sec,
             sampling,
             mean=self.model.recipe.mean,
             std=self.model.recipe.std,
         )
-        return Track(features, timeline, timeline.duration_sec)
+        # The length was an estimate until the pictures had been read.
+        duration_sec = pictures.duration_sec or timeline.duration_sec
+        return Track(features, replace(timeline, duration_sec=duration_sec), duration_sec)
 
 
 def find_videos(inputs: Sequence[Path]) -> list[Path]:

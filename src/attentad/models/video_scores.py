@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attentad.core import AttentadError
 from attentad.core.files import read_json
-from attentad.core.formats.arrays import read_only_array
+from attentad.core.formats.npy import read_only_array
 from attentad.data.features import open_features
 from attentad.recipes.load import DetectionRecipe
 

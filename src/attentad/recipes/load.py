@@ -149,23 +149,22 @@ class RecognitionRecipe(Section):
     training: TrainingSettings
 
 
-Recipe = Annotated[DetectionRecipe | RecognitionRecipe, Field(discriminator="task")]
-_ADAPTER: TypeAdapter[DetectionRecipe | RecognitionRecipe] = TypeAdapter(Recipe)
+Recipe = DetectionRecipe | RecognitionRecipe
+_ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, Field(discriminator="task")])
+# The folder of those that come with the package.
+RECIPES = Path(str(resources.files("attentad.recipes")))
 
 
 def recipe_names() -> list[str]:
     """Names of the recipes that come with the package, such as `salads50/bmn_csa`."""
-    root = Path(str(resources.files("attentad.recipes")))
     return sorted(
-        file.relative_to(root).with_suffix("").as_posix()
-        for file in root.rglob("*.yaml")
+        file.relative_to(RECIPES).with_suffix("").as_posix()
+        for file in RECIPES.rglob("*.yaml")
         if file.parent.name != "tables"  # of papers, see `paper_table`
     )
 
 
-def load_recipe(
-    name: str | Path, overrides: Sequence[str] = ()
-) -> DetectionRecipe | RecognitionRecipe:
+def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Load a recipe by package name or file, apply `key=value` overrides, and check it.
 
     Raises:
@@ -173,7 +172,7 @@ def load_recipe(
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        path = Path(str(resources.files("attentad.recipes"))) / f"{name}.yaml"
+        path = RECIPES / f"{name}.yaml"
         if str(name) not in recipe_names():
             raise AttentadError(
                 f"there is no recipe {name}; give a .yaml file or one of: "
@@ -193,7 +192,7 @@ def load_recipe(
     return parse_recipe(content, f"recipe {name}")
 
 
-def parse_recipe(content: Mapping[str, Any], where: str) -> DetectionRecipe | RecognitionRecipe:
+def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
     """Check plain values against the recipe's schema; `where` opens the error sentence.
 
     Raises:
@@ -232,14 +231,11 @@ def parse_setting(text: str, what: str = "override") -> tuple[str, Any]:
     return key, parse_yaml(value, f"{what} {quoted(text)}")
 
 
-def recipe_hash(recipe: DetectionRecipe | RecognitionRecipe, training: set[str] | bool) -> str:
+def recipe_hash(recipe: Recipe, training: set[str] | bool) -> str:
     """Of what is trained, whatever the folder that the data lie in and the recipe's title.
 
     Only what the recipe says beyond the defaults counts: a key added later changes nothing.
-
-    Args:
-        recipe: of a run.
-        training: keys of that section that do not count, or True for all of it.
+    Nor do the keys of `training` that are named, or all of them where it is True.
     """
     exclude: dict[str, Any] = {"about": True, "data": {"root"}, "training": training}
     content = recipe.model_dump(mode="json", exclude_defaults=True, exclude=exclude)

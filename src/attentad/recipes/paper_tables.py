@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field
 
 from attentad.core import AttentadError
-from attentad.core.validation import first_fault
-from attentad.recipes.load import DetectionRecipe, load_recipe, recipe_names
+from attentad.recipes.load import RECIPES, DetectionRecipe, load_recipe, recipe_names
 from attentad.recipes.schema import Section
 from attentad.recipes.yaml_text import parse_yaml
 
+_FOLDER = RECIPES / "tables"
 DATA_SETS = ("salads50", "ucf15", "toy", "thumos14", "activitynet13", "activitynet12")
 
 
@@ -41,16 +40,6 @@ class PaperTable(Section):
     settings: dict[str, Any] = Field({}, description="key → value, changes for every row")
     rows: tuple[PaperRow, ...]
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        for row in self.rows:
-            if row.paper is not None and len(row.paper) != len(self.columns):
-                raise ValueError(f"row {row.name!r} needs a value for each column")
-        names = [row.name for row in self.rows]
-        if len(set(names)) < len(names):
-            raise ValueError("two rows have the same name")
-        return self
-
     @property
     def models(self) -> tuple[PaperRow, ...]:
         """The rows that can be run."""
@@ -59,8 +48,7 @@ class PaperTable(Section):
 
 def table_names() -> list[str]:
     """Names of the tables that come with the package, such as `csa/4`."""
-    names = (path.stem.partition("_") for path in _folder().glob("*.yaml"))
-    return sorted(f"{paper}/{number}" for paper, _, number in names)
+    return sorted(path.stem.replace("_", "/", 1) for path in _FOLDER.glob("*.yaml"))
 
 
 def load_table(name: str) -> PaperTable:
@@ -73,26 +61,14 @@ def load_table(name: str) -> PaperTable:
         raise AttentadError(
             f"there is no table {name!r}; the tables are: {', '.join(table_names())}."
         )
-    path = _folder() / f"{name.replace('/', '_')}.yaml"
-    try:
-        return PaperTable.model_validate(
-            parse_yaml(path.read_text(encoding="utf-8"), f"table {path}")
-        )
-    except ValidationError as error:
-        raise AttentadError(f"table {path}: {first_fault(error)}.") from None
+    path = _FOLDER / f"{name.replace('/', '_')}.yaml"
+    return PaperTable.model_validate(parse_yaml(path.read_text(encoding="utf-8"), f"table {path}"))
 
 
 def row_recipe(
     table: PaperTable, row: PaperRow, data: str, root: Path | None, changes: Mapping[str, Any]
 ) -> DetectionRecipe:
-    """The recipe of a row on a data set.
-
-    Args:
-        table: whose settings come first.
-        row: one of `table.models`.
-        data: one of `DATA_SETS`.
-        root: folder of the data; None as the recipe says.
-        changes: key → value, the user's own.
+    """The recipe of a row on one of `DATA_SETS`: with the table's settings, the row's, the user's.
 
     Raises:
         AttentadError: the data set has no recipe for the row's detector, or a setting is wrong.
@@ -115,7 +91,3 @@ def row_recipe(
     recipe = load_recipe(name, overrides)
     assert isinstance(recipe, DetectionRecipe)
     return recipe
-
-
-def _folder() -> Path:
-    return Path(str(resources.files("attentad.recipes"))) / "tables"

@@ -75,16 +75,13 @@ def precision_table(evaluations: Mapping[str, Mapping[str, Any] | None]) -> Prec
     if not means:
         return None
     shown = {detector: _mapping(evaluations[detector]) for detector in means}
-    thresholds = tuple(
-        dict.fromkeys(key for mean in means.values() for key in _mapping(mean["AP"]))
-    )
+    keys = (key for mean in means.values() for key in _mapping(mean["AP"]))
+    thresholds = tuple(dict.fromkeys(keys))
     per_class = {detector: _mapping(item.get("per_class")) for detector, item in shown.items()}
-    classes = [
-        _group(
-            name, {detector: items.get(name) for detector, items in per_class.items()}, thresholds
-        )
-        for name in dict.fromkeys(name for items in per_class.values() for name in items)
-    ]
+    classes = []
+    for name in dict.fromkeys(name for items in per_class.values() for name in items):
+        values = {detector: items.get(name) for detector, items in per_class.items()}
+        classes.append(_group(name, values, thresholds))
     classes.sort(key=lambda group: -max(_value(row.average) for row in group.rows))
     protocols = dict.fromkeys(str(item.get("protocol") or "") for item in shown.values())
     return PrecisionTable(

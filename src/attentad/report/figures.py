@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from attentad.core.arrays import Floats, ratio
 from attentad.metrics import ERROR_TYPES, VERDICTS, AttributeProfile, Diagnosis
 from attentad.report.drawing import INK, drawing, short_name
 
@@ -52,17 +54,9 @@ def false_positive_figure(diagnosis: Diagnosis) -> Figure:
         percent = 100 * diagnosis.shares
         place = np.arange(len(percent))
         base = np.zeros(len(percent))
-        for name, height in zip(VERDICTS, percent.T, strict=True):
-            left.bar(
-                place,
-                height,
-                bottom=base,
-                width=0.82,
-                color=VERDICT_COLOURS[name],
-                edgecolor="white",
-                linewidth=0.6,
-                label=name,
-            )
+        look = {"width": 0.82, "edgecolor": "white", "linewidth": 0.6}
+        for (name, colour), height in zip(VERDICT_COLOURS.items(), percent.T, strict=True):
+            left.bar(place, height, bottom=base, color=colour, label=name, **look)
             base += height
         left.set(ylabel="detections (%)", ylim=(0, 100))
         left.set_xlabel("rank in the class, in numbers of its instances G")
@@ -158,7 +152,7 @@ def confusion_figure(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
     if counts.shape != (size, size) or not size:
         raise ValueError(f"a confusion matrix of {size} classes has shape {counts.shape}")
     total = counts.sum(axis=1, keepdims=True)
-    percent = 100 * np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    percent = 100 * ratio(counts, total, empty=0.0)
     side = min(12.0, max(2.4, 0.34 * size))
     with drawing(side + 2.0, side + 1.2) as figure:
         axes = figure.subplots()
@@ -196,7 +190,7 @@ def _gain_bars(axes: Axes, diagnosis: Diagnosis) -> None:
 
 def _attribute_figure(
     diagnosis: Diagnosis,
-    values: Sequence[NDArray[np.float64]],
+    values: Sequence[Floats],
     *,
     ylabel: str,
     overall: float,
@@ -226,9 +220,7 @@ def _attribute_figure(
         return figure
 
 
-def _bucket_bars(
-    axes: Axes, item: AttributeProfile, percent: NDArray[np.float64], highest: float
-) -> None:
+def _bucket_bars(axes: Axes, item: AttributeProfile, percent: Floats, highest: float) -> None:
     place = np.arange(len(percent))
     colour = ATTRIBUTE_COLOURS[item.name]
     axes.bar(place, np.nan_to_num(percent), width=0.7, color=colour, alpha=0.85)
@@ -243,18 +235,16 @@ def _bucket_bars(
     axes.tick_params(axis="x", length=0)
 
 
-def _cell_numbers(axes: Axes, percent: NDArray[np.float64]) -> None:
+def _cell_numbers(axes: Axes, percent: Floats) -> None:
     for (row, column), value in np.ndenumerate(percent):
         if value >= 0.5:
-            colour = "white" if value > 55 else INK
-            axes.text(
-                column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=7.5
-            )
+            number = axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7.5)
+            number.set_color("white" if value > 55 else INK)
 
 
 def checked_curves(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
-) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+) -> list[tuple[Floats, Floats]]:
     """Both arrays of each curve as float64.
 
     Raises:
@@ -271,10 +261,8 @@ def checked_curves(
 
 def _line_styles() -> Iterator[dict[str, Any]]:
     """Colour and dashes of one line after the other; never ends."""
-    while True:
-        for dashes in LINE_STYLES:
-            for colour in LINE_COLOURS:
-                yield {"color": colour, "linestyle": dashes, "linewidth": 1.6}
+    for dashes, colour in cycle(product(LINE_STYLES, LINE_COLOURS)):
+        yield {"color": colour, "linestyle": dashes, "linewidth": 1.6}
 
 
 def _legend(figure: Figure, axes: Axes, names: Sequence[str]) -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core import Segments, VideoDetections, tiou
+from attentad.core.arrays import Bools, Floats, Ints
 
 MATCH_TIOU = 0.5
 
-Match = tuple[NDArray[np.float64], NDArray[np.int64] | None]
+Match = tuple[Floats, Ints | None]
 """Scores of a video's detections, and what `found_by` says; None without ground truth."""
 
 
-def same_class_overlap(
-    detections: VideoDetections, segments: Segments, labels: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def same_class_overlap(detections: VideoDetections, segments: Segments, labels: Ints) -> Floats:
     """tIoU of each detection with each true instance of its class, (N, M); 0 across classes.
 
     A detection without a class (label −1) is compared with every instance.
@@ -26,7 +24,7 @@ def same_class_overlap(
     return np.where(alike, tiou(detections.segments, segments), 0.0)
 
 
-def found_by(overlap: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.int64]:
+def found_by(overlap: Floats, scores: Floats) -> Ints:
     """For each true instance the detection that finds it, (M,); −1 for none.
 
     Detections choose in falling order of score, each the free instance that it overlaps most,
@@ -41,7 +39,7 @@ def found_by(overlap: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArr
     return owner
 
 
-def best_threshold(scores: NDArray[np.float64], hit: NDArray[np.bool_], instances: int) -> float:
+def best_threshold(scores: Floats, hit: Bools, instances: int) -> float:
     """The score from which on F1 = 2·hits / (detections + instances) is highest.
 
     Args:

@@ -56,34 +56,27 @@ def write_page(
 
 def _html(report: Report, media: list[Media]) -> str:
     style, script = _asset("page.css"), _script()
-    return (
-        _environment()
-        .from_string(_asset("page.html.j2"))
-        .render(
-            title=report.title,
-            style=Markup(style),
-            script=Markup(script),
-            policy=_policy(style, script),
-            data=Markup(script_json(page_data(report, media))),
-            embedded=[
-                (index, item.content())
-                for index, item in enumerate(media)
-                if item.kind == "embedded"
-            ],
-            has_media=any(item.kind != "none" for item in media),
-            evaluation=precision_table(report.evaluations),
-            several=len(report.detectors) > 1,
-            videos=len(report.videos),
-            instances=sum(len(v.ground_truth.labels) for v in report.videos if v.ground_truth),
-            annotated=any(video.ground_truth is not None for video in report.videos),
-            losses=any(
-                len(values) for terms in report.losses.values() for values in terms.values()
-            ),
-            tables=report.tables,
-            figures=[(title, _picture(svg)) for title, svg in report.figures.items()],
-            facts=report.facts,
-            version=__version__,
-        )
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_asset("page.html.j2")).render(
+        title=report.title,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        data=Markup(script_json(page_data(report, media))),
+        embedded=[(i, item.content()) for i, item in enumerate(media) if item.kind == "embedded"],
+        has_media=any(item.kind != "none" for item in media),
+        evaluation=precision_table(report.evaluations),
+        several=len(report.detectors) > 1,
+        videos=len(report.videos),
+        instances=sum(len(v.ground_truth.labels) for v in report.videos if v.ground_truth),
+        annotated=any(video.ground_truth is not None for video in report.videos),
+        losses=any(len(v) for terms in report.losses.values() for v in terms.values()),
+        tables=report.tables,
+        figures=[(title, _picture(svg)) for title, svg in report.figures.items()],
+        facts=report.facts,
+        version=__version__,
     )
 
 
@@ -92,12 +85,6 @@ def _picture(svg: str) -> str:
     # The page's policy forbids the style attributes that SVG in the page itself would need.
     content = base64.b64encode(svg.encode("utf-8", "replace")).decode()
     return f"data:image/svg+xml;base64,{content}"
-
-
-def _environment() -> Environment:
-    return Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
 
 
 @cache

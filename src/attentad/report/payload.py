@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from attentad.core import VideoAnnotation, VideoDetections, no_detections
+from attentad.core import VideoAnnotation, no_detections
+from attentad.core.arrays import Floats, Ints
 from attentad.core.detections import label_name
 from attentad.core.found import Curve, Found
 from attentad.report.content import Report, VideoPage
@@ -108,7 +109,7 @@ def round_down(value: float, digits: int = 3) -> float:
     return float(f"{math.floor(units + abs(units) * 1e-12) * unit:.{digits}g}")
 
 
-def thinned(value: NDArray[np.float64], points: int) -> NDArray[np.int64]:
+def thinned(value: Floats, points: int) -> Ints:
     """Indices of the samples to draw: few, yet all of a curve's peaks and gaps.
 
     A curve of more than `points` samples is cut into at most points / 2 stretches of equal
@@ -146,22 +147,12 @@ def _all_classes(report: Report) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _highest(detections: VideoDetections) -> VideoDetections:
-    """The highest scores that the page shows, falling; what is not finite cannot be drawn."""
-    finite = np.isfinite(detections.segments).all(axis=1) & np.isfinite(detections.scores)
-    rows = np.flatnonzero(finite)
-    order = rows[np.argsort(-detections.scores[rows], kind="stable")]
-    return detections[order[:DETECTIONS_PER_VIDEO]]
-
-
 def _duration_sec(video: VideoPage) -> float:
     if math.isfinite(video.duration_sec) and video.duration_sec > 0:
         return float(video.duration_sec)
-    ends = [found.detections.segments[:, 1] for found in video.found.values()]
-    if video.ground_truth is not None:
-        ends.append(video.ground_truth.segments[:, 1])
+    ends: list[ArrayLike] = [video.ground_truth.segments[:, 1]] if video.ground_truth else []
     for found in video.found.values():
-        ends += [np.asarray(curve.time_sec, dtype=np.float64) for curve in found.curves]
+        ends += [found.detections.segments[:, 1], *(curve.time_sec for curve in found.curves)]
     together = np.concatenate([np.zeros(0), *ends])
     together = together[np.isfinite(together) & (together > 0)]
     return float(together.max()) if len(together) else 1.0
@@ -182,7 +173,9 @@ def _detections(
 ) -> tuple[dict[str, Any], Match]:
     """One detector's columns of a video, and what `first_threshold` wants to know."""
     given = video.found.get(detector, Found(no_detections())).detections
-    kept = _highest(given)
+    # What is not finite cannot be drawn.
+    finite = given[np.isfinite(given.segments).all(axis=1) & np.isfinite(given.scores)]
+    kept = finite[np.argsort(-finite.scores, kind="stable")[:DETECTIONS_PER_VIDEO]]
     names = tuple(classes)
     columns: dict[str, Any] = {
         "start": _milliseconds(kept.segments[:, 0]),
@@ -212,7 +205,7 @@ def _truth(ground_truth: VideoAnnotation | None, index: dict[str, int]) -> dict[
     }
 
 
-def _true_labels(labels: Iterable[str], index: dict[str, int]) -> NDArray[np.int64]:
+def _true_labels(labels: Iterable[str], index: dict[str, int]) -> Ints:
     return np.array([index[label] for label in labels], dtype=np.int64)
 
 
@@ -229,6 +222,5 @@ def _curve(curve: Curve, detector: int, index: dict[str, int], points: int) -> d
     }
 
 
-def _milliseconds(seconds: NDArray[np.float64]) -> list[float]:
-    rounded: list[float] = np.round(seconds, 3).tolist()
-    return rounded
+def _milliseconds(seconds: Floats) -> list[float]:
+    return np.round(seconds, 3).tolist()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from attentad.core import suggest
 from attentad.core.wording import first_few
@@ -38,10 +37,12 @@ def comparison_table(
     """
     first = next(iter(results.values()))
     columns = ["mAP %", *map(tiou_key, first.tiou), "average"]
-    level = "" if bootstrap is None else f"{100 * bootstrap.level:g} % interval"
-    columns += [level] if bootstrap is not None else []
-    columns += ["difference"] if len(results) > 1 else []
-    columns += [f"its {level}"] if len(results) > 1 and bootstrap is not None else []
+    gaps = ["difference"] if len(results) > 1 else []
+    note = ground_truth_line(first)
+    if bootstrap is not None:
+        level = f"{100 * bootstrap.level:g} % interval"
+        columns, gaps = [*columns, level], [*gaps, *(f"its {level}" for _ in gaps)]
+        note += f"; intervals: {bootstrap.samples} bootstrap samples of the videos"
     rows = []
     for number, (name, result) in enumerate(results.items()):
         row = [name, *map(_percent, result.mean_ap), _percent(result.average_map)]
@@ -53,10 +54,7 @@ def comparison_table(
             if bootstrap is not None:
                 row.append(_interval(bootstrap.difference[number], "+") if number else "")
         rows.append(tuple(row))
-    note = ground_truth_line(first)
-    if bootstrap is not None:
-        note += f"; intervals: {bootstrap.samples} bootstrap samples of the videos"
-    return Table(tuple(columns), tuple(rows), note=note)
+    return Table((*columns, *gaps), tuple(rows), note=note)
 
 
 def class_table(results: Mapping[str, DetectionResult]) -> Table:
@@ -65,25 +63,16 @@ def class_table(results: Mapping[str, DetectionResult]) -> Table:
     One result is shown at each threshold, several by their averages beside one another.
     """
     first = next(iter(results.values()))
-    note = ground_truth_line(first)
+    columns = [result.average_precision.mean(axis=1) for result in results.values()]
+    headings = ("average AP %", "instances", *results)
     if len(results) == 1:
-        columns = ("AP %", "instances", *map(tiou_key, first.tiou), "average")
-        rows = [
-            (name, str(count), *map(_percent, values), _percent(values.mean()))
-            for name, count, values in zip(
-                first.classes, first.truth_count, first.average_precision, strict=True
-            )
-        ]
-    else:
-        columns = ("average AP %", "instances", *results)
-        averages = [result.average_precision.mean(axis=1) for result in results.values()]
-        rows = [
-            (name, str(count), *map(_percent, values))
-            for name, count, *values in zip(
-                first.classes, first.truth_count, *averages, strict=True
-            )
-        ]
-    return Table(columns, tuple(rows), note=note)
+        columns = [*first.average_precision.T, *columns]
+        headings = ("AP %", "instances", *map(tiou_key, first.tiou), "average")
+    rows = tuple(
+        (name, str(count), *map(_percent, values))
+        for name, count, *values in zip(first.classes, first.truth_count, *columns, strict=True)
+    )
+    return Table(headings, rows, note=ground_truth_line(first))
 
 
 def recall_table(results: Mapping[str, ProposalResult]) -> Table:
@@ -107,21 +96,18 @@ def recognition_table(results: Mapping[str, RecognitionResult | VideoMapResult])
     rows = []
     for name, result in results.items():
         if isinstance(result, VideoMapResult):
-            values = {"video mAP": (result.mean_ap, 0.0)}
-            values["exact set"] = (result.exact_set_accuracy, 0.0)
+            names = ["video mAP", "exact set"]
+            cells = [_percent(result.mean_ap), _percent(result.exact_set_accuracy)]
             count, splits = result.videos, 1
         else:
+            names = ["top-1", "top-5", "mean class"]
             parts = (result.split_top1, result.split_top5, result.split_mean_class)
-            names = ("top-1", "top-5", "mean class")
-            values = {n: (part.mean(), part.std()) for n, part in zip(names, parts, strict=True)}
             count, splits = int(result.clips.sum()), len(result.splits)
-        cells = [
-            _percent(mean) + (f" ± {_percent(deviation)}" if splits > 1 else "")
-            for mean, deviation in values.values()
-        ]
-        columns = ("%", *values, "rows", "splits")
+            cells = [_percent(part.mean()) for part in parts]
+            if splits > 1:
+                cells = [f"{_percent(part.mean())} ± {_percent(part.std())}" for part in parts]
         rows.append((name, *cells, str(count), str(splits)))
-    return Table(columns, tuple(rows))
+    return Table(("%", *names, "rows", "splits"), tuple(rows))
 
 
 def ground_truth_line(result: DetectionResult) -> str:
@@ -173,9 +159,11 @@ def detection_notes(result: DetectionResult | ProposalResult | Diagnosis) -> lis
         )
     videos = detected.get("videos_outside_ground_truth", {})
     if videos:
+        counted = detected.get("outside_counts_as") == "false positives"
         remarks.append(
             f"{sum(videos.values())} detections in {len(videos)} videos without ground truth "
-            f"({first_few(sorted(videos), 5)}) {_treated(detected)}."
+            f"({first_few(sorted(videos), 5)}) "
+            f"{'count as false positives' if counted else 'were left out'}."
         )
     if detected.get("renamed_videos"):
         remarks.append(
@@ -187,30 +175,19 @@ def detection_notes(result: DetectionResult | ProposalResult | Diagnosis) -> lis
 
 def truth_notes(result: DetectionResult | ProposalResult | Diagnosis) -> list[str]:
     """What is special about the ground truth, and what was dropped of it."""
-    dropped = result.ground_truth.get("dropped", {})
-    return [
-        *result.ground_truth.get("notes", ()),
-        *(
-            f"Ground truth dropped ({reason.replace('_', ' ')}): {count}."
-            for reason, count in dropped.items()
-            if count
-        ),
+    dropped = [
+        f"Ground truth dropped ({reason.replace('_', ' ')}): {count}."
+        for reason, count in result.ground_truth.get("dropped", {}).items()
+        if count
     ]
-
-
-def _treated(detected: Mapping[str, Any]) -> str:
-    treated = detected.get("outside_counts_as", "left out")
-    return "count as false positives" if treated == "false positives" else "were left out"
+    return [*result.ground_truth.get("notes", ()), *dropped]
 
 
 def _meant(labels: Iterable[str], classes: Iterable[str]) -> str:
     """A hint at the class that was probably meant by the first label that resembles one."""
-    names = list(classes)
-    for label in sorted(labels):
-        meant = suggest(label, names)
-        if meant is not None:
-            return f" (did {label!r} mean {meant!r}?)"
-    return ""
+    pairs = ((label, suggest(label, classes)) for label in sorted(labels))
+    hints = (f" (did {label!r} mean {meant!r}?)" for label, meant in pairs if meant is not None)
+    return next(hints, "")
 
 
 def _interval(bounds: Iterable[float], sign: str = "") -> str:

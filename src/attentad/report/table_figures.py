@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from attentad.core import Segments
+from attentad.core.arrays import Floats
 from attentad.core.detections import label_name
 from attentad.report.drawing import drawing, short_name
 from attentad.report.figures import checked_curves
@@ -50,15 +51,9 @@ def bars_figure(
         axes.barh(place - 0.2, np.asarray(ours, float), 0.36, color=_OURS, label=labels[0])
         axes.barh(place + 0.2, np.asarray(paper, float), 0.36, color=_PAPER, label=labels[1])
         if deviations is not None:
-            axes.errorbar(
-                np.asarray(ours, float),
-                place - 0.2,
-                xerr=np.asarray(deviations, float),
-                fmt="none",
-                ecolor="black",
-                elinewidth=0.8,
-                capsize=2,
-            )
+            spread = np.asarray(deviations, float)
+            look: dict[str, Any] = {"ecolor": "black", "elinewidth": 0.8, "capsize": 2}
+            axes.errorbar(np.asarray(ours, float), place - 0.2, fmt="none", xerr=spread, **look)
         axes.set_yticks(place, [short_name(name) for name in names])
         axes.invert_yaxis()
         axes.set_xlabel(axis)
@@ -120,14 +115,13 @@ def timeline_figure(
         for panel, name, (time, value) in zip(panels[1:], curves or {}, checked, strict=True):
             _curve_panel(panel, short_name(name), time, value)
         panels[-1].set(xlim=(0, duration_sec), xlabel="seconds")
-        handles = [Patch(color=colour[k], label=_class_name(k, classes)) for k in used]
+        names = [short_name(label_name(k, tuple(classes))) for k in used]
+        handles = [Patch(color=colour[k], label=name) for k, name in zip(used, names, strict=True)]
         figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
         return figure
 
 
-def _curve_panel(
-    axes: Axes, name: str, time: NDArray[np.float64], value: NDArray[np.float64]
-) -> None:
+def _curve_panel(axes: Axes, name: str, time: Floats, value: Floats) -> None:
     """One curve over the panel's floor, its name where the lines above have theirs."""
     finite = value[np.isfinite(value)]
     low, high = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
@@ -142,7 +136,3 @@ def _curve_panel(
     axes.set_ylim(low - room, high + room)
     axes.set_yticks([low, high], [f"{low:.3g}", f"{high:.3g}"])
     axes.set_ylabel(name, rotation=0, ha="right", va="center")
-
-
-def _class_name(label: int, classes: Sequence[str]) -> str:
-    return short_name(label_name(label, tuple(classes)))

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from attentad.core import AttentadError, VideoAnnotation, VideoDetections
+from attentad.core.arrays import Floats
 from attentad.core.found import Curve
 from attentad.report.content import Report, VideoPage
 from attentad.report.drawing import save_figure
@@ -64,9 +65,7 @@ def attention_curves(curves: Iterable[Curve]) -> Curves:
     }
 
 
-def score_curve(
-    detections: VideoDetections, end_sec: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def score_curve(detections: VideoDetections, end_sec: float) -> tuple[Floats, Floats]:
     """Times (P,) from 0 to `end_sec`, and at each the highest score of what is detected there.
 
     Where nothing is, the score is NaN, which leaves a gap in a curve.

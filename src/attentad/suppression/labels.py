@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from attentad.core import AttentadError, Timeline, VideoDetections
+from attentad.core.arrays import Floats
 from attentad.core.names import check_choice
 
 FUSIONS = ("prod", "sqrt", "none")
@@ -75,11 +76,7 @@ def label_by_snippets(
 
 
 def label_by_video(
-    proposals: VideoDetections,
-    class_scores: ArrayLike,
-    *,
-    topk: int = 2,
-    fuse: str = "prod",
+    proposals: VideoDetections, class_scores: ArrayLike, *, topk: int = 2, fuse: str = "prod"
 ) -> VideoDetections:
     """Give every proposal of a video the classes that the whole video scores best in.
 
@@ -87,8 +84,7 @@ def label_by_video(
         proposals: class-agnostic; their labels are ignored.
         class_scores: (K,) scores of the video, such as UntrimmedNet's or CUHK's. Not negative,
             unless `fuse` is none.
-        topk: classes per proposal (at most K); on a tie the lower index wins.
-        fuse: as in `label_by_snippets`.
+        topk, fuse: as in `label_by_snippets`.
 
     Returns:
         topk detections per proposal, best first.
@@ -106,7 +102,7 @@ def label_by_video(
     return _labelled(proposals, np.tile(scores, (len(proposals), 1)), topk, fuse)
 
 
-def _check_sign(scores: NDArray[np.float64], fuse: str) -> None:
+def _check_sign(scores: Floats, fuse: str) -> None:
     if fuse != "none" and scores.size and scores.min() < 0:
         raise AttentadError(
             f"class scores as low as {scores.min():g} cannot be multiplied with proposal scores; "
@@ -115,7 +111,7 @@ def _check_sign(scores: NDArray[np.float64], fuse: str) -> None:
 
 
 def _labelled(
-    proposals: VideoDetections, class_scores: NDArray[np.float64], topk: int, fuse: str
+    proposals: VideoDetections, class_scores: Floats, topk: int, fuse: str
 ) -> VideoDetections:
     """The best `topk` columns of (N, K) for each of N proposals, fused and sorted by score."""
     check_choice(fuse, FUSIONS, "way to fuse scores")
@@ -135,13 +131,9 @@ def _labelled(
     )
 
 
-def _covered_sums(
-    values: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Integral of the piecewise constant (T, K) `values` over [start, end) in grid coordinates.
-
-    Returns:
-        The integrals (N, K) and the number of cells covered (N,), both 0 outside 0..T.
+def _covered_sums(values: Floats, start: Floats, end: Floats) -> tuple[Floats, Floats]:
+    """Integrals (N, K) of the piecewise constant (T, K) `values` over [start, end) in grid
+    coordinates, and how many cells that covers, (N,); both 0 outside 0..T.
     """
     length = len(values)
     start, end = np.clip(start, 0, length), np.clip(end, 0, length)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core import AttentadError, Segments, VideoDetections, tiou
+from attentad.core.arrays import Floats
 from attentad.core.detections import concatenate
 from attentad.core.names import check_choice
 from attentad.suppression.nms import limited, nms
@@ -57,9 +57,7 @@ def suppress(
             becomes the mean, weighted by score, of all that competed with it and have at least
             this tIoU with it, itself included. None for none.
         sigma: this and all that follow: see `soft_nms`; the other methods do not use them.
-        t1: of `adaptive`.
-        t2: of `adaptive`.
-        duration_sec: of `adaptive`.
+        t1, t2, duration_sec: of `adaptive`.
         negative: `keep` also keeps what the other methods find below a `score_floor` of 0.
         legacy_drop_last: of the Soft-NMS rules.
 
@@ -72,12 +70,16 @@ def suppress(
     if max_length_sec is not None:
         lengths = detections.segments[:, 1] - detections.segments[:, 0]
         detections = detections[lengths < max_length_sec]
+    groups = [detections]
+    if per_class:
+        groups = [detections[detections.labels == k] for k in np.unique(detections.labels)]
     parts = []
-    for part in _competing(detections, per_class):
+    for part in groups:
+        segments, scores = part.segments, part.scores
         if method in SOFT_RULES:
             rows, scores = soft_nms(
-                part.segments,
-                part.scores,
+                segments,
+                scores,
                 sigma=sigma,
                 method=method,
                 t1=t1,
@@ -90,9 +92,15 @@ def suppress(
                 legacy_drop_last=legacy_drop_last,
                 keep=keep,
             )
-            kept = VideoDetections(part.segments[rows], scores, part.labels[rows])
+            kept = VideoDetections(segments[rows], scores, part.labels[rows])
         else:
-            kept = part[_best(part, method, tiou_threshold, ties, plus_one, keep)]
+            if method == "hard":
+                rows = nms(
+                    segments, scores, tiou_threshold, keep=keep, ties=ties, plus_one=plus_one
+                )
+            else:
+                rows = np.argsort(-scores, kind="stable")[: limited(keep, len(part))]
+            kept = part[rows]
             if score_floor > 0 or negative != "keep":
                 kept = kept[kept.scores >= score_floor]
         if voting_tiou is not None:
@@ -105,10 +113,7 @@ def suppress(
 
 
 def merge_windows(
-    windows: Sequence[VideoDetections],
-    *,
-    how: str = "per_window",
-    **options: Any,
+    windows: Sequence[VideoDetections], *, how: str = "per_window", **options: Any
 ) -> VideoDetections:
     """The detections of a video from those of its overlapping windows, suppressed and sorted.
 
@@ -131,7 +136,7 @@ def merge_windows(
 
 
 def vote_segments(
-    kept: Segments, segments: Segments, scores: NDArray[np.float64], tiou_threshold: float
+    kept: Segments, segments: Segments, scores: Floats, tiou_threshold: float
 ) -> Segments:
     """Each of `kept` as the mean, weighted by score, of the segments that nearly equal it.
 
@@ -153,28 +158,3 @@ def vote_segments(
         total = ballots.sum(axis=1, keepdims=True)
         np.divide(ballots @ segments, total, out=voted[rows], where=total > 0)
     return voted
-
-
-def _competing(detections: VideoDetections, per_class: bool) -> list[VideoDetections]:
-    """The groups within which detections suppress one another."""
-    if not per_class:
-        return [detections]
-    labels = detections.labels
-    return [detections[labels == label] for label in np.unique(labels)]
-
-
-def _best(
-    part: VideoDetections,
-    method: str,
-    tiou_threshold: float,
-    ties: str,
-    plus_one: bool,
-    keep: int | None,
-) -> NDArray[np.int64]:
-    """Rows kept by the methods that leave scores alone, best first."""
-    if method == "hard":
-        return nms(
-            part.segments, part.scores, tiou_threshold, keep=keep, ties=ties, plus_one=plus_one
-        )
-    best = np.argsort(-part.scores, kind="stable")
-    return best[: limited(keep, len(best))]

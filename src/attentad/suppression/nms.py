@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from attentad.core import AttentadError, Segments, as_segments
+from attentad.core.arrays import Floats, Ints
 
 TIES: Final = ("first", "last")
 
@@ -23,7 +24,7 @@ def nms(
     keep: int | None = None,
     ties: str = "first",
     plus_one: bool = False,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Hard NMS: a segment goes when its tIoU with a kept, better one exceeds the threshold.
 
     Args:
@@ -45,7 +46,11 @@ def nms(
     if not 0 <= tiou_threshold <= 1:
         raise AttentadError(f"tiou_threshold must lie in 0..1, not {tiou_threshold}.")
     rows, values = checked(segments, scores)
-    order = _descending(values, ties)
+    if ties not in TIES:
+        raise AttentadError(f"ties go to the {' or the '.join(TIES)}, not {ties!r}.")
+    order = np.argsort(-values, kind="stable")
+    if ties == "last":
+        order = np.argsort(values, kind="stable")[::-1]
     start, end = rows[order, 0], rows[order, 1] + float(plus_one)
     length = np.maximum(end - start, TINY_SEC)
     kept: list[int] = []
@@ -72,7 +77,7 @@ def limited(keep: int | None, count: int) -> int:
     return min(keep, count)
 
 
-def checked(segments: ArrayLike, scores: ArrayLike) -> tuple[Segments, NDArray[np.float64]]:
+def checked(segments: ArrayLike, scores: ArrayLike) -> tuple[Segments, Floats]:
     """Segments and their scores as (N, 2) and (N,) float64, all finite."""
     rows, values = as_segments(segments), np.asarray(scores, dtype=np.float64)
     if values.shape != (len(rows),):
@@ -80,12 +85,3 @@ def checked(segments: ArrayLike, scores: ArrayLike) -> tuple[Segments, NDArray[n
     if not (np.isfinite(values).all() and np.isfinite(rows).all()):
         raise AttentadError("suppression needs finite times and scores; one is NaN or infinite.")
     return rows, values
-
-
-def _descending(scores: NDArray[np.float64], ties: str) -> NDArray[np.int64]:
-    """Order of falling score; the first or the last of equal ones leads."""
-    if ties not in TIES:
-        raise AttentadError(f"ties go to the {' or the '.join(TIES)}, not {ties!r}.")
-    if ties == "last":
-        return np.argsort(scores, kind="stable")[::-1]
-    return np.argsort(-scores, kind="stable")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from attentad.core import AttentadError
+from attentad.core.arrays import Floats, Ints
 
 
-def runs_above(values: ArrayLike, threshold: float) -> NDArray[np.int64]:
+def runs_above(values: ArrayLike, threshold: float) -> Ints:
     """The maximal runs of snippets whose value exceeds the threshold.
 
     Args:
@@ -31,7 +32,7 @@ def outer_inner(
     flank: float = 0.25,
     video_scores: ArrayLike | None = None,
     video_weight: float = 0.2,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Outer-inner score of every run for every class: how far it stands out from its flanks.
 
     ψ = mean of the scores inside − mean of those in the two flanks taken together + video_weight ·
@@ -81,7 +82,7 @@ def outer_inner(
     return result + video_weight * whole
 
 
-def _checked_runs(runs: ArrayLike, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _checked_runs(runs: ArrayLike, length: int) -> tuple[Ints, Ints]:
     rows = np.asarray(runs)
     if rows.size == 0:
         rows = np.zeros((0, 2), dtype=np.int64)

@@ -7,9 +7,10 @@ from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from attentad.core import AttentadError
+from attentad.core.arrays import Floats, Ints
 from attentad.core.names import check_choice
 from attentad.suppression.nms import TINY_SEC, checked, limited
 
@@ -20,10 +21,9 @@ NEGATIVE: Final = ("error", "drop", "keep")
 # and so large that no decay changes it.
 _LOG_ZERO = -1e300
 
-_Array: TypeAlias = NDArray[np.float64]
 # Lowers the keys (N,) in place, given the tIoU (N,) with the segment just taken, which it may
 # overwrite.
-_Decay: TypeAlias = Callable[[_Array, _Array], None]
+_Decay: TypeAlias = Callable[[Floats, Floats], None]
 # From the length of a segment in seconds to the tIoU above which it decays others when taken.
 _Threshold: TypeAlias = Callable[[float], float]
 
@@ -43,7 +43,7 @@ def soft_nms(
     negative: str = "error",
     legacy_drop_last: bool = False,
     keep: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[Ints, Floats]:
     """Soft-NMS (Bodla et al. 2017): overlap lowers a score instead of removing the segment.
 
     The best remaining segment is taken, again and again; each other one whose tIoU with it
@@ -86,7 +86,13 @@ def soft_nms(
     extra_sec = float(plus_one)
     threshold = _threshold(method, t1, t2, duration_sec, tiou_threshold, extra_sec)
     rows, values = checked(segments, scores)
-    candidates = _candidates(values, negative)
+    check_choice(negative, NEGATIVE, "treatment of negative scores")
+    if negative == "error" and values.size and values.min() < 0:
+        raise AttentadError(
+            f"Soft-NMS needs scores that are not negative, not {values.min():g}; give "
+            "probabilities, not logits."
+        )
+    candidates = np.flatnonzero(values >= (-np.inf if negative == "keep" else 0))
     start, end = rows[candidates, 0], rows[candidates, 1] + extra_sec
     limit = limited(keep, len(candidates))
     loop = _Loop(start, end, threshold, limit, least=2 if legacy_drop_last else 1)
@@ -97,8 +103,8 @@ def soft_nms(
 class _Loop(NamedTuple):
     """What the loop goes over; it takes up to `limit` while `least` reach the floor."""
 
-    start: _Array
-    end: _Array
+    start: Floats
+    end: Floats
     threshold: _Threshold | None
     limit: int
     least: int
@@ -125,20 +131,9 @@ def _threshold(
     return lambda taken_sec: t1 + (t2 - t1) * (taken_sec - extra_sec) / duration_sec
 
 
-def _candidates(values: _Array, negative: str) -> NDArray[np.int64]:
-    """Indices of the scores that may be taken."""
-    check_choice(negative, NEGATIVE, "treatment of negative scores")
-    if negative == "error" and values.size and values.min() < 0:
-        raise AttentadError(
-            f"Soft-NMS needs scores that are not negative, not {values.min():g}; give "
-            "probabilities, not logits."
-        )
-    return np.flatnonzero(values >= (-np.inf if negative == "keep" else 0))
-
-
 def _decayed(
-    values: _Array, method: str, sigma: float, score_floor: float, loop: _Loop
-) -> tuple[NDArray[np.int64], _Array]:
+    values: Floats, method: str, sigma: float, score_floor: float, loop: _Loop
+) -> tuple[Ints, Floats]:
     """Positions among the candidates of score `values`, as taken, and their decayed scores."""
     floor = score_floor if score_floor > 0 else -np.inf
     if method == "linear" or (values < 0).any():
@@ -153,9 +148,7 @@ def _decayed(
     return taken, values[taken] * np.exp((key - initial[taken]) / sigma)
 
 
-def _take(
-    keys: _Array, loop: _Loop, decay: _Decay, floor: float
-) -> tuple[NDArray[np.int64], _Array]:
+def _take(keys: Floats, loop: _Loop, decay: _Decay, floor: float) -> tuple[Ints, Floats]:
     """Positions in the order taken, largest key first, and their keys at that time."""
     start, end, threshold, limit, least = loop
     key, index, left = keys.copy(), np.arange(len(keys)), len(keys)
@@ -193,25 +186,25 @@ def _take(
     return taken[:count], taken_key[:count]
 
 
-def _reaching(key: _Array, floor: float) -> int:
+def _reaching(key: Floats, floor: float) -> int:
     """How many of those not taken (−inf) reach the floor."""
     return int(np.count_nonzero((key > -np.inf) & (key >= floor)))
 
 
-def _subtract_square(key: _Array, overlap: _Array) -> None:
+def _subtract_square(key: Floats, overlap: Floats) -> None:
     np.multiply(overlap, overlap, out=overlap)
     np.subtract(key, overlap, out=key)
 
 
-def _multiply_gauss(sigma: float, key: _Array, overlap: _Array) -> None:
+def _multiply_gauss(sigma: float, key: Floats, overlap: Floats) -> None:
     # What was taken, -inf, must not meet a factor of 0.
     np.multiply(key, np.exp(overlap * overlap / -sigma), out=key, where=key > -np.inf)
 
 
-def _multiply_linear(key: _Array, overlap: _Array) -> None:
+def _multiply_linear(key: Floats, overlap: Floats) -> None:
     np.multiply(key, np.maximum(1.0 - overlap, 0.0), out=key, where=key > -np.inf)
 
 
-def _log(scores: _Array) -> _Array:
+def _log(scores: Floats) -> Floats:
     positive = scores > 0
     return np.where(positive, np.log(np.where(positive, scores, 1.0)), _LOG_ZERO)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -63,38 +62,18 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
     The key carries the epoch, so that workers which live on from epoch to epoch keep in step.
 
     Args:
+        batches_of: `epoch_batches` with all but its `epoch`.
         passes: over the data in each epoch, all in the same order.
-        items, …: as of `epoch_batches`.
     """
 
-    def __init__(
-        self,
-        items: int,
-        batch_size: int,
-        *,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-        drop_last: bool = False,
-        passes: int = 1,
-    ) -> None:
-        self.items, self.passes = items, passes
-        self._batches_of_pass = partial(
-            epoch_batches,
-            items,
-            batch_size,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
-            drop_last=drop_last,
-        )
-        self.epoch = 0
-        self.first_step = 0
+    def __init__(self, batches_of: Callable[..., list[list[int]]], passes: int = 1) -> None:
+        self._batches_of, self._passes = batches_of, passes
+        self.epoch, self.first_step = 0, 0
         # Of a whole epoch: the same in every epoch and on every rank.
         self.steps = len(self._batches())
 
     def _batches(self) -> list[list[int]]:
-        return self._batches_of_pass(epoch=self.epoch) * self.passes
+        return self._batches_of(epoch=self.epoch) * self._passes
 
     def sizes(self) -> list[int]:
         """Items in each step of this epoch."""

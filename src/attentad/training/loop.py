@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from traceback import clear_frames
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -25,15 +25,10 @@ from torch.multiprocessing.spawn import ProcessExitedException
 
 from attentad.core import AttentadError
 from attentad.core.phase import Phase
-from attentad.training.checkpoint import (
-    Position,
-    Run,
-    load_checkpoint,
-    load_weights,
-)
+from attentad.training.checkpoint import Position, Run, load_checkpoint, load_weights
 from attentad.training.ema import ema_start
 from attentad.training.epoch import Validate, loss_row, train_epoch, validated
-from attentad.training.items import Collate, EpochBatches, make_loader
+from attentad.training.items import Collate, EpochBatches, epoch_batches, make_loader
 from attentad.training.logs import Row, read_rows, write_log
 from attentad.training.optimizer import make_optimizer
 from attentad.training.ranks import leave_group, on_first, rank
@@ -131,22 +126,11 @@ def fit(
             metric is missing; the user asked to stop (the state is saved then).
     """
     fabric = _fabric(settings, task.phases)
-    run = partial(
-        _outcome,
-        train_data=train_data,
-        settings=settings,
-        out=Path(out),
-        collate=collate,
-        validate=validate,
-        fingerprint=fingerprint,
-        resume=resume,
-        overwrite=overwrite,
-        progress=progress,
-        on_epoch=on_epoch,
-    )
+    given = (train_data, settings, Path(out), collate, validate, fingerprint)
+    order = _Order(*given, resume, overwrite, progress, on_epoch)
     # The task is an argument of its own: a launcher that spawns looks for modules to unshare.
     try:
-        outcome = fabric.launch(run, task)
+        outcome = fabric.launch(partial(_outcome, order), task)
     except ProcessExitedException as error:
         raise AttentadError(
             f"a training process died ({error}); resume to go on from {Path(out) / 'last.ckpt'}."
@@ -156,70 +140,73 @@ def fit(
     return FitResult(**outcome)
 
 
-def _outcome(fabric: Fabric, task: Task, **arguments: Any) -> dict[str, Any] | AttentadError:
+class _Order(NamedTuple):
+    """What `fit` was called with."""
+
+    train_data: Any
+    settings: TrainingSettings
+    out: Path
+    collate: Collate | None
+    validate: Validate | None
+    fingerprint: str
+    resume: bool
+    overwrite: bool
+    progress: bool | None
+    on_epoch: Callable[[Row], None] | None
+
+
+def _outcome(order: _Order, fabric: Fabric, task: Task) -> dict[str, Any] | AttentadError:
     """The result's fields or the error, as values that also come back from a spawned process."""
     if fabric.world_size > 1:
         atexit.register(leave_group)  # registering it again does no harm
     try:
-        with _determinism(arguments["settings"].deterministic):
-            return vars(_train(fabric, task, **arguments))
+        with _determinism(order.settings.deterministic):
+            return vars(_train(order, fabric, task))
     except AttentadError as error:
         # The frames would keep data workers and the connection to other processes alive.
         clear_frames(error.__traceback__)
         return error
 
 
-def _train(
-    fabric: Fabric,
-    task: Task,
-    *,
-    train_data: Any,
-    settings: TrainingSettings,
-    out: Path,
-    collate: Collate | None,
-    validate: Validate | None,
-    fingerprint: str,
-    resume: bool,
-    overwrite: bool,
-    progress: bool | None,
-    on_epoch: Callable[[Row], None] | None,
-) -> FitResult:
-    batches = EpochBatches(
-        len(train_data),
+def _train(order: _Order, fabric: Fabric, task: Task) -> FitResult:
+    settings, out, items = order.settings, order.out, len(order.train_data)
+    batches_of = partial(
+        epoch_batches,
+        items,
         settings.batch_size,
         seed=settings.seed,
         rank=rank(),
         world_size=fabric.world_size,
         drop_last=settings.drop_last,
-        passes=len(passes_of(task.phases)),
     )
-    _check_work(batches, settings, validate)
+    batches = EpochBatches(batches_of, len(passes_of(task.phases)))
+    _check_work(items, batches.steps, settings, order.validate)
     loader = make_loader(
-        train_data,
+        order.train_data,
         batches,
         seed=settings.seed,
-        collate=collate,
+        collate=order.collate,
         workers=settings.workers,
         pin_memory=fabric.device.type == "cuda",
     )
-    run = Run.of(fingerprint, settings, len(train_data), fabric.world_size)
-    on_first(lambda: _prepare_folder(out, resume, overwrite))
+    run = Run.of(order.fingerprint, settings, items, fabric.world_size)
+    on_first(lambda: _prepare_folder(out, order.resume, order.overwrite))
     state = _start(fabric, task, settings, out, run, batches.steps)
     position, rows = state.position, read_rows(out, state.position.epoch)
-    bar = training_bar(progress if rank() == 0 else False, settings.epochs, state.steps)
+    bar = training_bar(order.progress if rank() == 0 else False, settings.epochs, state.steps)
 
     with stop_requests() as stopping, bar as tick:
         while position.epoch < settings.epochs:
             batches.epoch, batches.first_step = position.epoch, position.step
             train_epoch(state, iter(loader), batches.sizes(), stopping, tick)
             row = loss_row(state)
-            row |= validated(state, validate, row["total"])
+            row |= validated(state, order.validate, row["total"])
             rows.append(row | {"seconds": position.seconds})
             on_first(lambda: write_log(out, rows))
             position.next_epoch()
             save(state)
-            if on_epoch is not None and rank() == 0:
-                on_epoch(dict(rows[-1]))
+            if order.on_epoch is not None and rank() == 0:
+                order.on_epoch(dict(rows[-1]))
     return FitResult(
         best=out / "best.ckpt" if position.best_epoch is not None else None,
         last=state.last,
@@ -299,13 +286,13 @@ def _prepare_folder(out: Path, resume: bool, overwrite: bool) -> None:
 
 
 def _check_work(
-    batches: EpochBatches, settings: TrainingSettings, validate: Validate | None
+    items: int, steps: int, settings: TrainingSettings, validate: Validate | None
 ) -> None:
-    if batches.items == 0:
+    if items == 0:
         raise AttentadError("there are no training items; check the training subset.")
-    if batches.steps == 0:
+    if steps == 0:
         raise AttentadError(
-            f"{batches.items} training items do not fill one batch of {settings.batch_size} per "
+            f"{items} training items do not fill one batch of {settings.batch_size} per "
             "process; lower batch_size or set drop_last to false."
         )
     if settings.select_by is not None and validate is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import nn
 
 from attentad.core import AttentadError
 from attentad.core.phase import Phase
-from attentad.training.settings import OptimizerSettings
+from attentad.training.settings import OPTIMIZER_OPTIONS, OptimizerSettings
 from attentad.training.task import learning_parts
 
 
@@ -40,18 +41,9 @@ def parameter_groups(
             continue
         factor = _longest_match(name, factors, 1.0)
         exempt = parameter.ndim <= 1 and not settings.decay_1d
-        own_decay = _longest_match(name, decays, settings.weight_decay)
-        decay = 0.0 if exempt else own_decay
-        group = groups.setdefault(
-            (factor, decay),
-            {
-                "params": [],
-                "lr": settings.lr * factor,
-                "weight_decay": decay,
-                "lr_factor": factor,
-            },
-        )
-        group["params"].append(parameter)
+        decay = 0.0 if exempt else _longest_match(name, decays, settings.weight_decay)
+        rates = {"lr": settings.lr * factor, "weight_decay": decay, "lr_factor": factor}
+        groups.setdefault((factor, decay), {"params": []} | rates)["params"].append(parameter)
     if not groups:
         raise AttentadError("the network has no trainable parameters; unfreeze some.")
     return list(groups.values())
@@ -62,16 +54,10 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimiser that the settings name; see `parameter_groups` for errors."""
     groups = parameter_groups(task, settings, phases)
-    if settings.name == "sgd":
-        return torch.optim.SGD(
-            groups,
-            lr=settings.lr,
-            momentum=settings.momentum,
-            dampening=settings.dampening,
-            nesterov=settings.nesterov,
-        )
-    algorithm = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
-    return algorithm(groups, lr=settings.lr, betas=settings.betas)
+    algorithm: Any = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    options = settings.model_dump(include=OPTIMIZER_OPTIONS[settings.name])
+    optimizer: torch.optim.Optimizer = algorithm[settings.name](groups, lr=settings.lr, **options)
+    return optimizer
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -84,7 +70,10 @@ def _absolute(option: str, values: Mapping[str, float], names: list[str]) -> dic
     """The values by module or parameter of the task; recipes leave out `network.`."""
     absolute: dict[str, float] = {}
     for given, value in values.items():
-        prefixes = [prefix.rstrip(".") for prefix in (f"network.{given}", given)]
+        # Recipes of before the sites called them attention.
+        former = re.sub(r"(^|\.)attention(?=\.|$)", r"\1sites", given)
+        tried = (f"network.{given}", given, f"network.{former}")
+        prefixes = [prefix.rstrip(".") for prefix in tried]
         matching = [prefix for prefix in prefixes if any(_matches(n, prefix) for n in names)]
         if not matching:
             parts = sorted({name.removeprefix("network.").split(".")[0] for name in names})

@@ -1,6 +1,6 @@
 """Video files in and out, with PyAV (FFmpeg)."""
 
-from attentad.video.decode import VideoInfo, frame_count, frames, probe
+from attentad.video.decode import Frames, VideoInfo, frame_count, frames, probe
 from attentad.video.encode import write_video
 
 # Those that browsers play come first: of two files with one name a page takes that one.
@@ -9,4 +9,12 @@ VIDEO_SUFFIXES = (
     *(".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp"),
 )
 
-__all__ = ["VIDEO_SUFFIXES", "VideoInfo", "frame_count", "frames", "probe", "write_video"]
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "Frames",
+    "VideoInfo",
+    "frame_count",
+    "frames",
+    "probe",
+    "write_video",
+]

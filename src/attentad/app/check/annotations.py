@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -49,13 +49,10 @@ _FAULTS: Final[Mapping[str, tuple[Severity, str, str]]] = {
 
 def check_instances(
     annotations: Annotations, lines: Mapping[str, Timeline], view_length: int | None = None
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Segments beyond the end, shorter than a step, or annotated twice; videos without any.
 
-    Args:
-        annotations: of the videos in use.
-        lines: of the videos whose features could be read.
-        view_length: T where videos are rescaled to T steps, which are then what counts.
+    Steps are those of the features, or of the view where videos are rescaled to `view_length`.
     """
     rows: dict[str, list[tuple[str, int, float]]] = {kind: [] for kind in _FAULTS}
     for video, item in annotations.videos.items():
@@ -63,7 +60,6 @@ def check_instances(
         for kind, (mask, value) in faults.items():
             rows[kind] += [(video, int(i), value) for i in np.flatnonzero(mask)]
     total = sum(len(item.labels) for item in annotations.videos.values())
-    found = []
     for kind, (severity, told, do) in _FAULTS.items():
         if rows[kind]:
             video, i, value = rows[kind][0]
@@ -73,13 +69,12 @@ def check_instances(
             what = f"{len(rows[kind])} of {total} instances {told.format(value)}: {example}."
             if kind == "outside" and len(rows[kind]) <= FEW_OUTSIDE * total:
                 severity = "warning"  # public data sets have some, too
-            found.append(Finding(severity, kind, what, do))
+            yield Finding(severity, kind, what, do)
     empty = [video for video, item in annotations.videos.items() if not item.labels]
     if empty:
         what = f"{number_of(empty, 'video')} without any instance: {first_few(empty)}."
         do = "Annotate or remove them, unless nothing happens there."
-        found.append(Finding("warning", "empty_videos", what, do))
-    return found
+        yield Finding("warning", "empty_videos", what, do)
 
 
 def _faults(
@@ -90,11 +85,7 @@ def _faults(
     step = NO_STEP_SEC if timeline is None else timeline.step_sec
     covered = None if timeline is None else timeline.end_sec
     last = item.duration_sec or covered or np.inf
-    seen = step
-    if timeline is None:
-        seen = 0.0
-    elif view_length is not None:
-        seen = step * timeline.length / view_length
+    seen = 0.0 if timeline is None else _view_step_sec(timeline, view_length)
     empty = end <= start
     outside = ((start >= last) | (end <= 0)) & ~empty
     return {
@@ -106,10 +97,9 @@ def _faults(
     }
 
 
-def check_labels(annotations: Annotations, classes: Sequence[str] | None) -> list[Finding]:
+def check_labels(annotations: Annotations, classes: Sequence[str] | None) -> Iterator[Finding]:
     """Labels outside the class list, or without one, labels that look like a slip of another."""
     counts = Counter(label for item in annotations.videos.values() for label in item.labels)
-    found = []
     for label, count in sorted(counts.items()):
         if classes is not None:
             if label not in classes:
@@ -117,7 +107,7 @@ def check_labels(annotations: Annotations, classes: Sequence[str] | None) -> lis
                 hint = f"Write {meant!r}" if meant else "Correct it"
                 what = f"the label {label!r} ({count} times) is not in the class list."
                 do = f"{hint}, or add it to data.classes."
-                found.append(Finding("error", "unknown_label", what, do))
+                yield Finding("error", "unknown_label", what, do)
             continue
         others = [name for name, n in counts.items() if n >= count * TYPO_RATIO]
         alike = [name for name in counts if name != label and squashed(name) == squashed(label)]
@@ -125,8 +115,7 @@ def check_labels(annotations: Annotations, classes: Sequence[str] | None) -> lis
         if meant is not None:
             what = f"the label {label!r} ({count} times) is much like {meant!r} ({counts[meant]})."
             do = f"Write {meant!r} if that is meant; name data.classes to be sure."
-            found.append(Finding("warning", "label_typo", what, do))
-    return found
+            yield Finding("warning", "label_typo", what, do)
 
 
 def check_subsets(
@@ -134,44 +123,30 @@ def check_subsets(
     train: Sequence[str] | None,
     test: Sequence[str],
     others: Sequence[str] = (),
-) -> list[Finding]:
-    """Subsets that do not exist or overlap, and videos in none.
-
-    Args:
-        annotations: all of them.
-        train: subsets to train on; None for all that do not test.
-        test: subsets to test on.
-        others: subsets that are named elsewhere, such as folds.
-    """
+) -> Iterator[Finding]:
+    """Subsets that do not exist or overlap, and videos in none; `others` are named elsewhere."""
     sizes = Counter(item.subset for item in annotations.videos.values())
-    found = []
     for name in dict.fromkeys((*(train or ()), *test, *others)):
         if name not in sizes:
             meant = suggest(name, sizes)
             known = ", ".join(sorted(sizes)) or "none"
             what = f"no video is in subset {name!r}; there are: {known}."
             do = f"Write {meant!r}." if meant else "Name subsets that the annotations have."
-            found.append(Finding("error", "unknown_subset", what, do))
-    both = sorted(set(train or ()) & set(test))
-    if both:
+            yield Finding("error", "unknown_subset", what, do)
+    if both := sorted(set(train or ()) & set(test)):
         what = f"subset {both[0]!r} both trains and tests."
-        found.append(Finding("error", "overlap", what, "Name it on one side only."))
+        yield Finding("error", "overlap", what, "Name it on one side only.")
     if sizes[""] and len(sizes) > 1:
         none = [video for video, item in annotations.videos.items() if not item.subset]
         what = f"{number_of(none, 'video')} in no subset: {first_few(none)}."
-        found.append(Finding("warning", "no_subset", what, "Give each video a subset."))
+        yield Finding("warning", "no_subset", what, "Give each video a subset.")
     if train is not None and test:
-        idle = [
-            video
-            for video, item in annotations.videos.items()
-            if item.subset and item.subset not in (*train, *test)
-        ]
+        idle = [name for name in sizes.elements() if name and name not in (*train, *test)]
         if idle:
-            names = sorted({annotations.videos[video].subset for video in idle})
-            what = f"{number_of(idle, 'video')} in subsets not used: {', '.join(names)}."
+            names = ", ".join(sorted(set(idle)))
+            what = f"{number_of(idle, 'video')} in subsets not used: {names}."
             do = "Name them in data.train or data.test, if they are meant to take part."
-            found.append(Finding("info", "idle_subsets", what, do))
-    return found
+            yield Finding("info", "idle_subsets", what, do)
 
 
 def check_classes(
@@ -179,7 +154,7 @@ def check_classes(
     train: Sequence[str],
     test: Sequence[str],
     classes: Sequence[str] | None,
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """How often each class occurs, and classes that training or test lacks."""
     counts = {
         side: Counter(
@@ -190,7 +165,6 @@ def check_classes(
         )
         for side, names in (("training", train), ("test", test))
     }
-    found = []
     # A label outside the class list is told by `check_labels`.
     names = sorted(classes or {*counts["training"], *counts["test"]})
     for side, other in (("training", "test"), ("test", "training")):
@@ -202,7 +176,7 @@ def check_classes(
                 if any(counts[other][name] for name in absent)
                 else "Remove the class from data.classes or annotate it."
             )
-            found.append(Finding("warning", f"absent_{side}", what, do))
+            yield Finding("warning", f"absent_{side}", what, do)
     told = []
     for side, of_side in counts.items():
         if of_side:
@@ -213,8 +187,7 @@ def check_classes(
             )
     if told:
         what = f"{number_of(names, 'class', 'classes')}; {'; '.join(told)}."
-        found.append(Finding("info", "class_counts", what, "Nothing, if that is as expected."))
-    return found
+        yield Finding("info", "class_counts", what, "Nothing, if that is as expected.")
 
 
 def check_reach(
@@ -222,26 +195,29 @@ def check_reach(
     lines: Mapping[str, Timeline],
     max_duration: int,
     view_length: int | None,
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Instances longer than the detector's longest proposal of `max_duration` steps of its view."""
     longer, total = [], 0
     for video, timeline in lines.items():
         segments = annotations.videos[video].segments
-        step = timeline.step_sec
-        if view_length is not None:
-            step *= timeline.length / view_length
+        reach_sec = max_duration * _view_step_sec(timeline, view_length) * (1 + 1e-6)
         lengths = np.clip(segments, 0, timeline.duration_sec) @ np.array([-1.0, 1.0])
-        longer += [video] * int((lengths > max_duration * step * (1 + 1e-6)).sum())
+        longer += [video] * int((lengths > reach_sec).sum())
         total += len(segments)
-    if not longer:
-        return []
-    share = len(longer) / total
-    what = (
-        f"{len(longer)} of {total} instances ({100 * share:.1f} %) are longer than the longest "
-        f"proposal of {max_duration} steps, as in {first_few(dict.fromkeys(longer))}."
-    )
-    do = "Raise detector.network.max_duration, or take longer steps (data.every, the view)."
-    return [Finding("warning" if share > UNREACHABLE else "info", "unreachable", what, do)]
+    if longer:
+        share = len(longer) / total
+        what = (
+            f"{len(longer)} of {total} instances ({100 * share:.1f} %) are longer than the longest "
+            f"proposal of {max_duration} steps, as in {first_few(dict.fromkeys(longer))}."
+        )
+        do = "Raise detector.network.max_duration, or take longer steps (data.every, the view)."
+        yield Finding("warning" if share > UNREACHABLE else "info", "unreachable", what, do)
+
+
+def _view_step_sec(timeline: Timeline, view_length: int | None) -> float:
+    """From one step to the next of what the detector sees: the features, or T rescaled steps."""
+    step_sec = timeline.step_sec
+    return step_sec if view_length is None else step_sec * timeline.length / view_length
 
 
 def _repeated(segments: Segments, labels: Sequence[str]) -> NDArray[np.bool_]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from attentad.app.check.findings import Finding, Severity
 from attentad.core import Annotations, AttentadError, Timeline, suggest
+from attentad.core.progress import Progress
 from attentad.core.wording import and_more, first_few, number_of
 from attentad.data.clocks import Clock, RescaledClock, frame_rate, video_timeline
 from attentad.data.features import FeatureStore, Sidecar
@@ -20,15 +20,10 @@ RATIO_OFF: Final = 0.05  # a larger share of the duration is an error, a smaller
 SIDECAR_RATIO: Final = 0.01
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The features of one video, looked at.
+class Measured(NamedTuple):
+    """The features of one video: rows n of each stream, width C of all streams together.
 
-    Args:
-        rows: n of each stream.
-        width: C of all streams together.
-        zero: whether all numbers are 0.
-        sidecar: of the first stream, or None.
+    `zero` tells whether all numbers are 0; the sidecar is that of the first stream.
     """
 
     rows: tuple[int, ...]
@@ -43,12 +38,10 @@ class Measured:
 
 
 def measure(
-    streams: Sequence[FeatureStore],
-    videos: Sequence[str],
-    progress: Callable[[int, int], None] | None = None,
+    streams: Sequence[FeatureStore], videos: Sequence[str], progress: Progress | None = None
 ) -> tuple[dict[str, Measured], list[Finding]]:
     """Read the features of all videos that have any; broken ones are findings."""
-    measured, broken = {}, []
+    measured, broken = {}, {}
     for done, video in enumerate(videos):
         if progress is not None:
             progress(done, len(videos))
@@ -62,23 +55,21 @@ def measure(
                     sidecar=streams[0].sidecar(video),
                 )
             except AttentadError as error:
-                broken.append((video, str(error)))
+                broken[video] = str(error)
     if progress is not None:
         progress(len(videos), len(videos))
     if not broken:
         return measured, []
-    what = broken[0][1]
-    if len(broken) > 1:
-        what += f" Others too: {first_few(video for video, _ in broken[1:])}."
+    first, *others = broken
+    what = broken[first] + (f" Others too: {first_few(others)}." if others else "")
     do = "Extract or copy the features of these videos again."
     return measured, [Finding("error", "broken_features", what, do)]
 
 
 def check_presence(
-    streams: Sequence[FeatureStore], used: Sequence[str], annotated: Sequence[str]
-) -> list[Finding]:
+    streams: Sequence[FeatureStore], used: Sequence[str], annotated: Container[str]
+) -> Iterator[Finding]:
     """Videos in use without features, and features without an annotated video."""
-    found = []
     for store in streams:
         missing = [video for video in used if video not in store.readers]
         if missing:
@@ -86,21 +77,19 @@ def check_presence(
                 f"{store.source} lacks {len(missing)} of {number_of(used, 'video')}: "
                 f"{first_few(missing)}."
             )
-            found.append(Finding("error", "missing_features", what, _name_hint(missing[0], store)))
-        extra = sorted(store.readers.keys() - set(annotated))
+            yield Finding("error", "missing_features", what, _name_hint(missing[0], store))
+        extra = sorted(video for video in store.readers if video not in annotated)
         if extra:
             what = (
                 f"{store.source} has {number_of(extra, 'video')} that no annotation names: "
                 f"{first_few(extra)}."
             )
             do = "Annotate them, or let them be: they are not read."
-            found.append(Finding("info", "extra_features", what, do))
-    return found
+            yield Finding("info", "extra_features", what, do)
 
 
-def check_arrays(measured: Mapping[str, Measured]) -> list[Finding]:
+def check_arrays(measured: Mapping[str, Measured]) -> Iterator[Finding]:
     """Widths that differ, streams of different lengths, features that say nothing."""
-    found = []
     widths = {video: item.width for video, item in measured.items()}
     if others := _unusual(widths):
         strange = sorted({widths[video] for video in others})
@@ -109,7 +98,7 @@ def check_arrays(measured: Mapping[str, Measured]) -> list[Finding]:
             f"features are {usual} wide, but not those of {first_few(others)} "
             f"({', '.join(map(str, strange[:5]))})."
         )
-        found.append(Finding("error", "widths", what, "Extract all videos with one encoder."))
+        yield Finding("error", "widths", what, "Extract all videos with one encoder.")
     uneven = [
         video
         for video, item in measured.items()
@@ -119,7 +108,7 @@ def check_arrays(measured: Mapping[str, Measured]) -> list[Finding]:
         rows = " and ".join(map(str, measured[uneven[0]].rows))
         what = f"streams differ in length in {first_few(uneven)} ({rows} rows in the first)."
         do = "Extract the shorter stream again; rows beyond it are not used."
-        found.append(Finding("warning", "stream_lengths", what, do))
+        yield Finding("warning", "stream_lengths", what, do)
     for kind, told, names in (
         ("zero_features", "are all 0", [v for v, item in measured.items() if item.zero]),
         ("single_row", "have one row", [v for v, item in measured.items() if item.length == 1]),
@@ -127,35 +116,34 @@ def check_arrays(measured: Mapping[str, Measured]) -> list[Finding]:
         if names:
             what = f"the features of {first_few(names)} {told}."
             do = "Look at these videos and extract them again."
-            found.append(Finding("warning", kind, what, do))
-    return found
+            yield Finding("warning", kind, what, do)
 
 
 def timelines(
     measured: Mapping[str, Measured], annotations: Annotations, clock: Clock | None
 ) -> tuple[dict[str, Timeline], list[Finding]]:
     """Where each video's features lie; those of which nothing says it are a finding."""
-    found, without = {}, []
+    lines, without = {}, {}
     for video, item in measured.items():
         told = annotations.videos[video]
         try:
-            found[video] = video_timeline(
+            lines[video] = video_timeline(
                 video, item.length, item.sidecar, clock, told.duration_sec, frame_rate(told)
             )
         except AttentadError as error:
-            without.append((video, str(error)))
+            without[video] = str(error)
     if not without:
-        return found, []
-    what = f"{number_of(without, 'video')} without a clock: {without[0][1]}"
+        return lines, []
+    what = f"{number_of(without, 'video')} without a clock: {next(iter(without.values()))}"
     do = "Set data.clock, or put sidecars beside the features."
     steps = [
         duration / measured[video].length
-        for video, _ in without
+        for video in without
         if (duration := annotations.videos[video].duration_sec) is not None
     ]
     if steps:
         do += f" Rows are {float(np.median(steps)):.4g} s apart if they span the durations."
-    return found, [Finding("error", "no_clock", what, do)]
+    return lines, [Finding("error", "no_clock", what, do)]
 
 
 def check_durations(
@@ -163,9 +151,9 @@ def check_durations(
     measured: Mapping[str, Measured],
     annotations: Annotations,
     clock: Clock | None,
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Lengths of features × step against durations; sidecars against annotations and each other."""
-    found, off, compared, unknown, disagree = [], {}, 0, [], []
+    off, compared, unknown, disagree = {}, 0, [], []
     for video, timeline in lines.items():
         duration = annotations.videos[video].duration_sec
         sidecar = measured[video].sidecar
@@ -177,12 +165,11 @@ def check_durations(
             if away > max(STEPS_OFF * timeline.step_sec, SIDECAR_RATIO * duration):
                 disagree.append((video, sidecar.duration_sec, duration))
                 continue
-        if sidecar is None and isinstance(clock, RescaledClock):
-            continue
-        compared += 1
-        away = _uncovered_sec(timeline, duration)
-        if away > STEPS_OFF * timeline.step_sec:
-            off[video] = (duration, away)
+        if sidecar is not None or not isinstance(clock, RescaledClock):
+            compared += 1
+            away = _uncovered_sec(timeline, duration)
+            if away > STEPS_OFF * timeline.step_sec:
+                off[video] = (duration, away)
     if disagree:
         video, said, duration = disagree[0]
         what = (
@@ -190,14 +177,14 @@ def check_durations(
             f"{and_more(disagree)}."
         )
         do = "Find out which is the video's; extract it again or correct the annotation."
-        found.append(Finding("error", "sidecar_duration", what, do))
+        yield Finding("error", "sidecar_duration", what, do)
     if off:
-        found.append(_off_clock(off, lines, compared))
+        yield _off_clock(off, lines, compared)
     if unknown:
         what = f"{number_of(unknown, 'video')} without duration: {first_few(unknown)}."
         do = "Add durations, so that a wrong clock would be seen."
-        found.append(Finding("info", "no_duration", what, do))
-    return found + _sidecars_among_each_other(measured, clock)
+        yield Finding("info", "no_duration", what, do)
+    yield from _sidecars_among_each_other(measured, clock)
 
 
 def _uncovered_sec(timeline: Timeline, duration_sec: float) -> float:
@@ -218,15 +205,11 @@ def _off_clock(
     off: Mapping[str, tuple[float, float]], lines: Mapping[str, Timeline], compared: int
 ) -> Finding:
     """One finding on all videos whose features do not fit their duration."""
-    ratios = np.array(
-        [
-            duration / (lines[video].length * lines[video].step_sec)
-            for video, (duration, _) in off.items()
-        ]
-    )
+    features_sec = [lines[video].length * lines[video].step_sec for video in off]
+    ratios = np.array([duration for duration, _ in off.values()]) / features_sec
     middle = float(np.median(ratios))
-    video = next(iter(off))
-    timeline, duration = lines[video], off[video][0]
+    video, (duration, _) = next(iter(off.items()))
+    timeline = lines[video]
     example = (
         f"{video} has {timeline.length} rows of {timeline.step_sec:.4g} s and lasts {duration:g} s"
     )
@@ -249,32 +232,28 @@ def _off_clock(
 
 def _sidecars_among_each_other(
     measured: Mapping[str, Measured], clock: Clock | None
-) -> list[Finding]:
+) -> Iterator[Finding]:
     sidecars = {v: item.sidecar for v, item in measured.items() if item.sidecar is not None}
-    found = []
     told = "the sidecars of {} tell of another {} than the rest."
     if others := _unusual({v: str(sorted(s.encoder.items())) for v, s in sidecars.items()}):
         what = told.format(first_few(others), "encoder")
-        found.append(Finding("error", "encoders", what, "Extract all videos with one encoder."))
+        yield Finding("error", "encoders", what, "Extract all videos with one encoder.")
     if others := _unusual({v: f"{s.stride_frames / s.fps:.6g}" for v, s in sidecars.items()}):
         do = "Extract all videos at one rate, or make sure that this is meant."
         what = told.format(first_few(others), "step")
-        found.append(Finding("warning", "sidecar_steps", what, do))
+        yield Finding("warning", "sidecar_steps", what, do)
     if isinstance(clock, Sidecar):
         others = [v for v, s in sidecars.items() if s.to_clock() != clock.to_clock()]
         if others:
             what = f"data.clock differs from the sidecars of {first_few(others)}, which are used."
             do = "Remove data.clock, or the sidecars if they are wrong."
-            found.append(Finding("warning", "clock_and_sidecar", what, do))
-    return found
+            yield Finding("warning", "clock_and_sidecar", what, do)
 
 
 def _unusual(values: Mapping[str, Hashable]) -> list[str]:
     """Videos whose value is not the most common one."""
-    if not values:
-        return []
-    usual = Counter(values.values()).most_common(1)[0][0]
-    return [video for video, value in values.items() if value != usual]
+    usual = Counter(values.values()).most_common(1)
+    return [video for video, value in values.items() if value != usual[0][0]]
 
 
 def _name_hint(video: str, store: FeatureStore) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -60,23 +60,21 @@ def labelled(annotations: Annotations, labels: VideoLabels, train: Sequence[str]
 
 def check_list(
     annotations: Annotations, labels: VideoLabels, train: Sequence[str]
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Training videos that a label list leaves out, which is an error, or says hold no action."""
     training = [video for video, item in annotations.videos.items() if item.subset in train]
     lacking = [video for video in training if video not in labels.videos]
     empty = [video for video in training if labels.videos.get(video) == ()]
-    found = []
     if lacking:
         what = (
             f"{labels.source} lacks {number_of(lacking, 'training video')}: {first_few(lacking)}."
         )
         do = "List each with its labels, or with none if it holds no action."
-        found.append(Finding("error", "unlabelled", what, do))
+        yield Finding("error", "unlabelled", what, do)
     if empty and len(empty) == len(training):
         what = f"{labels.source} has no label for any of {number_of(training, 'training video')}."
-        found.append(Finding("error", "no_labels", what, "Give those with actions their labels."))
+        yield Finding("error", "no_labels", what, "Give those with actions their labels.")
     elif empty:
         what = f"{number_of(empty, 'training video')} without any label: {first_few(empty)}."
         do = "Label them, unless nothing happens there."
-        found.append(Finding("warning", "empty_labels", what, do))
-    return found
+        yield Finding("warning", "empty_labels", what, do)

@@ -6,15 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attentad.app.table.output import summary_table, write_outputs
-from attentad.app.table.runs import (
-    RowRun,
-    RunScore,
-    estimate_seconds,
-    is_done,
-    plan_runs,
-    row_scores,
-    run_rows,
-)
+from attentad.app.table.runs import estimate_seconds, is_done, plan_runs, row_scores, run_rows
 from attentad.recipes.load import parse_setting
 from attentad.recipes.paper_tables import load_table
 from attentad.report.result_tables import print_tables
@@ -45,27 +37,19 @@ def run_table(
     if epochs is not None:
         changes["training.epochs"] = epochs
     runs = plan_runs(
-        table,
-        data=data,
-        root=root,
-        out=out,
-        seeds=seeds,
-        folds=folds,
-        rows=rows,
-        settings=changes,
+        table, data=data, root=root, out=out, seeds=seeds, folds=folds, rows=rows, settings=changes
     )
     waiting = {run.folder for run in runs if not is_done(run)}
     if waiting:
         say(f"{name} on {data}: {len(waiting)} trainings; trying each kind for two epochs")
         say(f"they will take about {_duration(estimate_seconds(runs))}")
-
-    def on_run(number: int, run: RowRun, score: RunScore, done: bool) -> None:
+    scores = {}
+    for number, (run, score, done) in enumerate(run_rows(runs, table), start=1):
+        scores[run.folder] = score
         last = f"{100 * score.values[-1]:.2f}"
         where = f"{run.fold + ', ' if run.fold else ''}seed {run.seed}"
         took = "done before" if done else _duration(score.seconds)
         say(f"[{number}/{len(runs)}] {run.row.name}, {where}: {table.columns[-1]} {last} ({took})")
-
-    scores = run_rows(runs, table, on_run=on_run)
     result = row_scores(table, runs, scores)
     folder = out / f"{name.replace('/', '-')}-{data}"
     write_outputs(folder, table, result, runs, data)

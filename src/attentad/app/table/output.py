@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from attentad.app.table.figures import rows_scores, rows_timeline
-from attentad.app.table.runs import RowRun, RowScore, plain_scores
+from attentad.app.table.figures import video_figures
+from attentad.app.table.runs import RowRun, RowScore
 from attentad.core.files import write_json
 from attentad.recipes.paper_tables import PaperTable
 from attentad.report import Table, save_figure, write_table
@@ -26,48 +26,34 @@ def summary_table(table: PaperTable, rows: Sequence[RowScore], data: str) -> Tab
     """
     last = table.columns[-1]
     columns = ("", f"paper {last}", f"ours {last}", "difference", "parameters", "ms/video")
-    first = next((item for item in rows if item.mean is not None), None)
     lines = []
+    first = None
     for item in rows:
-        paper = item.row.paper
-        cells = [item.row.name, _paper(paper[-1] if paper else None)]
-        if item.mean is None or first is None or first.mean is None:
-            lines.append((*cells, _NONE, "", "", ""))
-            continue
-        difference = "" if item is first else f"{100 * (item.mean[-1] - first.mean[-1]):+.2f}"
-        cells += [_value(item, -1), difference]
-        lines.append((*cells, f"{item.parameters:,}", f"{item.ms_per_video:.1f}"))
+        ours = (_NONE, "", "", "")
+        if item.mean is not None:
+            difference = "" if first is None else f"{100 * (item.mean[-1] - first):+.2f}"
+            first = item.mean[-1] if first is None else first
+            size, speed = f"{item.parameters:,}", f"{item.ms_per_video:.1f}"
+            ours = (_ours(item)[-1], difference, size, speed)
+        lines.append((item.row.name, _papers(table, item)[-1], *ours))
     return Table(columns, tuple(lines), note=_note(table, rows, data))
 
 
 def full_table(table: PaperTable, rows: Sequence[RowScore], data: str) -> Table:
     """Every column of the paper, and beside them every column of ours."""
-    columns = [
-        "",
-        *(f"paper {name}" for name in table.columns),
-        *(f"ours {name}" for name in table.columns),
-        "parameters",
-        "ms/video",
-    ]
+    values = [f"{whose} {name}" for whose in ("paper", "ours") for name in table.columns]
     lines = []
     for item in rows:
-        paper = item.row.paper or (None,) * len(table.columns)
-        cells = [item.row.name, *map(_paper, paper)]
-        if item.mean is None:
-            cells += [_NONE] * len(table.columns) + ["", ""]
-        else:
-            cells += [_value(item, column) for column in range(len(table.columns))]
-            cells += [f"{item.parameters}", f"{item.ms_per_video:.1f}"]
-        lines.append(tuple(cells))
-    return Table(tuple(columns), tuple(lines), note=_note(table, rows, data))
+        ours = [_NONE] * len(table.columns) + ["", ""]
+        if item.mean is not None:
+            ours = [*_ours(item), f"{item.parameters}", f"{item.ms_per_video:.1f}"]
+        lines.append((item.row.name, *_papers(table, item), *ours))
+    columns = ("", *values, "parameters", "ms/video")
+    return Table(columns, tuple(lines), note=_note(table, rows, data))
 
 
 def write_outputs(
-    folder: Path,
-    table: PaperTable,
-    rows: Sequence[RowScore],
-    runs: Sequence[RowRun],
-    data: str,
+    folder: Path, table: PaperTable, rows: Sequence[RowScore], runs: Sequence[RowRun], data: str
 ) -> None:
     """Write table.md, table.csv, table.tex, table.json and the figures into a folder."""
     full = full_table(table, rows, data)
@@ -79,7 +65,17 @@ def write_outputs(
         "data": data,
         "measure": table.measure,
         "columns": table.columns,
-        "rows": plain_scores(rows),
+        "rows": [
+            {
+                "name": item.row.name,
+                "paper": item.row.paper,
+                "values_by_seed": item.values,
+                "parameters": item.parameters or None,
+                "ms_per_video": item.ms_per_video or None,
+                "runs": [str(folder) for folder in item.runs],
+            }
+            for item in rows
+        ],
     }
     write_json(folder / "table.json", content)
     for name, figure in _figures(table, rows, runs, data).items():
@@ -95,26 +91,22 @@ def _figures(
     These are CSA's Figures 2 and 3, and HAM-Net's 3 and 5.
     """
     shown = [item for item in rows if item.mean is not None]
-    deviations = [item.deviation for item in shown]
-    last = [100 * item.mean[-1] if item.mean is not None else np.nan for item in shown]
+    last = [100 * float(item.mean[-1]) for item in shown if item.mean is not None]
+    deviations = [100 * float(item.deviation[-1]) for item in shown if item.deviation is not None]
     paper = [item.row.paper[-1] if item.row.paper else None for item in shown]
     figures = {
         "bars": bars_figure(
             [item.row.name for item in shown],
             last,
             [np.nan if value is None else value for value in paper],
-            None
-            if any(value is None for value in deviations)
-            else [100 * float(value[-1]) for value in deviations if value is not None],
+            deviations if len(deviations) == len(shown) else None,
             (f"ours, {data}", f"paper, {table.published_on}"),
             f"{table.measure} {table.columns[-1]} (%)",
         ),
         "loss": loss_figure({item.row.name: _mean_loss(item) for item in shown}),
     }
     if table.measure == "mAP":
-        first = [run for run in runs if run.seed == 0]
-        figures["timeline"] = rows_timeline(first)
-        figures["scores"] = rows_scores(first)
+        figures |= video_figures([run for run in runs if run.seed == 0])
     return figures
 
 
@@ -134,11 +126,17 @@ def _note(table: PaperTable, rows: Sequence[RowScore], data: str) -> str:
     )
 
 
-def _paper(value: float | None) -> str:
-    return _NONE if value is None else f"{value:g}"
+def _papers(table: PaperTable, item: RowScore) -> list[str]:
+    """The paper's values of a row, one per column."""
+    values = item.row.paper or (None,) * len(table.columns)
+    return [_NONE if value is None else f"{value:g}" for value in values]
 
 
-def _value(item: RowScore, column: int) -> str:
+def _ours(item: RowScore) -> list[str]:
+    """Our values of a row that was run, one per column."""
     assert item.mean is not None
-    text = f"{100 * item.mean[column]:.2f}"
-    return text if item.deviation is None else f"{text} ± {100 * item.deviation[column]:.2f}"
+    means = [f"{100 * value:.2f}" for value in item.mean]
+    if item.deviation is None:
+        return means
+    pairs = zip(means, item.deviation, strict=True)
+    return [f"{mean} ± {100 * deviation:.2f}" for mean, deviation in pairs]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +30,9 @@ _PROBE_EPOCHS = 2
 
 @dataclass(frozen=True)
 class RowRun:
-    """One training of one row.
+    """One training of one row; model, log and scores go into the folder.
 
-    Args:
-        row: its name in the table.
-        recipe: what is trained, fold and seed included.
-        fold: the fold held out, "" where the data have one test set.
-        seed: of all randomness.
-        folder: where model, log and scores go.
+    The fold is the one held out, "" where the data have one test set.
     """
 
     row: PaperRow
@@ -47,8 +42,7 @@ class RowRun:
     folder: Path
 
 
-@dataclass(frozen=True)
-class RunScore:
+class RunScore(NamedTuple):
     """What a finished run gave.
 
     Args:
@@ -66,12 +60,10 @@ class RunScore:
 
 @dataclass(frozen=True)
 class RowScore:
-    """A row of the table with our own values.
+    """A row of the paper's table with our own values.
 
     Args:
-        row: as the paper has it.
         values: (S, M) mean over the folds by seed and column, 0..1; None for a quoted row.
-        parameters: trainable ones of the network.
         ms_per_video: mean over all runs.
         runs: folders of all of them.
     """
@@ -106,20 +98,10 @@ def plan_runs(
     rows: Sequence[str] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> list[RowRun]:
-    """All trainings that a table needs.
+    """All trainings that a table needs; the arguments are those of the command.
 
     Rows that are the same model share their runs, also between tables: a run's folder is named
     after a digest of its recipe.
-
-    Args:
-        table: see `load_table`.
-        data: one of `paper_table.DATA_SETS`.
-        root: folder of the data.
-        out: folder for all runs.
-        seeds: how many, from 0 on.
-        folds: names of the folds to hold out in turn; None for all that the data have.
-        rows: names of the rows to run; None for all models.
-        settings: key → value, changes of every recipe, such as `training.epochs`.
 
     Raises:
         AttentadError: a row or fold is unknown, or as `row_recipe`.
@@ -171,35 +153,20 @@ def estimate_seconds(runs: Sequence[RowRun]) -> float:
     return total
 
 
-def run_rows(
-    runs: Sequence[RowRun],
-    table: PaperTable,
-    *,
-    on_run: Callable[[int, RowRun, RunScore, bool], None] | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[Path, RunScore]:
-    """Train and score what is not done yet; folder → score.
+def run_rows(runs: Sequence[RowRun], table: PaperTable) -> Iterator[tuple[RowRun, RunScore, bool]]:
+    """Train and score what is not done yet; of each run its score, and whether it had been done.
 
     An interrupted call goes on where it stopped: finished runs are kept, an unfinished one goes
     on from its last checkpoint.
-
-    Args:
-        runs: see `plan_runs`.
-        table: says what is measured.
-        on_run: called after each run with its number, the run, its score, and whether it had been
-            done before.
-        on_epoch: see `models.train.train`.
     """
     scores: dict[Path, RunScore] = {}
-    for number, run in enumerate(runs, start=1):
+    for run in runs:
         done = run.folder in scores or is_done(run)
+        if not done:
+            _train_run(run)
         if run.folder not in scores:
-            if not done:
-                _train_run(run, on_epoch)
             scores[run.folder] = _read_score(run, table)
-        if on_run is not None:
-            on_run(number, run, scores[run.folder], done)
-    return scores
+        yield run, scores[run.folder], done
 
 
 def row_scores(
@@ -212,15 +179,13 @@ def row_scores(
         if not own:
             scored.append(RowScore(row))
             continue
-        seeds = sorted({run.seed for run in own})
-        values = [
-            np.mean([scores[run.folder].values for run in own if run.seed == seed], axis=0)
-            for seed in seeds
-        ]
-        first = scores[own[0].folder]
-        ms = float(np.mean([scores[run.folder].ms_per_video for run in own]))
+        by_seed: dict[int, list[tuple[float, ...]]] = {}
+        for run in own:
+            by_seed.setdefault(run.seed, []).append(scores[run.folder].values)
+        values = np.array([np.mean(same, axis=0) for same in by_seed.values()])
         folders = tuple(run.folder for run in own)
-        scored.append(RowScore(row, np.array(values), first.parameters, ms, folders))
+        ms = float(np.mean([scores[folder].ms_per_video for folder in folders]))
+        scored.append(RowScore(row, values, scores[folders[0]].parameters, ms, folders))
     return scored
 
 
@@ -229,10 +194,10 @@ def run_model(run: RowRun) -> DetectorModel:
     return replace(load_detector(run.folder / MODEL_NAME), recipe=run.recipe)
 
 
-def _train_run(run: RowRun, on_epoch: Callable[[dict[str, Any]], None] | None) -> None:
+def _train_run(run: RowRun) -> None:
     """Train, time the detection, and leave the marker that says so as the last file."""
     start = time.perf_counter()
-    train(run.recipe, run.folder, resume=True, on_epoch=on_epoch)
+    train(run.recipe, run.folder, resume=True)
     seconds = time.perf_counter() - start
     model = run_model(run)
     content = {
@@ -296,18 +261,3 @@ def _folds(recipe: DetectionRecipe, wanted: Sequence[str] | None) -> tuple[str, 
 def _plain(recipe: DetectionRecipe) -> dict[str, Any]:
     """What the recipe says beyond the defaults, so that a key added later changes nothing."""
     return recipe.model_dump(mode="json", exclude_defaults=True)
-
-
-def plain_scores(rows: Sequence[RowScore]) -> list[dict[str, Any]]:
-    """The rows for JSON."""
-    return [
-        {
-            "name": item.row.name,
-            "paper": item.row.paper,
-            "values_by_seed": None if item.values is None else item.values.tolist(),
-            "parameters": item.parameters or None,
-            "ms_per_video": item.ms_per_video or None,
-            "runs": [str(folder) for folder in item.runs],
-        }
-        for item in rows
-    ]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attentad.core.arrays import Floats
 from attentad.core.errors import AttentadError
 from attentad.core.files import read_bytes
 from attentad.core.formats.detection_tables import (
@@ -48,7 +48,7 @@ def read_actionformer_table(path: Path) -> DetectionTable:
     )
 
 
-def _numbers(values: Column, where: str) -> NDArray[np.float64]:
+def _numbers(values: Column, where: str) -> Floats:
     try:
         if isinstance(values, np.ndarray):
             if values.dtype.kind not in "iuf":

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core.annotations import Annotations, VideoAnnotation
+from attentad.core.arrays import Floats
 from attentad.core.detections import NO_LABEL, Detections, label_name
 from attentad.core.errors import AttentadError
 from attentad.core.files import check_keys_once, parse_json, read_bytes, write_json
@@ -117,7 +117,7 @@ def write_submission(path: Path, detections: Detections) -> None:
 _MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError)
 
 
-def _columns(items: list[Any]) -> tuple[Segments, NDArray[np.float64], list[str]]:
+def _columns(items: list[Any]) -> tuple[Segments, Floats, list[str]]:
     segments = as_segments(np.array([item["segment"] for item in items], dtype=np.float64))
     scores = np.array([item["score"] for item in items], dtype=np.float64)
     labels = [item.get("label", NO_LABEL) for item in items]

@@ -19,10 +19,7 @@ _CSV_FACTS = ("subset", "duration", "fps")
 
 
 def read_annotations(
-    path: str | Path,
-    *,
-    classes: Sequence[str] | None = None,
-    keep_ambiguous: bool = False,
+    path: str | Path, *, classes: Sequence[str] | None = None, keep_ambiguous: bool = False
 ) -> Annotations:
     """Read annotations, whatever their layout.
 
@@ -67,43 +64,9 @@ def read_annotations(
 
 def write_annotations(path: str | Path, annotations: Annotations) -> None:
     """Write ActivityNet JSON, or CSV when the name ends in `.csv`, whole or not at all."""
-    if Path(path).suffix.lower() == ".csv":
-        write_csv(path, _csv_rows(annotations))
-    else:
+    if Path(path).suffix.lower() != ".csv":
         write_activitynet(path, annotations)
-
-
-def _read_csv(path: Path) -> dict[str, VideoAnnotation]:
-    segments: dict[str, list[tuple[float, float]]] = {}
-    labels: dict[str, list[str]] = {}
-    facts: dict[str, dict[str, str]] = {}
-    for where, row in read_csv_rows(path, CSV_COLUMNS):
-        video = row["video"].strip()
-        if not video:
-            raise AttentadError(f"{where}: the video is empty; name one.")
-        segments.setdefault(video, [])
-        labels.setdefault(video, [])
-        told = {key: row[key] for key in _CSV_FACTS if row.get(key)}
-        facts.setdefault(video, {}).update(told)
-        if not any(row[key] for key in ("start", "end", "label")):
-            continue
-        if not row["label"]:
-            raise AttentadError(f"{where}: video {video} has a segment without a label; write one.")
-        place = f"{where}: video {video}"
-        segments[video].append(checked_segment(row["start"], row["end"], place))
-        labels[video].append(row["label"])
-    return {
-        video: VideoAnnotation.checked(
-            segments=as_segments(segments[video]),
-            labels=labels[video],
-            facts=facts[video],
-            where=f"{path}: {video}",
-        )
-        for video in segments
-    }
-
-
-def _csv_rows(annotations: Annotations) -> list[list[Any]]:
+        return
     rows: list[list[Any]] = [[*CSV_COLUMNS, *_CSV_FACTS]]
     for video, item in annotations.videos.items():
         facts = [item.subset, item.duration_sec, item.fps]
@@ -111,4 +74,24 @@ def _csv_rows(annotations: Annotations) -> list[list[Any]]:
             rows.append([video, "", "", "", *facts])
         for segment, label in zip(item.segments.tolist(), item.labels, strict=True):
             rows.append([video, *segment, label, *facts])
-    return rows
+    write_csv(path, rows)
+
+
+def _read_csv(path: Path) -> dict[str, VideoAnnotation]:
+    videos: dict[str, tuple[list[tuple[float, float]], list[str], dict[str, str]]] = {}
+    for where, row in read_csv_rows(path, CSV_COLUMNS):
+        video = row["video"].strip()
+        if not video:
+            raise AttentadError(f"{where}: the video is empty; name one.")
+        segments, labels, facts = videos.setdefault(video, ([], [], {}))
+        facts.update({key: row[key] for key in _CSV_FACTS if row.get(key)})
+        if not any(row[key] for key in ("start", "end", "label")):
+            continue
+        if not row["label"]:
+            raise AttentadError(f"{where}: video {video} has a segment without a label; write one.")
+        segments.append(checked_segment(row["start"], row["end"], f"{where}: video {video}"))
+        labels.append(row["label"])
+    return {
+        video: VideoAnnotation.checked(as_segments(segments), labels, facts, f"{path}: {video}")
+        for video, (segments, labels, facts) in videos.items()
+    }

@@ -71,8 +71,8 @@ def named_labels(
     """
     if not label_ids:
         return labels
-    numbers = {text: number for text in set(labels) if (number := class_number(text)) is not None}
-    numbers = {text: number for text, number in numbers.items() if text not in classes}
+    unknown = set(labels).difference(classes)
+    numbers = {text: number for text in unknown if (number := class_number(text)) is not None}
     if not numbers:
         return labels
     _check_not_shifted(frozenset(numbers.values()), label_ids, where, from_one)

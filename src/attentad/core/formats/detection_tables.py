@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attentad.core.arrays import Floats
 from attentad.core.detections import NO_LABEL, Detections, label_name
 from attentad.core.errors import AttentadError
 from attentad.core.formats.csv_rows import read_csv_lines, write_csv
@@ -42,7 +42,7 @@ class DetectionTable:
 
     sizes: Mapping[str, int]
     segments: Segments
-    scores: NDArray[np.float64]
+    scores: Floats
     labels: list[str]
     meta: Mapping[str, Any] = field(default_factory=dict)
     ids_from_one: bool = False
@@ -51,10 +51,8 @@ class DetectionTable:
 def table_by_video(
     videos: Sequence[str],
     segments: Segments,
-    scores: NDArray[np.float64],
+    scores: Floats,
     labels: Sequence[str],
-    *,
-    ids_from_one: bool = False,
 ) -> DetectionTable:
     """Columns of N detections in any order → the same by video, in the order they first occur."""
     index: dict[str, int] = {}
@@ -68,7 +66,6 @@ def table_by_video(
         segments[order],
         scores[order],
         [labels[row] for row in order.tolist()],
-        ids_from_one=ids_from_one,
     )
 
 
@@ -114,11 +111,7 @@ def write_csv_table(path: Path, detections: Detections) -> None:
 
 
 def table_of_texts(
-    path: Path,
-    lines: Sequence[int],
-    rows: Sequence[Sequence[str]],
-    *,
-    ids_from_one: bool = False,
+    path: Path, lines: Sequence[int], rows: Sequence[Sequence[str]]
 ) -> DetectionTable:
     """Rows of video, start, end, label, score as text → columns; `lines` are for errors."""
     videos = [row[0].strip() for row in rows]
@@ -132,7 +125,7 @@ def table_of_texts(
     segments = as_segments(np.column_stack([start, end]))
     if not all(videos) or (broken_segments(segments) | ~np.isfinite(scores)).any():
         raise _row_error(path, lines, rows)
-    return table_by_video(videos, segments, scores, labels, ids_from_one=ids_from_one)
+    return table_by_video(videos, segments, scores, labels)
 
 
 def _row_error(path: Path, lines: Sequence[int], rows: Sequence[Sequence[str]]) -> AttentadError:
@@ -150,7 +143,6 @@ def _row_error(path: Path, lines: Sequence[int], rows: Sequence[Sequence[str]]) 
         except ValueError:
             return AttentadError(f"{where}: score {score!r} must be a number; correct it.")
         if not finite:
-            return AttentadError(
-                f"{where}: video {video} has a score that is not finite; correct it."
-            )
+            where = f"{where}: video {video}"
+            return AttentadError(f"{where} has a score that is not finite; correct it.")
     return AttentadError(f"{path} holds a row that is no detection; write it again.")

@@ -14,11 +14,7 @@ from attentad.core.formats.actionformer import read_actionformer_table
 from attentad.core.formats.activitynet import read_submission, write_submission
 from attentad.core.formats.boris import write_boris
 from attentad.core.formats.class_list import named_labels
-from attentad.core.formats.detection_tables import (
-    DetectionTable,
-    read_csv_table,
-    write_csv_table,
-)
+from attentad.core.formats.detection_tables import DetectionTable, read_csv_table, write_csv_table
 from attentad.core.formats.thumos14 import read_thumos14_detections
 from attentad.core.formats.webvtt import write_webvtt
 from attentad.core.segments import broken_segments, checked_segment
@@ -52,8 +48,14 @@ def read_detections(
             `label_ids` do not start alike.
     """
     path = Path(path)
+    read = _READERS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
+    if read is None:
+        raise AttentadError(
+            f"{path} has a name that tells no detection format; let it end in .json (ActivityNet, "
+            "OpenTAD), .csv, .txt (THUMOS14) or .pkl (ActionFormer)."
+        )
     with collector_paused():
-        table = _reader(path)(path)
+        table = read(path)
     stops = np.cumsum(list(table.sizes.values()), dtype=np.int64)
     broken = broken_segments(table.segments) | ~np.isfinite(table.scores)
     if broken.any():
@@ -87,16 +89,6 @@ _READERS: Mapping[str, Callable[[Path], DetectionTable]] = {
 }
 
 
-def _reader(path: Path) -> Callable[[Path], DetectionTable]:
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix not in _READERS:
-        raise AttentadError(
-            f"{path} has a name that tells no detection format; let it end in .json (ActivityNet, "
-            "OpenTAD), .csv, .txt (THUMOS14) or .pkl (ActionFormer)."
-        )
-    return _READERS[suffix]
-
-
 def write_detections(path: str | Path, detections: Detections) -> None:
     """Write by suffix: `.csv`, `.boris.csv` (BORIS tabular events), `.vtt` (WebVTT), else JSON.
 
@@ -112,8 +104,7 @@ def write_detections(path: str | Path, detections: Detections) -> None:
         write_csv_table(path, detections)
     elif name.endswith(".vtt"):
         for video, items in detections.videos.items():
-            single = len(detections.videos) == 1
-            target = path if single else path.with_suffix(f".{Path(video).name}.vtt")
-            write_webvtt(target, items, detections.classes)
+            own = path.with_suffix(f".{Path(video).name}.vtt")
+            write_webvtt(path if len(detections.videos) == 1 else own, items, detections.classes)
     else:
         write_submission(path, detections)

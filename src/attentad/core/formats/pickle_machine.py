@@ -68,19 +68,17 @@ class _Dtype:
 
 
 _SYMBOLS = {
-    ("numpy", "ndarray"): _Symbol("ndarray"),
-    ("numpy", "dtype"): _Symbol("dtype"),
-    ("_codecs", "encode"): _Symbol("encode"),
-    ("builtins", "bytes"): _Symbol("bytes"),
-    ("__builtin__", "bytes"): _Symbol("bytes"),
-} | {
-    (f"numpy.{core}.{module}", name): _Symbol(name)
-    for core in ("core", "_core")
-    for module, name in (
-        ("multiarray", "_reconstruct"),
-        ("multiarray", "scalar"),
-        ("numeric", "_frombuffer"),
+    (module, name): _Symbol(name)
+    for modules, name in (
+        (("numpy",), "ndarray"),
+        (("numpy",), "dtype"),
+        (("_codecs",), "encode"),
+        (("builtins", "__builtin__"), "bytes"),
+        (("numpy.core.multiarray", "numpy._core.multiarray"), "_reconstruct"),
+        (("numpy.core.multiarray", "numpy._core.multiarray"), "scalar"),
+        (("numpy.core.numeric", "numpy._core.numeric"), "_frombuffer"),
     )
+    for module in modules
 }
 
 # Truth values, integers, floats, and text or bytes of a fixed length above 0.
@@ -89,14 +87,9 @@ _OBJECT_DTYPE = re.compile(r"O[48]?")
 _MOST_AXES = 32
 
 # Instructions followed by a length (of so many bytes) and as many bytes of data.
-_SIZED = {
-    "BINSTRING": 4,
-    "BINBYTES": 4,
-    "BINUNICODE": 4,
-    "BINBYTES8": 8,
-    "BINUNICODE8": 8,
-    "BYTEARRAY8": 8,
-}
+_SIZED = dict.fromkeys(("BINSTRING", "BINBYTES", "BINUNICODE"), 4) | dict.fromkeys(
+    ("BINBYTES8", "BINUNICODE8", "BYTEARRAY8"), 8
+)
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 # Text and bytes from here on stay in a mapped file.
 _LONG_BYTES = 4096
@@ -109,7 +102,7 @@ _VALUES = frozenset(
         *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
     )
 )
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _KEYS = (str, int, float, bytes, bool, type(None))
 
 
@@ -171,10 +164,8 @@ class _Machine:
                 memo[int(argument)] = stack[-1]
             case "MEMOIZE":
                 memo[len(memo)] = stack[-1]
-            case "NONE" | "NEWTRUE" | "NEWFALSE":
+            case "NONE" | "NEWTRUE" | "NEWFALSE" | "EMPTY_TUPLE":
                 stack.append(_CONSTANTS[name])
-            case "EMPTY_TUPLE":
-                stack.append(())
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 stack.append(tuple(self._taken(int(name[-1]))))
             case "TUPLE":
@@ -266,12 +257,6 @@ class _Machine:
         self.spend(len(_only(text, str)))
         return str(text).encode("latin-1")
 
-    def empty_bytes(self) -> bytes:
-        return b""
-
-    def new_array(self, *_: Any) -> StoredArray:
-        return StoredArray()
-
     def new_dtype(self, code: Any, *_: Any) -> _Dtype:
         plain = _PLAIN_DTYPE.fullmatch(_only(code, str))
         if not plain and not (self.objects and _OBJECT_DTYPE.fullmatch(code)):
@@ -347,10 +332,10 @@ def _symbol(module: str, name: str) -> _Symbol:
 
 # What the names of `_SYMBOLS` stand for when a pickle "calls" them.
 _CALLS: dict[str, Callable[..., Any]] = {
-    "_reconstruct": _Machine.new_array,
+    "_reconstruct": lambda machine, *_: StoredArray(),
     "_frombuffer": _Machine.array_from_buffer,
     "scalar": _Machine.scalar,
     "dtype": _Machine.new_dtype,
     "encode": _Machine.encode,
-    "bytes": _Machine.empty_bytes,
+    "bytes": lambda machine: b"",
 }

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core.annotations import Annotations, VideoAnnotation
+from attentad.core.arrays import Floats
 from attentad.core.detections import Detections, VideoDetections, label_name
 from attentad.core.errors import AttentadError
 from attentad.core.formats.detection_tables import COLUMNS
@@ -76,7 +76,7 @@ def detections_from(values: Any, *, classes: Sequence[str] | None = None) -> Det
         return values
     if isinstance(values, Mapping) and "results" in values:
         values = values["results"]
-    parts: dict[str, tuple[Segments, NDArray[np.float64], list[str] | None]] = {}
+    parts: dict[str, tuple[Segments, Floats, list[str] | None]] = {}
     for video, item in _by_video(values, ("video", "start", "end", "label", "score")).items():
         where = f"detected video {video}"
         if isinstance(item, VideoDetections):
@@ -114,14 +114,13 @@ def _by_video(values: Any, columns: Iterable[str]) -> Mapping[Any, Any]:
     table = {name: list(_array(values[column])) for name, column in present.items() if column}
     if len({len(column) for column in table.values()}) > 1:
         raise AttentadError("the table's columns differ in length; give one value per instance.")
+    optional = table.keys() & {"label", "score"}
     rows: dict[str, dict[str, list[Any]]] = {}
     for row, video in enumerate(table["video"]):
         item = rows.setdefault(str(video), {"segments": [], "labels": [], "scores": []})
         item["segments"].append((table["start"][row], table["end"][row]))
-        if "label" in table:
-            item["labels"].append(table["label"][row])
-        if "score" in table:
-            item["scores"].append(table["score"][row])
+        for column in optional:
+            item[f"{column}s"].append(table[column][row])
     return rows
 
 

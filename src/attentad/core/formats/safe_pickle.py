@@ -50,15 +50,13 @@ def columns_of_pickle(content: bytes, path: str | Path) -> dict[str, Column]:
         ) from None
     if not isinstance(top, dict) or not all(type(name) is str for name in top):
         raise AttentadError(f"{path} is no pickled dict of columns; write it as one, or as CSV.")
-    values = {
-        name: value.load() if isinstance(value, StoredArray) and value.dtype is not None else value
-        for name, value in top.items()
-    }
-    return {
-        name: value
-        for name, value in values.items()
-        if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
-    }
+    columns: dict[str, Column] = {}
+    for name, value in top.items():
+        if isinstance(value, list | tuple):
+            columns[name] = value
+        elif isinstance(value, StoredArray) and value.dtype is not None and len(value.shape) == 1:
+            columns[name] = value.load()
+    return columns
 
 
 def read_npy(path: str | Path) -> list[Any] | NDArray[Any]:

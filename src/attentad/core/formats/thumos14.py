@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from attentad.core.annotations import VideoAnnotation
@@ -86,7 +87,7 @@ def read_thumos14_detections(path: Path) -> DetectionTable:
             f"{path} is empty; THUMOS14 detection text has a line `video start end class score` "
             "per detection."
         )
-    return table_of_texts(path, lines, rows, ids_from_one=True)
+    return replace(table_of_texts(path, lines, rows), ids_from_one=True)
 
 
 def _fields(path: Path) -> list[tuple[int, list[str]]]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attentad.core.annotations import AMBIGUOUS, Annotations
+from attentad.core.arrays import Ints
 from attentad.core.errors import AttentadError
 from attentad.core.files import check_keys_once, parse_json, read_bytes, write_json
 from attentad.core.formats.annotations import read_annotations
@@ -37,7 +36,7 @@ class VideoLabels:
     subsets: Mapping[str, str] = field(default_factory=dict)
     source: str = "the video labels"
 
-    def label_ids(self, videos: Iterable[str]) -> dict[str, NDArray[np.int64]]:
+    def label_ids(self, videos: Iterable[str]) -> dict[str, Ints]:
         """Class indices of the given videos, each (n,) int64, ascending; n may be 0.
 
         Raises:
@@ -79,10 +78,18 @@ def read_video_labels(path: str | Path, *, classes: Sequence[str] | None = None)
         listed = _read_csv(path, subsets)
     else:
         content = read_bytes(path)
-        whole = parse_json(content, path)
-        if isinstance(whole, dict) and isinstance(whole.get("database"), dict):
+        listed = parse_json(content, path)
+        if not isinstance(listed, dict):
+            raise AttentadError(f"{path} must be a JSON object of video id → list of labels.")
+        if isinstance(listed.get("database"), dict):
             return from_annotations(read_annotations(path), classes=classes, source=str(path))
-        listed = _read_json(whole, content, path)
+        for video, labels in listed.items():
+            if not (isinstance(labels, list) and all(type(x) is str and x.strip() for x in labels)):
+                raise AttentadError(
+                    f"{path}: video {video} must have a list of class names, not "
+                    f"{str(labels)[:60]!r}."
+                )
+        check_keys_once(content, path, -1)
     if not listed:
         raise AttentadError(f"{path} lists no videos; give each training video with its labels.")
     return video_labels(listed, classes=classes, subsets=subsets, source=str(path))
@@ -167,15 +174,3 @@ def _read_csv(path: Path, subsets: dict[str, str]) -> dict[str, set[str]]:
                 "give one."
             )
     return by_video
-
-
-def _read_json(whole: Any, content: bytes, path: Path) -> dict[str, list[str]]:
-    if not isinstance(whole, dict):
-        raise AttentadError(f"{path} must be a JSON object of video id → list of labels.")
-    for video, labels in whole.items():
-        if not isinstance(labels, list) or not all(type(x) is str and x.strip() for x in labels):
-            raise AttentadError(
-                f"{path}: video {video} must have a list of class names, not {str(labels)[:60]!r}."
-            )
-    check_keys_once(content, path, -1)
-    return whole
