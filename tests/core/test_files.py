@@ -15,6 +15,7 @@ from attentad.core import AttentadError
 from attentad.core.files import (
     atomic_path,
     check_place,
+    parse_json,
     read_bytes,
     read_json,
     remove_leftovers,
@@ -156,3 +157,12 @@ def test_leftovers_of_a_killed_run_go_and_nothing_else(tmp_path: Path) -> None:
         remove_leftovers([target, tmp_path / "none" / "x.npy"])
         assert set(listed(tmp_path)) == kept | {being_written.name}
     assert set(listed(tmp_path)) == kept | {target.name}
+
+
+def test_numbers_beyond_64_bits_are_floats_of_either_parser(tmp_path: Path) -> None:
+    numbers = b"[1, -7, 18446744073709551616, -99999999999999999999]"
+    plain = parse_json(numbers, tmp_path)
+    with_nan = parse_json(numbers[:-1] + b", NaN, " + b"9" * 400 + b"]", tmp_path, allow_nan=True)
+    assert with_nan[:4] == plain
+    assert list(map(type, with_nan[:4])) == [int, int, float, float]
+    assert np.isinf(with_nan[5])

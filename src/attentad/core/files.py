@@ -229,10 +229,15 @@ def parse_json(content: bytes, path: str | Path, *, allow_nan: bool = False) -> 
         except orjson.JSONDecodeError as error:
             if allow_nan and (b"NaN" in content or b"Infinity" in content):
                 with suppress(ValueError, RecursionError):
-                    return json.loads(content)
+                    return json.loads(content, parse_int=_whole_number)
             raise AttentadError(
                 f"{path} is not valid JSON ({error}); correct it or write it again."
             ) from error
+
+
+def _whole_number(digits: str) -> int | float:
+    """As orjson has it: beyond 64 bits a float, which may be infinite."""
+    return int(digits) if len(digits) < 19 else float(digits)
 
 
 @contextmanager

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from attentad.core import AttentadError
 from attentad.data.tracks import Track
 from attentad.data.views import window_starts
 from attentad.recipes.load import DetectionRecipe
@@ -35,22 +34,6 @@ class TrainedSteps:
     def of(cls, steps_sec: Sequence[float]) -> TrainedSteps:
         """Of training views with these steps."""
         return cls(float(np.median(steps_sec)), float(np.max(steps_sec)))
-
-    @classmethod
-    def read(cls, values: Mapping[str, Any], where: str) -> TrainedSteps:
-        """What `to_dict` wrote.
-
-        Raises:
-            AttentadError: it is something else.
-        """
-        told = [values.get(name) for name in cls.__annotations__]
-        known = [float(value) for value in told if isinstance(value, int | float) and value > 0]
-        if len(known) < len(told):
-            raise AttentadError(
-                f"{where}: trained_steps must hold positive {' and '.join(cls.__annotations__)}; "
-                "train it again."
-            )
-        return cls(*known)
 
     def to_dict(self) -> dict[str, float]:
         """Plain values for a model file."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Section(BaseModel):
     """A part of a recipe: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Component(BaseModel):
@@ -45,7 +45,7 @@ class ScoreColumns(Section):
     activation: Literal["none", "sigmoid", "softmax"] = Field(
         "none", description="softmax runs over all columns of R from `background` or `first` on"
     )
-    background: int | None = Field(None, description="column of the background class, if any")
+    background: int | None = Field(None, ge=0, description="column of the background class, if any")
     temperature: float = Field(1.0, gt=0, description="scores are divided by it beforehand")
 
 
@@ -122,7 +122,9 @@ class Labels(Section):
     )
     classifier: ClassifierSettings = Field(ClassifierSettings(), description="for `classifier`")
     file: Path | None = Field(
-        None, description="class scores of whole videos; `file`: npz of video id → scores"
+        None,
+        description="class scores of whole videos; `file`: npz of video id → scores; a trained "
+        "model looks for it beside itself",
     )
     topk: int = Field(1, ge=1, description="classes per proposal")
     fuse: Literal["prod", "sqrt", "none"] = "prod"

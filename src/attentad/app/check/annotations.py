@@ -221,8 +221,14 @@ def _view_step_sec(timeline: Timeline, view_length: int | None) -> float:
 
 
 def _repeated(segments: Segments, labels: Sequence[str]) -> NDArray[np.bool_]:
-    """Rows that an earlier one of the same label equals to a millisecond."""
-    same = (np.abs(segments[:, None] - segments[None]) <= SAME_SEC).all(axis=2)
-    names = np.array(labels)
-    same &= names[:, None] == names[None]
-    return np.asarray(np.tril(same, -1).any(axis=1))
+    """Rows that an earlier one of the same label equals to half of `SAME_SEC`, or nearly to it."""
+    _, names = np.unique(np.array(labels, dtype=object), return_inverse=True)
+    repeated = np.zeros(len(segments), dtype=bool)
+    # Times that are so close lie in one cell of a grid or of the same grid half a cell on.
+    for shift in np.ndindex(2, 2):
+        cells = np.floor(segments / SAME_SEC + np.array(shift) / 2)
+        _, first = np.unique(np.column_stack([cells, names]), axis=0, return_index=True)
+        again = np.ones(len(segments), dtype=bool)
+        again[first] = False
+        repeated |= again
+    return repeated

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,14 @@ from typing import Any
 from attentad.core.errors import AttentadError
 from attentad.core.files import read_bytes, write_bytes
 
+# A cell that a spreadsheet would take for a formula, with the apostrophes that keep it from that.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
 
 def read_csv_lines(path: Path) -> list[tuple[int, list[str]]]:
     """All rows that are not blank, the header first, each with the number of its line.
+
+    Cells are as they were before `safe_cell`.
 
     Raises:
         AttentadError: the file is missing or is not CSV.
@@ -21,7 +27,7 @@ def read_csv_lines(path: Path) -> list[tuple[int, list[str]]]:
     text = read_bytes(path).decode("utf-8-sig", "replace")
     reader = csv.reader(io.StringIO(text), skipinitialspace=True)
     try:
-        return [(reader.line_num, row) for row in reader if row]
+        return [(reader.line_num, list(map(cell_text, row))) for row in reader if row]
     except csv.Error as error:
         raise AttentadError(
             f"{path}, line {reader.line_num} is not CSV ({error}); correct it or write it again."
@@ -54,7 +60,20 @@ def write_csv(path: str | Path, rows: Iterable[Iterable[Any]]) -> None:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Rows as comma-separated values."""
+    """Rows as comma-separated values, none of which a spreadsheet would run."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(map(safe_cell, row) for row in rows)
     return text.getvalue()
+
+
+def safe_cell(value: Any) -> Any:
+    """A cell that a spreadsheet shows as it is: text that begins like a formula gets a leading `'`.
+
+    Numbers stay numbers.
+    """
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def cell_text(text: str) -> str:
+    """What `safe_cell` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
