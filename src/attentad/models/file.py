@@ -114,7 +114,7 @@ def load_detector(path: str | Path) -> DetectorModel:
         part = parts["detector"]
         recipe = _recipe(part, DetectionRecipe)
         feature_dim, classes = part.sizes["feature_dim"], len(part.classes)
-        clock, steps = contract["clock"], contract["trained_steps"]
+        clock, steps = contract["clock"], contract.get("trained_steps")
         return DetectorModel(
             recipe=_with_files_beside(recipe, path),
             classes=part.classes,
