@@ -49,9 +49,12 @@ def detect_features(
             says which classes its proposals have.
     """
     if features.shape[1] != model.feature_dim:
+        do = "extract them with the encoder that the model was trained on"
+        if len(features) == model.feature_dim:
+            do = f"they have as many rows: transpose the array, or {do}"
         raise AttentadError(
             f"the features of {video} are {features.shape[1]} wide, but the model takes "
-            f"{model.feature_dim}; extract them with the encoder that the model was trained on."
+            f"{model.feature_dim}; {do}."
         )
     views = model.views.take(Track(features, timeline, timeline.duration_sec), None)
     batches = [views[first : first + BATCH] for first in range(0, len(views), BATCH)]
