@@ -1,6 +1,6 @@
 // What is said of each channel, whatever the time: a small chart each, the highest value first.
 
-const PROFILE = { width: 240, height: 66, left: 26, right: 6, top: 6, bottom: 16 };
+const PROFILE = { width: 260, height: 66, left: 26, right: 6, top: 6, bottom: 16 };
 
 function createProfiles(detectors) {
   const host = byId("profiles");
