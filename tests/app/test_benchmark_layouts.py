@@ -141,7 +141,7 @@ def test_thumos14_the_whole_way(thumos14: Path, tmp_path: Path, variant: str) ->
 
 def test_thumos14_times_are_those_of_the_frames(thumos14: Path) -> None:
     recipe = recipe_of("thumos14/bmn", thumos14, THUMOS14_SMALL)
-    store = open_store(recipe.data)
+    store, _ = open_store(recipe.data, ())
     with h5py.File(thumos14 / "flow_test.h5") as flow, h5py.File(thumos14 / "rgb_test.h5") as rgb:
         rows = flow["video_test_0000006"][()], rgb["video_test_0000006"][()]
     features = store.load("video_test_0000006")

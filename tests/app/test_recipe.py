@@ -31,6 +31,22 @@ def test_the_recipes_of_the_readme_are_there() -> None:
     assert expected <= set(recipe_names())
 
 
+@pytest.mark.parametrize(
+    ("given", "thresholds"),
+    [("0.5", "0.5"), ("1", "1"), ("[0.5, 0.75]", "0.5,0.75"), ("0.3:0.7:0.1", "0.3:0.7:0.1")],
+)
+def test_thresholds_that_yaml_takes_for_numbers(given: str, thresholds: str) -> None:
+    recipe = load_recipe("salads50/bmn", [f"evaluation.tiou={given}"])
+    assert isinstance(recipe, DetectionRecipe)
+    assert recipe.evaluation.tiou == thresholds
+
+
+@pytest.mark.parametrize("given", ["true", "[]", "[0.5, a]", "{a: 1}"])
+def test_what_is_no_threshold_is_refused(given: str) -> None:
+    with pytest.raises(AttentadError, match=r"evaluation\.tiou"):
+        load_recipe("salads50/bmn", [f"evaluation.tiou={given}"])
+
+
 def test_overrides_reach_nested_keys() -> None:
     recipe = load_recipe("salads50/bmn", ["training.epochs=3", "attention.encoder.name=se"])
     assert isinstance(recipe, DetectionRecipe)

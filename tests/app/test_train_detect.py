@@ -55,6 +55,10 @@ def test_detect_on_features_equals_the_test_run(trained: Bench, tmp_path: Path) 
     result = found.results["v00"]
     names = [curve.name for curve in result.curves]
     assert names == ["start", "end", "encoder gate over time", *CLASSES]
+    (profile,) = result.profiles
+    assert profile.name == "encoder gate over channels"
+    assert profile.value.shape == (16,)
+    assert ((profile.value >= 0) & (profile.value <= 1)).all()
     for curve in result.curves:
         assert 0 <= curve.time_sec[0] < curve.time_sec[-1] <= 40
         assert ((curve.value >= 0) & (curve.value <= 1)).all()

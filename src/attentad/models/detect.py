@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from attentad.core import AttentadError, Timeline, VideoDetections
-from attentad.core.found import Curve, Found
+from attentad.core.found import Curve, Found, Profile
 from attentad.data.tracks import Track
 from attentad.data.views import View
 from attentad.layers.step_curves import step_curves
@@ -44,7 +44,8 @@ def detect_features(
 
     Returns:
         Detections by score; how surely the video holds each class, of a detector that says so
-        (of several views, the surest); curves of the network and of the snippets' class scores.
+        (of several views, the surest); curves of the network and of the snippets' class scores;
+        the network's gates of channels (of several views, their mean).
 
     Raises:
         AttentadError: the features have another width than the model was trained on, or nothing
@@ -54,9 +55,12 @@ def detect_features(
         UserWarning: the video is much longer than those of the training, see `cut_to_trained`.
     """
     if features.shape[1] != model.feature_dim:
+        do = "extract them with the encoder that the model was trained on"
+        if len(features) == model.feature_dim:
+            do = f"they have as many rows: transpose the array, or {do}"
         raise AttentadError(
             f"the features of {video} are {features.shape[1]} wide, but the model takes "
-            f"{model.feature_dim}; extract them with the encoder that the model was trained on."
+            f"{model.feature_dim}; {do}."
         )
     track = Track(features, timeline, timeline.duration_sec)
     parts = cut_to_trained(track, video, model.recipe, model.trained_steps)
@@ -73,7 +77,7 @@ def detect_features(
     kept = _suppressed(model, detections, timeline, parts)
     said = [found.class_probabilities for found in by_view if found.class_probabilities is not None]
     curves = _joined_curves(by_view) + _class_curves(model, scores, timeline, kept)
-    return Found(kept, np.max(said, axis=0) if said else None, curves)
+    return Found(kept, np.max(said, axis=0) if said else None, curves, _mean_profiles(by_view))
 
 
 @torch.inference_mode()
@@ -85,15 +89,25 @@ def _detect_in_views(model: DetectorModel, views: Sequence[View]) -> list[Found]
     options = detector_options(model.recipe, "decode")
     by_view = model.detector.decode(outputs, timelines, valid, **options)
     sites = getattr(model.network, "sites", None)
-    gates = {
+    gates = {} if sites is None else sites.curves()
+    over_time = {
         f"{site} gate over time": gate.time
-        for site, gate in ({} if sites is None else sites.curves()).items()
-        if gate.time is not None and gate.time.shape == valid.shape
+        for site, gate in gates.items()
+        if gate.time is not None and len(gate.time) == len(valid)
     }
-    gate_curves = step_curves(gates, timelines, valid, "attention")
+    over_channels = {
+        f"{site} gate over channels": gate.channel.float().cpu().numpy()
+        for site, gate in gates.items()
+        if gate.channel is not None and len(gate.channel) == len(valid)
+    }
+    gate_curves = step_curves(over_time, timelines, valid, "attention")
     return [
-        replace(found, curves=(*found.curves, *curves))
-        for found, curves in zip(by_view, gate_curves, strict=True)
+        replace(
+            found,
+            curves=(*found.curves, *curves),
+            profiles=[Profile(name, rows[row]) for name, rows in over_channels.items()],
+        )
+        for row, (found, curves) in enumerate(zip(by_view, gate_curves, strict=True))
     ]
 
 
@@ -128,6 +142,14 @@ def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:
         value = np.concatenate([known.value, curve.value[new]])
         joined[curve.name] = Curve(known.name, time_sec, value, known.kind)
     return list(joined.values())
+
+
+def _mean_profiles(by_view: Sequence[Found]) -> list[Profile]:
+    """One profile per name, the mean over the views."""
+    values: dict[str, list[NDArray[np.floating]]] = {}
+    for profile in (profile for found in by_view for profile in found.profiles):
+        values.setdefault(profile.name, []).append(profile.value)
+    return [Profile(name, np.mean(rows, axis=0)) for name, rows in values.items()]
 
 
 def _class_curves(

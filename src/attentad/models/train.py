@@ -14,6 +14,7 @@ from attentad.backbones import RECOGNISERS
 from attentad.backbones.task import RecognitionTask
 from attentad.core import AttentadError, Sampling, write_detections
 from attentad.core.files import remove_leftovers, write_json
+from attentad.core.names import told_matches
 from attentad.core.options import check_options
 from attentad.data.clips import ClipData
 from attentad.data.features import FeatureStore
@@ -41,13 +42,14 @@ MODEL_NAME = "model.safetensors"
 class TrainRun:
     """Where the model is, and its score in 0..1 on the test part: average mAP, or accuracy.
 
-    The score is None where the recipe names no test subset.
+    The score is None where the recipe names no test subset. Notes are sentences on the data.
     """
 
     model: Path
     score: float | None
     result: DetectionResult | None = None
     video_classification: VideoMapResult | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Running(TypedDict, total=False):
@@ -80,7 +82,9 @@ def train_detector(
     recipe: DetectionRecipe, out: Path, **running: Unpack[Running]
 ) -> TrainRun | None:
     """Train a detector on features; see `train`."""
-    sets, store = read_sets(recipe.data), open_store(recipe.data)
+    sets = read_sets(recipe.data)
+    store, renamed = open_store(recipe.data, sets.videos)
+    notes = (f"{told_matches(len(renamed))}.",) if renamed else ()
     clock = make_clock(recipe.data)
     detector = check_detector(recipe)
     _check_negative(recipe)
@@ -125,12 +129,14 @@ def train_detector(
     trained = model.around(network.to(best_device()))
     save_detector(out / MODEL_NAME, trained)
     if sets.test is None:
-        return TrainRun(out / MODEL_NAME, None)
+        return TrainRun(out / MODEL_NAME, None, notes=notes)
     scored = score_detector(trained, store, sets.test, sets)
     write_detections(out / "detections.json", scored.detections)
     write_json(out / "evaluation.json", scored.to_dict())
     result = scored.result
-    return TrainRun(out / MODEL_NAME, result.average_map, result, scored.video_classification)
+    return TrainRun(
+        out / MODEL_NAME, result.average_map, result, scored.video_classification, notes
+    )
 
 
 def train_recogniser(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -185,11 +185,18 @@ class Suppression(Section):
         return self
 
 
+def _threshold_text(tiou: Any) -> Any:
+    """Thresholds as text where YAML made numbers of them: 0.5, or [0.5, 0.75]."""
+    values = tiou if isinstance(tiou, list | tuple) else [tiou]
+    numbers = [isinstance(value, int | float) and not isinstance(value, bool) for value in values]
+    return ",".join(map(str, values)) if values and all(numbers) else tiou
+
+
 class Evaluation(Section):
     """How the trained detector is scored."""
 
     protocol: str = "activitynet"
-    tiou: str = "0.3:0.7:0.1"
+    tiou: Annotated[str, BeforeValidator(_threshold_text)] = "0.3:0.7:0.1"
     ground_truth_set: str | None = Field(
         None,
         description="which test videos count: one of `metrics.GROUND_TRUTH_SETS`; None = as the "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,6 +19,12 @@ from attentad.data.features import FeatureStore, Sidecar
 STEPS_OFF: Final = 2.0  # so many steps may be lost at a video's end
 RATIO_OFF: Final = 0.05  # a larger share of the duration is an error, a smaller one a warning
 SIDECAR_RATIO: Final = 0.01
+SWAPPED_WIDTHS: Final = 3  # so many widths are more than features of two encoders have
+
+_TRANSPOSE: Final = (
+    "Save each with a row per step and a column per channel: transpose the arrays; if they are "
+    "right as they are, extract all videos with one encoder."
+)
 
 
 class Measured(NamedTuple):
@@ -86,6 +93,42 @@ def check_presence(
             )
             do = "Annotate them, or let them be: they are not read."
             yield Finding("info", "extra_features", what, do)
+
+
+def check_transposed(
+    measured: Mapping[str, Measured], lines: Mapping[str, Timeline], annotations: Annotations
+) -> Iterator[Finding]:
+    """Features with a column per step: the columns span the videos, or hardly two are as wide."""
+    rows = {item.rows for item in measured.values()}
+    widths = {item.width for item in measured.values()}
+    if len(rows) == 1 and len(widths) >= SWAPPED_WIDTHS:
+        what = (
+            f"all {len(measured)} videos have {next(iter(rows))[0]} rows, but between "
+            f"{min(widths)} and {max(widths)} columns: rows and columns are probably swapped."
+        )
+        yield Finding("error", "transposed", what, _TRANSPOSE)
+        return
+    swapped = [
+        video
+        for video, timeline in lines.items()
+        if (duration := annotations.videos[video].duration_sec) is not None
+        and _fits_transposed(measured[video], timeline, duration)
+    ]
+    if swapped and 2 * len(swapped) > len(lines):
+        item = measured[swapped[0]]
+        what = (
+            f"{number_of(swapped, 'video')} would fit if rows and columns were swapped: "
+            f"{swapped[0]} has {item.length} rows and {item.width} columns."
+        )
+        yield Finding("error", "transposed", what, _TRANSPOSE)
+
+
+def _fits_transposed(measured: Measured, timeline: Timeline, duration_sec: float) -> bool:
+    """Whether the columns, taken for rows, would span the video, and the rows are far from it."""
+    swapped = replace(timeline, length=measured.width)
+    away, if_swapped = (_uncovered_sec(line, duration_sec) for line in (timeline, swapped))
+    leeway_sec = max(STEPS_OFF * timeline.step_sec, RATIO_OFF * duration_sec)
+    return len(measured.rows) == 1 and if_swapped <= leeway_sec < away / 2
 
 
 def check_arrays(measured: Mapping[str, Measured]) -> Iterator[Finding]:

@@ -45,7 +45,8 @@ def video_figures(runs: Sequence[RowRun]) -> dict[str, Figure]:
         scores[run.row.name] = score_curve(of_classes, end_sec)
     model = run_model(shown[-1])
     only = replace(test, videos={video: truth})
-    curves = run_annotated(model, open_store(shown[-1].recipe.data), only)[video].curves
+    store, _ = open_store(shown[-1].recipe.data, test.videos)
+    curves = run_annotated(model, store, only)[video].curves
     return {
         "timeline": timeline_figure(
             {**annotated, **detected}, end_sec, test.classes, attention_curves(curves)

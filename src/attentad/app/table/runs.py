@@ -211,9 +211,10 @@ def _train_run(run: RowRun) -> None:
 
 def _detection_ms(run: RowRun, model: DetectorModel) -> float:
     """Milliseconds from features to detections, the mean over the test videos."""
-    store, sets = open_store(run.recipe.data), read_sets(run.recipe.data)
+    sets = read_sets(run.recipe.data)
     if sets.test is None:
         return 0.0
+    store, _ = open_store(run.recipe.data, sets.videos)
     detect_annotated(model, store, sets.test)  # files and weights are in memory then
     start = time.perf_counter()
     detect_annotated(model, store, sets.test)
