@@ -44,9 +44,7 @@ def test_other_models_need_not_say_it(trained: Bench, model: DetectorModel, tmp_
         {"median_sec": 0, "longest_sec": 1},
     ):
         save_model(tmp_path / "odd.safetensors", tensors, {**contract, "trained_steps": odd})
-        with pytest.raises(
-            AttentadError, match=r"odd\.safetensors is no model .* trained_steps\.\w+_sec"
-        ):
+        with pytest.raises(AttentadError, match=r"odd\.safetensors is no model .* trained_steps"):
             load_detector(tmp_path / "odd.safetensors")
 
 
