@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from attentad.core import Annotations, VideoAnnotation, write_annotations
+from attentad.video import write_video
 
 CLASSES = ("jump", "run")
 
@@ -88,3 +89,10 @@ def make_data(folder: Path) -> None:
         },
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+
+
+def draw(path: Path, seconds: float, fps: int = 10, seed: int = 0) -> None:
+    """A small video of noise."""
+    rng = np.random.default_rng(seed)
+    pictures = (rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(round(seconds * fps)))
+    write_video(path, pictures, fps)

@@ -17,11 +17,12 @@ import pytest
 import torch
 from tests.bench import Bench, make_data
 
-from attentad.models.build import build_recogniser
-from attentad.models.file import save_recogniser
-from attentad.models.model import RecogniserModel
+from attentad.models.build import build_detector, build_recogniser
+from attentad.models.file import load_recogniser, save_detector, save_recogniser
+from attentad.models.labels import SnippetScores
+from attentad.models.model import DetectorModel, RecogniserModel
 from attentad.models.train import train
-from attentad.recipes.load import RecognitionRecipe, load_recipe
+from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe
 
 
 @pytest.fixture(scope="session")
@@ -53,4 +54,25 @@ def encoder_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = build_recogniser(recipe, ("jump", "run")).eval()
     path = tmp_path_factory.mktemp("encoder") / "recogniser.safetensors"
     save_recogniser(path, RecogniserModel(recipe, ("jump", "run"), network))
+    return path
+
+
+@pytest.fixture(scope="session")
+def detector(encoder_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector of random weights with the random recogniser inside: only the way matters."""
+    recipe = load_recipe("demo/detector", ["detector.network.map_dim=8"])
+    assert isinstance(recipe, DetectionRecipe)
+    encoder = load_recogniser(encoder_model)
+    width = encoder.network.feature_dim
+    torch.manual_seed(0)
+    model = DetectorModel(
+        recipe=recipe,
+        classes=encoder.classes,
+        feature_dim=width + 2,
+        network=build_detector(recipe, width + 2, 2),
+        labeller=SnippetScores((width, width + 1)),
+        encoder=encoder,
+    )
+    path = tmp_path_factory.mktemp("detector") / "model.safetensors"
+    save_detector(path, model)
     return path

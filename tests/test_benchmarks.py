@@ -37,7 +37,8 @@ def run(monkeypatch, capsys):
 
 def test_all_scripts_are_here():
     tested = {
-        *("attention", "boundary_matching", "detectors", "evaluation", "hamnet", "suppression"),
+        *("attention", "boundary_matching", "decoding", "detectors"),
+        *("evaluation", "hamnet", "suppression"),
     }
     assert {file.stem for file in FOLDER.glob("*.py")} == tested
 
@@ -120,6 +121,18 @@ def test_boundary_matching(run):
     output = run("boundary_matching", *arguments)
     assert "(meets 1e-05)" in output
     assert len(re.findall(r"peak memory +0\.\d\d GB", output)) == 2
+
+
+def test_decoding(run):
+    output = run("decoding", "--pictures", "30", "--rounds", "1", "--size-px", "48")
+    assert "decoding: 30 pictures given (PyAV alone 30)" in output
+    assert "48 px: 12 pictures given (PyAV alone 12)" in output
+    for plain, ours, ratio in re.findall(
+        r"PyAV alone +([\d,]+) .*\n  ours +([\d,]+) .*\n  ratio +([\d.]+) \(", output
+    ):
+        rates = [float(rate.replace(",", "")) for rate in (plain, ours)]
+        assert float(ratio) == pytest.approx(rates[1] / rates[0], abs=0.01, rel=0.02)
+    assert output.count("ratio") == 2
 
 
 def test_hamnet(run, monkeypatch):

@@ -323,12 +323,69 @@ def test_names_that_need_a_pattern(tmp_path: Path) -> None:
     data = DataSet(tmp_path)
     data.save()
     for file in (tmp_path / "features").iterdir():
-        file.rename(file.with_name(f"v_{file.name}"))
+        file.rename(file.with_name(f"clip_{file.name}"))
     recipe = tmp_path / "recipe.yaml"
     (found,) = [item for item in check(recipe) if item.severity == "error"]
     assert "12 of 12 videos" in found.what
-    assert found.do == "Set name_pattern to 'v_{video}' if v_v00 is v00."
-    assert not serious(check(recipe, ["data.name_pattern=v_{video}"]))
+    assert found.do == "Set name_pattern to 'clip_{video}' if clip_v00 is v00."
+    assert not serious(check(recipe, ["data.name_pattern=clip_{video}"]))
+
+
+@pytest.mark.parametrize("written", ["{}.mp4", "v_{}", "cam 1/{}.AVI"])
+def test_ids_that_only_look_different_are_matched_as_in_evaluation(
+    tmp_path: Path, written: str
+) -> None:
+    data = DataSet(tmp_path)
+    data.database = {written.format(video): entry for video, entry in data.database.items()}
+    findings = check(data.save())
+    assert not serious(findings)
+    (told,) = [item for item in findings if item.kind == "matched_ids"]
+    assert told.what.startswith("12 video ids were matched to annotated ones")
+    assert f"v00 is {written.format('v00')} and 11 more" in told.what
+    assert "extra_features" not in {item.kind for item in findings}
+
+
+def test_features_of_two_names_for_one_video(tmp_path: Path) -> None:
+    data = DataSet(tmp_path)
+    data.database["v03.mp4"] = data.database.pop("v03")
+    data.features["v_v03"], data.sidecars["v_v03"] = data.features["v03"], data.sidecars["v03"]
+    (found,) = [item for item in check(data.save()) if item.kind == "matched_ids"]
+    assert found.severity == "error"
+    assert "'v03' and of 'v_v03' both belong to the annotated video 'v03.mp4'" in found.what
+    data.database["v03"] = data.database.pop("v03.mp4")
+    assert not serious(check(data.save())), "features under the very id are the video's"
+
+
+def test_rows_and_columns_swapped(tmp_path: Path) -> None:
+    data = DataSet(tmp_path)
+    data.features = {video: array.T for video, array in data.features.items()}
+    findings = check(data.save())
+    assert serious(findings) == {("error", "transposed")}, "told by durations where widths agree"
+    assert "v00 has 6 rows and 80 columns" in findings[0].what
+    for i, (video, array) in enumerate(data.features.items()):
+        data.features[video] = array[:, : 80 - i]
+    findings = check(data.save())
+    assert serious(findings) == {("error", "transposed")}
+    assert "all 12 videos have 6 rows, but between 69 and 80 columns" in findings[0].what
+    assert "transpose the arrays" in findings[0].do
+
+
+def test_nothing_to_train_on(tmp_path: Path) -> None:
+    data = DataSet(tmp_path)
+    del data.recipe["data"]["train"]
+    for entry in data.database.values():
+        entry["subset"] = "test"
+    (found,) = [item for item in check(data.save()) if item.severity == "error"]
+    assert found.kind == "no_training"
+    assert found.what == "no video is left to train on: all 12 are in subsets that test (test)."
+    files = ([tmp_path / "features"], tmp_path / "annotations.json")
+    assert serious(check_files(*files, test=["test"])) == {("error", "no_training")}
+    assert not serious(check_files(*files)), "without --test all of them train"
+    for i, entry in enumerate(data.database.values()):
+        entry["subset"] = "train" if i % 2 else "test"
+        entry["annotations"] = [] if i % 2 else entry["annotations"]
+    (found,) = [item for item in check(data.save()) if item.severity == "error"]
+    assert found.what == "none of 6 training videos has an instance."
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:

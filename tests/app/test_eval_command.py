@@ -96,6 +96,19 @@ def test_proposals_of_two_methods(folder: Path) -> None:
     assert (folder / "figures" / "average-recall.svg").read_text().lstrip().startswith("<?xml")
 
 
+def test_annotated_videos_and_classes_without_a_detection_are_named(folder: Path) -> None:
+    (folder / "half.csv").write_text("video,start,end,label,score\na,0,10,run,.9\n")
+    files = (folder / "half.csv", folder / "truth.json")
+    said = run(*files)
+    assert "1 of 2 annotated videos (b) have no detection" in said
+    assert "1 annotated class has no detection: jump." in said
+    assert "(b) have no detection" in run(*files, "--task", "proposals")
+    for more in ([], ["--task", "proposals"]):
+        done = CliRunner().invoke(app, ["eval", *map(str, files), "--strict", *more])
+        assert done.exit_code == 2
+        assert "1 of 2 annotated videos with an instance have no detection: b" in done.stderr
+
+
 def test_recognition_scores(folder: Path) -> None:
     scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
     np.savez(folder / "s.npz", scores=scores, labels=np.array([0, 1, 1]))

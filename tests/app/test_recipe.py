@@ -31,6 +31,22 @@ def test_the_recipes_of_the_readme_are_there() -> None:
     assert expected <= set(recipe_names())
 
 
+@pytest.mark.parametrize(
+    ("given", "thresholds"),
+    [("0.5", "0.5"), ("1", "1"), ("[0.5, 0.75]", "0.5,0.75"), ("0.3:0.7:0.1", "0.3:0.7:0.1")],
+)
+def test_thresholds_that_yaml_takes_for_numbers(given: str, thresholds: str) -> None:
+    recipe = load_recipe("salads50/bmn", [f"evaluation.tiou={given}"])
+    assert isinstance(recipe, DetectionRecipe)
+    assert recipe.evaluation.tiou == thresholds
+
+
+@pytest.mark.parametrize("given", ["true", "[]", "[0.5, a]", "{a: 1}"])
+def test_what_is_no_threshold_is_refused(given: str) -> None:
+    with pytest.raises(AttentadError, match=r"evaluation\.tiou"):
+        load_recipe("salads50/bmn", [f"evaluation.tiou={given}"])
+
+
 def test_overrides_reach_nested_keys() -> None:
     recipe = load_recipe("salads50/bmn", ["training.epochs=3", "attention.encoder.name=se"])
     assert isinstance(recipe, DetectionRecipe)
@@ -78,6 +94,9 @@ def test_a_dumped_recipe_reads_back() -> None:
         ("training.epochs=many", "training.epochs"),
         ("training.epochs=0", "training.epochs"),
         ("view.length=1", "view.length"),
+        ("data.scores.background=-1", "data.scores.background"),
+        ("suppression.sigma=.inf", "suppression.sigma"),
+        ("suppression.score_floor=.nan", "suppression.score_floor"),
         ("detector.name=yolo", "no detector 'yolo'"),
         ("detector.network.depth=3", "detector.network has no option 'depth'"),
         ("detector.loss.alpha=3", "detector.loss has no option 'alpha'"),

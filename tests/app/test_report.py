@@ -165,6 +165,21 @@ def test_as_many_logs_as_files(files: Path, weak: Path) -> None:
     assert not (files / "p.html").exists()
 
 
+def test_ground_truth_under_ids_that_only_look_different(files: Path) -> None:
+    truth = {"clips/one.mp4": VideoAnnotation(as_segments([[1, 3]]), ("jump",), "test", 8.0)}
+    write_annotations(files / "named.json", Annotations(truth, ("jump",)))
+    report_files(
+        [files / "detections.json"],
+        out=files / "page.html",
+        annotations=files / "named.json",
+        videos=files / "videos",
+    )
+    first = data(files / "page.html")["videos"][0]
+    assert first["id"] == "clips/one.mp4"
+    assert first["truth"]["start"] == [1.0]
+    assert first["media"]["kind"] == "embedded"
+
+
 def test_ground_truth_of_other_videos_makes_no_table(files: Path) -> None:
     truth = {"other": VideoAnnotation(as_segments([[0, 2]]), ("walk",))}
     write_annotations(files / "other.json", Annotations(truth, ("walk",)))

@@ -55,6 +55,10 @@ def test_detect_on_features_equals_the_test_run(trained: Bench, tmp_path: Path) 
     result = found.results["v00"]
     names = [curve.name for curve in result.curves]
     assert names == ["start", "end", "encoder gate over time", *CLASSES]
+    (profile,) = result.profiles
+    assert profile.name == "encoder gate over channels"
+    assert profile.value.shape == (16,)
+    assert ((profile.value >= 0) & (profile.value <= 1)).all()
     for curve in result.curves:
         assert 0 <= curve.time_sec[0] < curve.time_sec[-1] <= 40
         assert ((curve.value >= 0) & (curve.value <= 1)).all()
@@ -119,9 +123,13 @@ def test_labels_from_a_file_of_video_scores(bench: Bench) -> None:
     changes = [f"labels={{source: file, file: {bench.folder / 'scores.npz'}, topk: 1}}"]
     run = train(load_recipe(bench.recipe, [*changes, "training.epochs=1"]), bench.folder / "file")
     assert run is not None
+    with pytest.raises(AttentadError, match=r"file/scores.npz does not exist"):
+        load(run.model).detect([bench.features])
+    # A model opens no file but in its own folder.
+    (bench.folder / "scores.npz").rename(bench.folder / "file" / "scores.npz")
     found = load(run.model).detect([bench.features])
     assert set(np.concatenate([d.labels for d in found.detections.videos.values()])) == {0}
-    np.savez(bench.folder / "scores.npz", v00=np.array([0.9, 0.2, 0.1]))
+    np.savez(bench.folder / "file" / "scores.npz", v00=np.array([0.9, 0.2, 0.1]))
     with pytest.raises(AttentadError, match="video v00 needs 2 finite class scores"):
         load(run.model).detect([bench.features])
 

@@ -6,49 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from tests.bench import draw
 
 from attentad.app.detect import write_run
 from attentad.core import AttentadError
 from attentad.data.features import open_features
-from attentad.models.build import build_detector
-from attentad.models.encode import extract_features, find_videos
-from attentad.models.file import load_recogniser, save_detector
-from attentad.models.labels import SnippetScores
-from attentad.models.model import DetectorModel
+from attentad.data.video_files import find_videos
+from attentad.models.extract import extract_features
 from attentad.models.run import load
-from attentad.recipes.load import DetectionRecipe, load_recipe
 from attentad.video import probe
-from attentad.video.encode import write_video
 
 CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
-
-
-@pytest.fixture(scope="module")
-def detector(encoder_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A detector of random weights with the random recogniser inside: only the way matters."""
-    recipe = load_recipe("demo/detector", ["detector.network.map_dim=8"])
-    assert isinstance(recipe, DetectionRecipe)
-    encoder = load_recogniser(encoder_model)
-    width = encoder.network.feature_dim
-    torch.manual_seed(0)
-    model = DetectorModel(
-        recipe=recipe,
-        classes=encoder.classes,
-        feature_dim=width + 2,
-        network=build_detector(recipe, width + 2, 2),
-        labeller=SnippetScores((width, width + 1)),
-        encoder=encoder,
-    )
-    path = tmp_path_factory.mktemp("detector") / "model.safetensors"
-    save_detector(path, model)
-    return path
-
-
-def draw(path: Path, seconds: float, fps: int = 10) -> None:
-    rng = np.random.default_rng(0)
-    pictures = (rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(round(seconds * fps)))
-    write_video(path, pictures, fps)
 
 
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="shared/data/clips is not here")
@@ -118,4 +86,4 @@ def test_names_must_differ(detector: Path, encoder_model: Path, tmp_path: Path) 
         extract_features(encoder_model, inputs, tmp_path / "features")
     with pytest.raises(AttentadError, match="named a"):
         load(detector).detect(inputs)
-    assert [path.name for path in find_videos(inputs)] == ["a.mp4", "a.mp4"]
+    assert [path.name for path in find_videos(inputs)[0]] == ["a.mp4", "a.mp4"]

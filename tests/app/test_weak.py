@@ -31,6 +31,16 @@ HAMNET = [
     "training.optimizer={name: adamw, lr: 0.01, weight_decay: 0.0001}",
 ]
 
+BRIEF = [*HAMNET, "training.epochs=4"]
+
+
+@pytest.fixture(scope="module")
+def brief(trained: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after a few epochs, to compare others with."""
+    folder = tmp_path_factory.mktemp("brief") / "run"
+    train(load_recipe(trained.recipe, BRIEF), folder)
+    return folder
+
 
 @pytest.fixture(scope="module")
 def weak(trained: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -60,16 +70,16 @@ def test_it_learns_and_says_how_well_it_knows_whole_videos(weak: Path) -> None:
     assert whole["videos"] == evaluation["ground_truth"]["videos"]
 
 
-def test_it_never_sees_a_segment(trained: Bench, weak: Path, tmp_path: Path) -> None:
+def test_it_never_sees_a_segment(trained: Bench, brief: Path, tmp_path: Path) -> None:
     """Other segments with the same classes: the same weights."""
     content = json.loads(trained.annotations.read_text())
     for item in content["database"].values():
         for instance in item["annotations"]:
             instance["segment"] = [0.0, 0.5]
     (tmp_path / "moved.json").write_text(json.dumps(content))
-    changes = [*HAMNET, f"data.annotations={tmp_path / 'moved.json'}"]
+    changes = [*BRIEF, f"data.annotations={tmp_path / 'moved.json'}"]
     train(load_recipe(trained.recipe, changes), tmp_path / "run")
-    moved, same = load_detector(tmp_path / "run" / "model.safetensors"), weak / "model.safetensors"
+    moved, same = load_detector(tmp_path / "run" / "model.safetensors"), brief / "model.safetensors"
     for name, tensor in load_detector(same).network.state_dict().items():
         np.testing.assert_array_equal(tensor, moved.network.state_dict()[name], err_msg=name)
 
@@ -114,13 +124,13 @@ def test_negative_scores_are_kept_or_dropped(trained: Bench, weak: Path) -> None
     assert counts["drop-gauss"] == counts["drop-hard"] == 0
 
 
-def test_a_label_list_is_what_it_learns_from(trained: Bench, weak: Path, tmp_path: Path) -> None:
+def test_a_label_list_is_what_it_learns_from(trained: Bench, brief: Path, tmp_path: Path) -> None:
     """The list of the annotated classes gives the same model, another list another."""
-    weights = load_detector(weak / "model.safetensors").network.state_dict()["classifier.weight"]
+    weights = load_detector(brief / "model.safetensors").network.state_dict()["classifier.weight"]
     for changes, same in (({}, True), ({"v01": []}, False)):
         path = listed(trained, tmp_path, **changes)
         run = train(
-            load_recipe(trained.recipe, [*HAMNET, f"data.video_labels={path}"]),
+            load_recipe(trained.recipe, [*BRIEF, f"data.video_labels={path}"]),
             tmp_path / "run",
             overwrite=True,
         )
@@ -213,7 +223,7 @@ def test_presets_of_code_and_paper(name: str) -> None:
     assert recipe.evaluation.ground_truth_set == "full"
 
 
-def test_test_videos_alone_need_annotations(trained: Bench, weak: Path, tmp_path: Path) -> None:
+def test_test_videos_alone_need_annotations(trained: Bench, brief: Path, tmp_path: Path) -> None:
     """Where the list names the training videos, annotations of the test videos suffice."""
     listed(trained, tmp_path)
     labels = json.loads((tmp_path / "labels.json").read_text())
@@ -227,7 +237,7 @@ def test_test_videos_alone_need_annotations(trained: Bench, weak: Path, tmp_path
     ]
     (tmp_path / "labels.csv").write_text("\n".join(["video,label,subset", *rows]))
     changes = [
-        *HAMNET,
+        *BRIEF,
         f"data.video_labels={tmp_path / 'labels.csv'}",
         f"data.annotations={tmp_path / 'test.json'}",
     ]
@@ -235,9 +245,9 @@ def test_test_videos_alone_need_annotations(trained: Bench, weak: Path, tmp_path
         recipe = load_recipe(trained.recipe, [*changes, f"data.train={train_on}"])
         run = train(recipe, tmp_path / "run", overwrite=True)
         assert run is not None
-        assert run.score == json.loads((weak / "evaluation.json").read_text())["average_mAP"]
+        assert run.score == json.loads((brief / "evaluation.json").read_text())["average_mAP"]
         again = load_detector(run.model).network.state_dict()["classifier.weight"]
-        weights = load_detector(weak / "model.safetensors").network.state_dict()
+        weights = load_detector(brief / "model.safetensors").network.state_dict()
         np.testing.assert_array_equal(again, weights["classifier.weight"])
 
 

@@ -20,6 +20,7 @@ from attentad.core import (
     read_detections,
     write_detections,
 )
+from attentad.core.formats.detections import detection_files
 
 CLASSES = ("walk", "run", "jump high")
 finite = st.floats(-1e6, 1e6, allow_nan=False)
@@ -133,6 +134,22 @@ def test_webvtt_of_several_videos_is_one_file_each(tmp_path: Path) -> None:
     write_detections(tmp_path / "out.vtt", Detections(videos, CLASSES))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["out.v1.vtt", "out.v2.mp4.vtt"]
     assert (tmp_path / "out.v2.mp4.vtt").read_text() == "WEBVTT\n"
+
+
+def test_two_videos_of_one_name_have_a_caption_file_each(tmp_path: Path) -> None:
+    videos = {"cam1/mouse": two(), "cam2/mouse": no_detections(), "rat": two()}
+    write_detections(tmp_path / "out.vtt", Detections(videos, CLASSES))
+    written = sorted(file.name for file in tmp_path.iterdir())
+    assert written == ["out.cam1_mouse.vtt", "out.cam2_mouse.vtt", "out.rat.vtt"]
+    with pytest.raises(AttentadError, match="cam_mouse and cam/mouse would both be named"):
+        detection_files(tmp_path / "out.vtt", ["cam_mouse", "cam/mouse", "b/mouse"])
+
+
+@pytest.mark.parametrize("name", ["d.xml", "d", "d.json.gz", "json"])
+def test_a_suffix_that_says_no_format_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(AttentadError, match="tells no detection format"):
+        write_detections(tmp_path / name, Detections({"v": two()}, CLASSES))
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_table_for_boris_has_the_columns_that_it_imports(tmp_path: Path) -> None:

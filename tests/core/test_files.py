@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 from attentad.core import AttentadError
-from attentad.core.files import atomic_path, read_bytes, read_json, write_bytes, write_json
+from attentad.core.files import (
+    atomic_path,
+    check_place,
+    parse_json,
+    read_bytes,
+    read_json,
+    remove_leftovers,
+    write_bytes,
+    write_json,
+)
 
 
 def listed(folder: Path) -> list[str]:
@@ -113,3 +122,47 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(AttentadError, match=f"{name} could not be read"):
             read_json(tmp_path / name)
+
+
+def test_a_place_is_tried_without_leaving_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "kept.json").write_text("old")
+    check_place(tmp_path / "kept.json")
+    check_place(tmp_path / "new.json")
+    assert listed(tmp_path) == ["kept.json"]
+    assert (tmp_path / "kept.json").read_text() == "old"
+    with pytest.raises(AttentadError, match="is a folder"):
+        check_place(tmp_path)
+    with pytest.raises(AttentadError, match="cannot be written"):
+        check_place(tmp_path / "kept.json" / "below.json")
+
+
+KILLED = """
+import os, sys
+from attentad.core.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os._exit(9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are POSIX")
+def test_leftovers_of_a_killed_run_go_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "video.1.npy"
+    subprocess.run([sys.executable, "-c", KILLED, str(target)], check=False, timeout=60)
+    (leftover,) = tmp_path.iterdir()
+    for name in (".other-abcdefgh.npy", ".video.1-short.npy", ".video.1-abcdefgh.txt"):
+        (tmp_path / name).write_text("of somebody else")
+    kept = set(listed(tmp_path)) - {leftover.name}
+    with atomic_path(target) as being_written:  # of a run that is alive
+        remove_leftovers([target, tmp_path / "none" / "x.npy"])
+        assert set(listed(tmp_path)) == kept | {being_written.name}
+    assert set(listed(tmp_path)) == kept | {target.name}
+
+
+def test_numbers_beyond_64_bits_are_floats_of_either_parser(tmp_path: Path) -> None:
+    numbers = b"[1, -7, 18446744073709551616, -99999999999999999999]"
+    plain = parse_json(numbers, tmp_path)
+    with_nan = parse_json(numbers[:-1] + b", NaN, " + b"9" * 400 + b"]", tmp_path, allow_nan=True)
+    assert with_nan[:4] == plain
+    assert list(map(type, with_nan[:4])) == [int, int, float, float]
+    assert np.isinf(with_nan[5])

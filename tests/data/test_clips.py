@@ -84,6 +84,26 @@ def test_a_folder_of_classes(tmp_path: Path) -> None:
     ]
 
 
+def test_folders_of_classes_are_split_into_training_and_test(tmp_path: Path) -> None:
+    names = [
+        f"{label}/{i:02d}.mp4" for label, count in (("jump", 11), ("run", 1)) for i in range(count)
+    ]
+    clip_list(tmp_path, [(name, "", "") for name in (*names, "jump/._00.mp4", "jump/old/x.mp4")])
+    (tmp_path / "clips.csv").unlink()
+    with pytest.warns(UserWarning, match="the folders jump, run are taken as classes") as caught:
+        files = read_clip_files(tmp_path / "clips.csv")  # as recipes name it
+    assert [file.name for file in files] == names
+    tested = [file.name for file in files if file.subset == "test"]
+    assert tested == ["jump/00.mp4", "jump/05.mp4", "jump/10.mp4"]
+    assert any("old (a folder)" in str(warning.message) for warning in caught)
+
+
+def test_folders_of_subsets_with_folders_of_classes(tmp_path: Path) -> None:
+    clip_list(tmp_path, [(f"{name}/a.mp4", "", "") for name in ("training/run", "test/jump")])
+    files = read_clip_files(tmp_path)
+    assert [(file.subset, file.label) for file in files] == [("test", "jump"), ("training", "run")]
+
+
 def test_classes_come_from_the_whole_list(tmp_path: Path) -> None:
     source = clip_list(tmp_path, ROWS)
     data = ClipData(source, sampling=SAMPLING, subset="training", view="random")

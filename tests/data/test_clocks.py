@@ -42,4 +42,17 @@ def test_a_sidecar_goes_before_the_clock() -> None:
 
 @pytest.mark.parametrize("clock", [SIDECAR, FrameClock(5, 16, -3.0), RescaledClock()])
 def test_clocks_survive_the_model_file(clock: object) -> None:
-    assert read_clock(clock.to_clock()) == clock
+    assert read_clock(clock.to_clock(), "m") == clock
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"fps": "x"}, "stride_frames is missing|fps: Input"),
+        ({"stride_frames": -1, "window_frames": 1}, "stride_frames: Input should be greater"),
+        ({}, "stride_frames is missing"),
+    ],
+)
+def test_what_is_no_clock_is_told(values: dict[str, object], words: str) -> None:
+    with pytest.raises(AttentadError, match=words):
+        read_clock(values, "m.safetensors")

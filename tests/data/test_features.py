@@ -13,6 +13,10 @@ from attentad.data.features import Sidecar, open_features, read_sidecar, write_f
 FEATURES = np.arange(12, dtype=np.float32).reshape(4, 3)
 
 
+def told(more: str) -> str:
+    return f'{{"fps": 25, "stride_frames": 8, "window_frames": 8, {more}}}'
+
+
 def save(folder: Path, kind: str) -> Path:
     path = folder / f"a{kind}"
     if kind == ".npy":
@@ -93,9 +97,21 @@ def test_pickles_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("{}", "fps must be"),
-        ('{"fps": 0, "stride_frames": 1, "window_frames": 1}', "fps must be"),
-        ('{"fps": 1, "stride_frames": "x", "window_frames": 1}', "stride_frames must be"),
+        ("{}", "key fps is missing"),
+        ('{"fps": 0, "stride_frames": 1, "window_frames": 1}', "fps: Input should be greater"),
+        ('{"fps": 1, "stride_frames": "x", "window_frames": 1}', "stride_frames: Input should"),
+        ('{"fps": true, "stride_frames": 1, "window_frames": 1}', "fps: Input should be a valid"),
+        (told('"encoder": "i3d"'), r"encoder: .* \(got 'i3d'\)"),
+        (told('"offset_frames": null'), "offset_frames: "),
+        (told('"duration_sec": -3'), "duration_sec: "),
+        (told('"score_columns": 3'), "score_columns: "),
+        (told('"score_columns": [0, 1, 2]'), "score_columns"),
+        (told('"score_columns": [3, 1]'), "score_columns"),
+        (told('"score_columns": [0, 3], "score_classes": ["run"]'), "which are 1"),
+        (told('"score_classes": [1]'), r"score_classes.0: .*in quotes"),
+        (told('"source": {}'), "source: "),
+        ("[" * 100_000, "not valid JSON"),
+        (told('"duration_sec": 1' + "0" * 400), "not valid JSON"),
         ("[]", "not a feature sidecar"),
         ("{", "not valid JSON"),
     ],

@@ -260,6 +260,14 @@ def test_options_of_snippets_are_checked_at_the_start(tmp_path: Path) -> None:
         weak(tmp_path, Snippets(0))
 
 
+def test_swapped_rows_and_columns_are_thought_of(tmp_path: Path) -> None:
+    for video, width in {"a": 30, "b": 41}.items():
+        np.save(tmp_path / f"{video}.npy", np.ones((4, width), np.float32))
+    source = FeatureSource(open_features(tmp_path), {}, CLOCK)
+    with pytest.raises(AttentadError, match="have 4 rows, so if rows and columns are swapped"):
+        TrainingItems(source, one_instance({"a": 30, "b": 41}), Rescaled(8), starts_in_view)
+
+
 def test_no_video_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AttentadError, match="no video is labelled for training"):
         TrainingItems(source_of(tmp_path), {}, Snippets(8), multi_hot)

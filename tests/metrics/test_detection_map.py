@@ -218,6 +218,8 @@ def test_what_does_not_match_is_counted_and_named() -> None:
         "blocked_videos": 0,
         "unknown_labels": {"b": 1, "c": 2},
         "videos_outside_ground_truth": {"w": 3},
+        "undetected_videos": [],
+        "undetected_classes": [],
         "outside_counts_as": "false positives",
         "discarded_ambiguous": {},
     }
@@ -245,6 +247,23 @@ def test_what_does_not_match_is_counted_and_named() -> None:
     with pytest.raises(AttentadError, match="no class 'b', yet 1 detections"):
         detection_map(reference, detections(found[:2]), strict=True)
     assert detection_map(reference, detections(found[:1]), strict=True).average_map == 1.0
+
+
+def test_what_is_never_detected_is_named() -> None:
+    truth: Truth = [("v", "a", 0, 10), ("w", "b", 0, 10), ("x", "a", 5, 6)]
+    reference = annotations(truth, ["v", "w", "x", "empty"])
+    found: Found = [("v", "a", 0, 10, 0.9), ("x", "a", 5, 6, 0.8)]
+    result = detection_map(reference, detections(found), tiou=(0.5,))
+    assert result.detections["undetected_videos"] == ["w"]
+    assert result.detections["undetected_classes"] == ["b"]
+    words = "1 of 3 annotated videos with an instance have no detection: w"
+    with pytest.raises(AttentadError, match=words):
+        detection_map(reference, detections(found), strict=True)
+    found.append(("w", "a", 0, 1, 0.1))
+    with pytest.raises(AttentadError, match="no detection names the annotated class 'b'"):
+        detection_map(reference, detections(found), strict=True)
+    found.append(("w", "b", 0, 1, 0.1))
+    assert detection_map(reference, detections(found), strict=True).detections["total"] == 4
 
 
 def test_proposals_are_the_class_action() -> None:

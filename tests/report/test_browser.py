@@ -192,7 +192,7 @@ def test_arrows_step_videos_and_move_on_the_axis(full_page: Path, open_page: Ope
 def test_switching_to_a_video_without_picture_or_truth(full_page: Path, open_page: Open) -> None:
     page = open_page(full_page)
     page.locator("#video-list button").nth(1).click()
-    expect(page.locator("#video-note")).to_have_text("No video file belongs to this report.")
+    expect(page.locator("#video-note")).to_have_text("No video file was given for this one.")
     expect(page.locator("#video")).to_be_hidden()
     assert page.locator("rect.truth").count() == 0
     assert page.locator(".key li:visible").all_inner_texts() == ["detection"]
@@ -293,7 +293,7 @@ def test_markup_in_names_is_harmless(tmp_path: Path, open_page: Open) -> None:
     assert page.inner_text("h1") == evil
     assert page.inner_text("#video-name") == evil
     assert page.locator(".class-name .name").all_text_contents() == [evil, worse]
-    assert evil in page.locator("#detection-rows tr").first.inner_text()
+    assert evil in (page.locator("#detection-rows tr").first.text_content() or "")
     page.locator("rect.detection").first.hover()
     assert evil in page.inner_text("#tooltip")
     page.locator("#next").click()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from attentad.core import VideoDetections, as_segments
 from attentad.report.matching import (
+    READABLE,
     best_threshold,
     first_threshold,
     found_by,
@@ -86,3 +87,11 @@ def test_first_threshold_without_ground_truth_is_half_of_the_highest():
     assert first_threshold(below) == -0.6
     mixed = [(np.array([0.9, 0.2]), np.array([1])), (np.array([5.0]), None)]
     assert first_threshold(mixed) == 0.2
+
+
+def test_first_threshold_of_a_crowd_lets_through_what_can_be_read():
+    crowded = np.linspace(1.0, 0.6, 4 * READABLE)
+    threshold = first_threshold([(crowded, None), (np.array([0.7]), None)])
+    assert (crowded >= threshold).sum() == 2 * READABLE
+    few = np.concatenate([crowded[:10], np.full(4 * READABLE, 0.1)])
+    assert first_threshold([(few, None)]) == 0.5

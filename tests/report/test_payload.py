@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attentad.core import VideoAnnotation, VideoDetections, as_segments, no_detections
-from attentad.core.found import Curve, Found
+from attentad.core.found import Curve, Found, Profile
 from attentad.report import Report, VideoPage
 from attentad.report.media import Media
 from attentad.report.payload import (
@@ -131,6 +131,30 @@ def test_only_the_highest_scores_enter_and_the_rest_is_counted():
     video = data_of(page(found))["videos"][0]
     assert video["detections"][0]["omitted"] == 5
     assert video["detections"][0]["score"][-1] == 5.0
+
+
+@pytest.mark.parametrize(("hours", "kept"), [(0.5, 1000), (3.0, 3000), (30.0, 5000)])
+def test_a_long_video_keeps_more(hours, kept):
+    found = VideoDetections(
+        np.tile([0.0, 1.0], (6000, 1)), np.arange(6000, dtype=float), np.zeros(6000, dtype=int)
+    )
+    video = data_of(page(found, duration_sec=3600 * hours))["videos"][0]
+    assert len(video["detections"][0]["score"]) == kept
+    assert video["detections"][0]["omitted"] == 6000 - kept
+
+
+def test_profiles_fall_and_are_thinned():
+    found = Found(no_detections(), profiles=[Profile("gate", np.array([0.2, math.nan, 0.9]))])
+    many = Found(no_detections(), profiles=[Profile("many", np.arange(1000.0))])
+    empty = Found(no_detections(), profiles=[Profile("empty", np.zeros(0))])
+    videos = [VideoPage("v", 1.0, None, {"": item}) for item in (found, many, empty)]
+    shown = [video["profiles"][0] for video in data_of(*videos)["videos"]]
+    gate = {"name": "gate", "detector": 0, "count": 3, "mean": 0.55, "value": [0.9, 0.2]}
+    assert shown[0] == gate
+    assert len(shown[1]["value"]) == 128
+    assert shown[1]["value"][0] == 999.0
+    assert shown[1]["value"][-1] == 0.0
+    assert shown[2] == {"name": "empty", "detector": 0, "count": 0, "mean": None, "value": []}
 
 
 def test_values_that_are_not_finite_become_null():

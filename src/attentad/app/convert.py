@@ -17,6 +17,7 @@ from attentad.core import (
     write_annotations,
     write_detections,
 )
+from attentad.core.files import remove_leftovers
 from attentad.core.formats.annotations import FORMATS
 from attentad.core.formats.exports import EXPORTS, export_of
 from attentad.core.formats.source import Source
@@ -68,6 +69,8 @@ def convert_wtalc(
         "size_bytes": release.features_file.stat().st_size,
     }
     kept = 0
+    targets = [out / "features" / f"{video}.npy" for video in videos]
+    remove_leftovers([*targets, *(target.with_suffix(".json") for target in targets)])
     for done, (video, item) in enumerate(videos.items()):
         if progress is not None:
             progress(done, len(videos))

@@ -12,7 +12,7 @@ from attentad.core.progress import progress_bar
 from attentad.data.toy.files import make_toy
 from attentad.metrics import DetectionResult
 from attentad.metrics.evaluate import evaluate_files
-from attentad.models.encode import extract_features
+from attentad.models.extract import extract_features
 from attentad.models.run import load, runs_report
 from attentad.models.train import MODEL_NAME, train
 from attentad.recipes.load import Recipe, load_recipe

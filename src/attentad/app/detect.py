@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from attentad.core import Annotations, read_annotations, write_detections
+from attentad.core import Annotations, AttentadError, read_annotations, write_detections
+from attentad.core.files import check_place, remove_leftovers
+from attentad.core.formats.detections import detection_files
 from attentad.core.progress import progress_bar
+from attentad.models.journal import Journal
 from attentad.models.run import DetectRun, load, runs_report
 from attentad.report import write_page
-from attentad.report.timelines import write_timelines
+from attentad.report.timelines import timeline_files, write_timelines
 
 
 def detect_and_write(
@@ -21,12 +24,49 @@ def detect_and_write(
     figures: Path | None = None,
     annotations: Path | None = None,
 ) -> DetectRun:
-    """Detect, and write what was asked for; see `models.run.detect` and `write_run`."""
+    """Detect, and write what was asked for; see `LoadedDetector.detect` and `write_run`.
+
+    Finished videos are kept beside `out` until that is written, so that the same command goes on
+    where it was stopped.
+
+    Raises:
+        AttentadError: before any video is read: an output cannot be written, would replace an
+            input or another output, or has a suffix that says no format; then as those.
+    """
+    given = [*inputs, *([] if annotations is None else [annotations])]
+    _check_outputs(out, page, figures, given)
     truth = None if annotations is None else read_annotations(annotations)
-    with progress_bar("detecting") as progress:
-        run = load(model).detect(inputs, progress, truth)
-    write_run(run, out, page, figures, annotations=truth)
+    journal = Journal.beside(out)
+
+    def check_names(videos: Sequence[str]) -> None:
+        targets = detection_files(out, videos)
+        remove_leftovers(targets if page is None else [*targets, page])
+        if figures is not None:
+            timeline_files(figures, videos)
+
+    try:
+        with progress_bar("detecting") as progress:
+            run = load(model).detect(inputs, progress, truth, journal=journal, before=check_names)
+        write_run(run, out, page, figures, annotations=truth)
+        journal.remove()
+    finally:
+        journal.tidy()
     return run
+
+
+def _check_outputs(
+    out: Path, page: Path | None, figures: Path | None, given: Sequence[Path]
+) -> None:
+    detection_files(out, ("a video",))
+    outputs = [out, *([] if page is None else [page])]
+    if page is not None and page.resolve() == out.resolve():
+        raise AttentadError(f"{out} is named for the detections and for the page; rename one.")
+    for path in outputs:
+        if path.resolve() in [other.resolve() for other in given]:
+            raise AttentadError(f"{path} would replace what is read; choose another --out.")
+        check_place(path)
+    if figures is not None:
+        check_place(figures / "timeline.svg")
 
 
 def write_run(

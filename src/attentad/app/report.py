@@ -18,8 +18,9 @@ from attentad.core import (
     read_detections,
 )
 from attentad.core.found import Found
-from attentad.core.names import align_classes
+from attentad.core.names import align_classes, align_videos
 from attentad.core.wording import number_of
+from attentad.data.video_files import is_video_file
 from attentad.metrics import detection_map
 from attentad.report import Report, VideoPage, plain_facts, write_page
 from attentad.training.logs import loss_curves
@@ -62,12 +63,19 @@ def report_files(
     files = dict(zip(detector_names(detections, names), detections, strict=True))
     truth = None if annotations is None else read_annotations(annotations)
     known = None if truth is None else truth.classes
-    classes, aligned = align_classes(
-        {name: read_detections(path, known) for name, path in files.items()}
-    )
+    annotated = () if truth is None else truth.videos
+    named = {
+        name: align_videos(read_detections(path, known), annotated) for name, path in files.items()
+    }
+    classes, aligned = align_classes({name: item for name, (item, _) in named.items()})
     seen = list(dict.fromkeys(video for item in aligned.values() for video in item.videos))
     source = " and ".join(map(str, detections))
-    clips = {} if videos is None else match_videos(videos, seen, source)
+    clips = {}
+    if videos is not None:
+        # The files are looked for by the ids that the detections came with.
+        own = {video: old for _, renamed in named.values() for old, video in renamed.items()}
+        matched = match_videos(videos, [own.get(video, video) for video in seen], source)
+        clips = {video: matched.get(own.get(video, video)) for video in seen}
     evaluations = _evaluations(truth, aligned, set(seen))
     usual = f"of {' and '.join(files)}" if len(files) > 1 or names else f"in {detections[0].name}"
     report = Report(
@@ -123,7 +131,7 @@ def match_videos(folder: str | Path, videos: Sequence[str], source: str) -> dict
     index: dict[str, Path] = {}
     # Of two files with one name the nearer to the folder wins, then the better suffix.
     files = sorted(
-        (p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()),
+        filter(is_video_file, folder.rglob("*")),
         key=lambda p: (len(p.parts), VIDEO_SUFFIXES.index(p.suffix.lower()), str(p)),
     )
     for path in files:

@@ -10,7 +10,7 @@ from typing import Any
 from attentad.core import AttentadError
 from attentad.models.train import TrainRun, train
 from attentad.recipes.load import DetectionRecipe, fold_recipe, load_recipe
-from attentad.report.result_tables import print_result
+from attentad.report.result_tables import print_result, print_tables
 
 
 def run_training(
@@ -56,6 +56,7 @@ def run_training(
 
 
 def _show(run: TrainRun, say: Callable[[str], None]) -> None:
+    print_tables([], run.notes)
     if run.result is not None:
         print_result(run.result)
     elif run.score is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -14,28 +12,6 @@ from typer.core import TyperCommand
 
 import attentad
 from attentad.cli import scores, videos
-
-
-@contextmanager
-def _notes_told() -> Iterator[None]:
-    """Print each note of a reader or writer once, as the commands print theirs."""
-    from attentad.core.notes import Note
-
-    told: set[str] = set()
-
-    def tell(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if not issubclass(category, Note):
-            usual(message, category, *place, **more)
-        # Of the processes of a training run, one speaks.
-        elif str(message) not in told and os.environ.get("LOCAL_RANK", "0") == "0":
-            told.add(str(message))
-            videos.warn([str(message)])
-
-    with warnings.catch_warnings():
-        usual = warnings.showwarning
-        warnings.simplefilter("always", Note)
-        warnings.showwarning = tell
-        yield
 
 
 class _Command(TyperCommand):
@@ -46,11 +22,11 @@ class _Command(TyperCommand):
         from attentad.core.errors import AttentadError
 
         try:
-            with _notes_told():
+            with warnings.catch_warnings():
+                warnings.showwarning = _say_warning
                 return super().invoke(ctx)
         except AttentadError as error:
-            # Training on several devices runs this command once for each; one of them speaks.
-            if os.environ.get("LOCAL_RANK", "0") == "0":
+            if _speaks():
                 print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None
         except KeyboardInterrupt:
@@ -60,6 +36,16 @@ class _Command(TyperCommand):
                 file=sys.stderr,
             )
             raise SystemExit(130) from None
+
+
+def _speaks() -> bool:
+    """Training on several devices runs a command once for each; one of them speaks."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
+    if _speaks():
+        print(f"warning: {message}", file=sys.stderr)
 
 
 app = typer.Typer(

@@ -13,7 +13,12 @@ from attentad.cli.videos import say, warn
 OnlyTruthVideos = Annotated[
     bool, typer.Option(help="Leave out detections in videos without ground truth.")
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Unknown labels and videos are errors.")]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Labels or videos that are unknown or never detected are errors."
+    ),
+]
 ClassList = Annotated[
     Path | None, typer.Option(help="Class list, for files whose labels are numbers.")
 ]

@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations`: typer evaluates them, and text takes it longer.
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -62,12 +62,13 @@ def extract(
 ) -> None:
     """Turn videos into feature files with sidecars; goes on where it stopped."""
     from attentad.core.progress import progress_bar
-    from attentad.models.encode import extract_features
+    from attentad.models.extract import extract_features
 
     with progress_bar("features") as progress:
-        notes = extract_features(model, inputs, out, progress)
-    warn(notes)
+        extracted = extract_features(model, inputs, out, progress)
+    warn(extracted.notes)
     say(f"features: {out}")
+    end_with(extracted.failures)
 
 
 def train(
@@ -121,17 +122,21 @@ def detect(
 ) -> None:
     """Find the actions in videos or feature files."""
     from attentad.app.detect import detect_and_write
+    from attentad.core.formats.detections import detection_files
+    from attentad.core.wording import and_more, number_of
 
     run = detect_and_write(
         model, inputs, out, page=report, figures=figures, annotations=annotations
     )
     warn(run.notes)
     count = sum(len(found.detections) for found in run.results.values())
-    say(f"{out}: {count} detections in {len(run.results)} videos")
+    files = detection_files(out, run.results)
+    say(f"{files[0]}{and_more(files)}: {count} detections in {number_of(run.results, 'video')}")
     if report is not None:
         say(f"page: {report}")
     if figures is not None:
         say(f"figures: {len(run.results)} in {figures}")
+    end_with(run.failures)
 
 
 def report(
@@ -173,3 +178,11 @@ def warn(notes: Iterable[str]) -> None:
     """Tell what to know beside a result."""
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
+
+
+def end_with(failures: Mapping[str, str]) -> None:
+    """End a command that did all but these; exit code 1 where there are any."""
+    for sentence in failures.values():
+        print(f"error: {sentence}", file=sys.stderr)
+    if failures:
+        raise SystemExit(1)

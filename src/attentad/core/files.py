@@ -6,17 +6,47 @@ import gc
 import gzip
 import json
 import os
+import re
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from attentad.core.errors import AttentadError
 from attentad.core.text import utf8
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY: Final = re.compile(r"\.(.+)-[a-z0-9_]{8}(\.[^.]*)?", re.DOTALL)
+_TRIES: Final = 3
+
+
+class FileStamp(NamedTuple):
+    """What tells a file from another, or from what it was before, without reading it."""
+
+    size_bytes: int
+    modified_ns: int
+
+
+def file_stamp(path: str | Path) -> FileStamp:
+    """Size and time of a file.
+
+    Raises:
+        AttentadError: it is not there.
+    """
+    try:
+        told = Path(path).stat()
+    except OSError as error:
+        raise AttentadError(f"{path} could not be read ({error.strerror}).") from error
+    return FileStamp(told.st_size, told.st_mtime_ns)
 
 
 @contextmanager
@@ -30,14 +60,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             permission). Nothing is left under either name; an older file at `path` stays whole.
     """
     path = Path(path)
-    temporary: Path | None = None
+    temporary, handle = None, None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
-        )
-        os.close(handle)
-        temporary = Path(name)
+        temporary, handle = _temporary_beside(path)
         # mkstemp makes private files; what a user asked for gets the usual permissions.
         umask = os.umask(0)
         os.umask(umask)
@@ -52,6 +77,96 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def check_place(path: str | Path) -> None:
+    """Make sure, before the work for it begins, that a file can be written at `path`.
+
+    Raises:
+        AttentadError: it cannot, or a folder is there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise AttentadError(f"{path} is a folder; give the name of a file to write.")
+    try:
+        temporary, handle = _temporary_beside(path)
+        temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+    except OSError as error:
+        raise AttentadError(
+            f"{path} cannot be written ({error.strerror}); choose another place."
+        ) from error
+
+
+def remove_leftovers(targets: Iterable[str | Path]) -> None:
+    """Delete the temporary files that killed runs left beside these files.
+
+    Those that another run is writing now stay.
+    """
+    names: defaultdict[Path, set[tuple[str, str]]] = defaultdict(set)
+    for target in map(Path, targets):
+        names[target.parent].add((target.stem, target.suffix))
+    for folder, wanted in names.items():
+        with suppress(OSError):
+            for file in list(folder.iterdir()):
+                fit = _TEMPORARY.fullmatch(file.name)
+                if fit is not None and (fit[1], fit[2] or "") in wanted:
+                    _remove_unless_held(file)
+
+
+@contextmanager
+def held_folder(folder: Path) -> Iterator[None]:
+    """Keep other runs, as far as the file system can, from a block that changes several files."""
+    handle = None
+    if fcntl is not None:
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _temporary_beside(path: Path) -> tuple[Path, int | None]:
+    """A new temporary file for `path`, and the open handle that says that a run is writing it."""
+    for left in reversed(range(_TRIES)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle, name = tempfile.mkstemp(
+                dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+            )
+        except FileNotFoundError:  # another run has just removed its empty folder
+            if not left:
+                raise
+            continue
+        if fcntl is None:
+            os.close(handle)
+            return Path(name), None
+        with suppress(OSError):  # not every file system has locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return Path(name), handle
+        os.close(handle)  # another run took it, not yet locked, for a leftover
+    raise FileNotFoundError(f"another run keeps removing {path.parent}")
+
+
+def _remove_unless_held(file: Path) -> None:
+    """Without locks nobody knows who else writes, and the file stays."""
+    if fcntl is None:
+        return
+    with suppress(OSError):
+        handle = os.open(file, os.O_RDWR)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink()
+        finally:
+            os.close(handle)
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -129,10 +244,15 @@ def parse_json(content: bytes, path: str | Path, *, allow_nan: bool = False) -> 
         except orjson.JSONDecodeError as error:
             if allow_nan and (b"NaN" in content or b"Infinity" in content):
                 with suppress(ValueError, RecursionError):
-                    return json.loads(content)
+                    return json.loads(content, parse_int=_whole_number)
             raise AttentadError(
                 f"{path} is not valid JSON ({error}); correct it or write it again."
             ) from error
+
+
+def _whole_number(digits: str) -> int | float:
+    """As orjson has it: beyond 64 bits a float, which may be infinite."""
+    return int(digits) if len(digits) < 19 else float(digits)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What passes between data, detectors and pages: Truth, Found, Curve."""
+"""What passes between data, detectors and pages: Truth, Found, Curve, Profile."""
 
 from __future__ import annotations
 
@@ -58,6 +58,19 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """A quantity of each channel, whatever the time.
+
+    Args:
+        name: what the page says above it.
+        value: (C,).
+    """
+
+    name: str
+    value: NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
 class Found:
     """What a detector says of a video, or of a view of it.
 
@@ -65,8 +78,10 @@ class Found:
         detections: in seconds, best first; label −1 is a proposal that a labeller is to name.
         class_probabilities: (K,) how surely the video holds each class, of detectors that say so.
         curves: attention, boundary probabilities and the like, to look at.
+        profiles: gates of channels and the like, to look at.
     """
 
     detections: VideoDetections
     class_probabilities: Floats | None = None
     curves: Sequence[Curve] = ()
+    profiles: Sequence[Profile] = ()

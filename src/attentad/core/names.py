@@ -3,34 +3,68 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Final, TypeVar
 
 import numpy as np
 
 from attentad.core.detections import Detections, VideoDetections
 from attentad.core.errors import AttentadError
 
-# What a file name may end in and a video id not; `attentad.video` says what can be decoded.
-_SUFFIXES = frozenset(
-    (
-        *(".mp4", ".m4v", ".webm", ".mov", ".mkv", ".avi", ".mpg"),
-        *(".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp"),
-    )
+Item = TypeVar("Item")
+
+# What the name of a video file ends in, of all that FFmpeg reads and a camera, a recorder or a
+# program writes. Those that browsers play come first: of two files with one name a page takes
+# that one.
+VIDEO_SUFFIXES: Final = (
+    *(".mp4", ".m4v", ".webm", ".mov", ".qt", ".f4v", ".insv", ".mkv", ".avi", ".divx", ".xvid"),
+    *(".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mpv", ".vob", ".mod", ".tod"),
+    *(".ts", ".mts", ".m2ts", ".m2t", ".trp", ".wtv"),
+    *(".wmv", ".asf", ".flv", ".ogv", ".ogm", ".3gp", ".3g2", ".rm", ".rmvb", ".amv"),
+    *(".mxf", ".gxf", ".dv", ".dav", ".cine", ".nut", ".ivf", ".y4m", ".gif"),
+    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".av1", ".obu", ".mjpeg", ".mjpg"),
 )
+_SUFFIXES = frozenset(VIDEO_SUFFIXES)
 _PREFIX = "v_"
 _ALIKE = 0.75
+
+
+def annotated_ids(names: Iterable[str], videos: Collection[str]) -> dict[str, str]:
+    """The annotated ids of names that only look different: name → id, of those that change.
+
+    A name that is not among `videos` takes the one that it equals without folders, without the
+    suffix of a video file and without a leading `v_` (ActivityNet's files carry it, its
+    annotations do not), on either side. A name that is annotated stays, as does one that fits no
+    annotated id, or several.
+
+    Args:
+        names: of detections or features.
+        videos: the ids of the annotated videos.
+    """
+    known = frozenset(videos)
+    unknown = [name for name in names if name not in known]
+    if not unknown:
+        return {}
+    bare_ids = Counter(map(_bare_id, known))
+    annotated = {bare: video for video in known if bare_ids[bare := _bare_id(video)] == 1}
+    return {name: annotated[bare] for name in unknown if (bare := _bare_id(name)) in annotated}
+
+
+def told_matches(count: int) -> str:
+    """What to say of so many names that got annotated ids, without a stop."""
+    return (
+        f"{count} video ids were matched to annotated ones that differ in a `v_` prefix, a folder "
+        "or a file suffix only"
+    )
 
 
 def align_videos(
     detections: Detections, videos: Collection[str]
 ) -> tuple[Detections, dict[str, str]]:
-    """Give the annotated ids to detections whose ids only look different.
-
-    An id that is not among `videos` takes the one that it equals without folders, without the
-    suffix of a video file and without a leading `v_` (ActivityNet's files carry it, its
-    annotations do not), on either side. An id that is annotated keeps its name, as does one that
-    fits no annotated id, or several.
+    """Give the annotated ids to detections whose ids only look different, see `annotated_ids`.
 
     Args:
         detections: as read; unchanged.
@@ -43,28 +77,62 @@ def align_videos(
     Raises:
         AttentadError: two ids of the detections belong to one annotated video.
     """
-    annotated_ids = frozenset(videos)
-    unknown = [video for video in detections.videos if video not in annotated_ids]
-    if not unknown:
-        return detections, {}
-    bare_ids = Counter(map(_bare_id, annotated_ids))
-    annotated = {bare: video for video in annotated_ids if bare_ids[bare := _bare_id(video)] == 1}
-    renamed = {
-        video: annotated[bare] for video in unknown if (bare := _bare_id(video)) in annotated
-    }
+    renamed = annotated_ids(detections.videos, videos)
     if not renamed:
         return detections, {}
-    owner: dict[str, str] = {}
-    for video in detections.videos:
-        target = renamed.get(video, video)
-        if target in owner:
-            raise AttentadError(
-                f"the detections of {owner[target]!r} and of {video!r} both belong to the "
-                f"annotated video {target!r}; keep one of them."
-            )
-        owner[target] = video
-    aligned = {renamed.get(video, video): items for video, items in detections.videos.items()}
+    aligned = with_ids(detections.videos, renamed, "detections")
     return Detections(aligned, detections.classes, detections.meta), renamed
+
+
+def readable_name(name: str | PurePath) -> str:
+    """A file's name as text that can be written: bytes that are no UTF-8 become �."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def video_id(path: str | PurePath) -> str:
+    """The id of a video by its file, or by that of its features: the name without suffix."""
+    return readable_name(Path(path).stem)
+
+
+def short_names(videos: Collection[str]) -> dict[str, str]:
+    """A file name for each video: the last part of its id, or all of it where that is not unique.
+
+    Raises:
+        AttentadError: two videos would still have one name.
+    """
+    parts = {video: video.replace("\\", "/").strip("/").split("/") for video in videos}
+    last = Counter(names[-1] for names in parts.values())
+    short = {
+        video: names[-1] if last[names[-1]] == 1 else "_".join(names)
+        for video, names in parts.items()
+    }
+    owner: dict[str, str] = {}
+    for video, name in short.items():
+        if name in owner:
+            raise AttentadError(
+                f"the files of videos {owner[name]} and {video} would both be named {name}; "
+                "rename one of the two."
+            )
+        owner[name] = video
+    return short
+
+
+def with_ids(items: Mapping[str, Item], renamed: Mapping[str, str], what: str) -> dict[str, Item]:
+    """The items under new ids, in the same order; what is not in `renamed` keeps its own.
+
+    Raises:
+        AttentadError: two of them, `what` names their kind, get one id.
+    """
+    owner: dict[str, str] = {}
+    for name in items:
+        video = renamed.get(name, name)
+        if video in owner:
+            raise AttentadError(
+                f"the {what} of {owner[video]!r} and of {name!r} both belong to the annotated "
+                f"video {video!r}; keep one of them."
+            )
+        owner[video] = name
+    return {video: items[name] for video, name in owner.items()}
 
 
 def align_classes(

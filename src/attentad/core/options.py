@@ -24,6 +24,7 @@ from typing import (
 )
 
 from attentad.core.errors import AttentadError
+from attentad.core.wording import quoted
 
 
 class Bound(NamedTuple):
@@ -91,7 +92,9 @@ def check_options(
                 f"{where} has no option {name!r}; it takes: {', '.join(hints) or 'none'}."
             )
         if not fits(value, hints[name]):
-            raise AttentadError(f"{where}.{name} cannot be {value!r}; use {describe(hints[name])}.")
+            raise AttentadError(
+                f"{where}.{name} cannot be {quoted(value)}; use {describe(hints[name])}."
+            )
 
 
 def checked(part: Part) -> Part:

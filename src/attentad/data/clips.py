@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset
 from attentad.core import AttentadError, Sampling
 from attentad.core.formats.csv_rows import read_csv_rows
 from attentad.core.progress import Progress, counted
+from attentad.core.wording import first_few
 from attentad.data.augment import (
     KINETICS_MEAN,
     KINETICS_STD,
@@ -25,7 +27,8 @@ from attentad.data.augment import (
     random_start,
     resized,
 )
-from attentad.video import VIDEO_SUFFIXES, frame_count, frames, probe
+from attentad.data.video_files import VideoFolder, look_into
+from attentad.video import frame_count, frames, probe
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,27 @@ def read_clip_files(source: str | Path, *, subset: str | None = None) -> list[Cl
 
     Args:
         source: CSV with the columns path (relative to the CSV), label and, if there is one,
-            subset; or a folder with a folder of videos for each class.
+            subset; or a folder with a folder of videos for each class, or with one of those for
+            each subset. A CSV that is not there stands for the folder that it would be in, if
+            that holds class folders and no other CSV.
         subset: keep the files of this subset; None keeps all.
 
     Raises:
         AttentadError: the list or a file is missing, a row is incomplete, or nothing is left.
     """
     source = Path(source)
-    files = _read_folders(source) if source.is_dir() else _read_csv(source)
+    if not source.exists() and source.parent.is_dir():
+        files = [] if [*source.parent.glob("*.csv")] else _read_folders(source.parent)
+        labels = sorted({file.label for file in files})
+        if len(labels) < 2:  # a folder of videos beside the list that is missed is no class
+            raise AttentadError(f"{source} does not exist; check the path.")
+        warnings.warn(
+            f"{source} is not there: the folders {first_few(labels)} are taken as classes.",
+            UserWarning,
+            stacklevel=2,
+        )
+    else:
+        files = _read_folders(source) if source.is_dir() else _read_csv(source)
     kept = [file for file in files if subset is None or file.subset == subset]
     if not kept:
         known = ", ".join(sorted({file.subset for file in files if file.subset})) or "none"
@@ -210,10 +226,37 @@ def _read_csv(source: Path) -> list[ClipFile]:
 
 
 def _read_folders(source: Path) -> list[ClipFile]:
+    """Clips of FOLDER/CLASS/, or of FOLDER/SUBSET/CLASS/ where no class folder holds a video.
+
+    Without folders of subsets every fifth clip of a class, counted from its last, is to test.
+    """
+    by_class = {folder.name: look_into(folder) for folder in _folders_in(source)}
+    if any(inside.videos for inside in by_class.values()):
+        return [
+            ClipFile(path.relative_to(source).as_posix(), path, label, _subset(i, len(paths)))
+            for label, paths in (
+                (label, _noted_videos(inside)) for label, inside in by_class.items()
+            )
+            for i, path in enumerate(paths)
+        ]
     return [
-        ClipFile(path.relative_to(source).as_posix(), path, folder.name)
-        for folder in sorted(source.iterdir())
-        if folder.is_dir()
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in VIDEO_SUFFIXES
+        ClipFile(path.relative_to(source).as_posix(), path, folder.name, subset.name)
+        for subset in _folders_in(source)
+        for folder in _folders_in(subset)
+        for path in _noted_videos(look_into(folder))
     ]
+
+
+def _subset(i: int, clips: int) -> str:
+    return "test" if clips > 1 and (clips - 1 - i) % 5 == 0 else "training"
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+
+
+def _noted_videos(inside: VideoFolder) -> list[Path]:
+    """The videos of a folder; what else is there is warned of."""
+    for note in inside.note({table.name: "no video" for table in inside.tables}):
+        warnings.warn(note, UserWarning, stacklevel=2)
+    return list(inside.videos)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
+
+from pydantic import TypeAdapter
 
 from attentad.core import AttentadError, Timeline, VideoAnnotation
+from attentad.core.validation import Number, PositiveNumber, validated
 from attentad.data.features import Sidecar
 
 
@@ -17,9 +20,9 @@ class FrameClock:
     The frames are counted as in a `Timeline`.
     """
 
-    stride_frames: float
-    window_frames: float
-    offset_frames: float = 0.0
+    stride_frames: PositiveNumber
+    window_frames: PositiveNumber
+    offset_frames: Number = 0.0
 
     def to_clock(self) -> dict[str, Any]:
         """Plain values, for `read_clock`."""
@@ -46,11 +49,21 @@ def frame_rate(item: VideoAnnotation) -> float | None:
 Clock = Sidecar | FrameClock | RescaledClock
 
 
-def read_clock(values: Mapping[str, Any]) -> Clock:
-    """The clock that `to_clock` described."""
+_FRAME_CLOCK: Final = TypeAdapter(FrameClock)
+_SIDECAR: Final = TypeAdapter(Sidecar)
+
+
+def read_clock(values: Mapping[str, Any], where: str) -> Clock:
+    """The clock that `to_clock` described; `where`, the file, begins the error.
+
+    Raises:
+        AttentadError: the values describe none.
+    """
     if values.get("rescaled"):
         return RescaledClock()
-    return Sidecar(**values) if "fps" in values else FrameClock(**values)
+    if "fps" in values:
+        return validated(_SIDECAR, values, where)
+    return validated(_FRAME_CLOCK, values, where)
 
 
 def video_timeline(

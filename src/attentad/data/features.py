@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from attentad.core import AttentadError, Timeline
 from attentad.core.files import atomic_path, read_json, write_json
+from attentad.core.validation import Index, Number, PositiveNumber, validated
+from attentad.data.feature_files import KINDS, ArrayReader, array_readers
 
-SUFFIXES = (".npy", ".npz", ".pt", ".h5", ".hdf5", ".csv")
+SUFFIXES = tuple(KINDS)
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,24 @@ class Sidecar:
         score_columns: [start, stop) of the columns that hold class scores, or None.
         score_classes: class names of those columns, in order.
         source: file name of the video.
+        source_path: where that file was; "" where it is not known.
+        source_size_bytes, source_modified_ns: its size, and its time in nanoseconds.
+        notes: a sentence on each thing that was wrong with the video, such as a lost end.
     """
 
-    fps: float
-    stride_frames: float
-    window_frames: float
-    offset_frames: float = 0.0
-    duration_sec: float | None = None
+    fps: PositiveNumber
+    stride_frames: PositiveNumber
+    window_frames: PositiveNumber
+    offset_frames: Number = 0.0
+    duration_sec: PositiveNumber | None = None
     encoder: dict[str, Any] = field(default_factory=dict)
-    score_columns: tuple[int, int] | None = None
+    score_columns: tuple[Index, Index] | None = None
     score_classes: tuple[str, ...] = ()
     source: str = ""
+    source_path: str = ""
+    source_size_bytes: int | None = None
+    source_modified_ns: int | None = None
+    notes: tuple[str, ...] = ()
 
     def timeline(self, length: int, duration_sec: float | None = None) -> Timeline:
         """The timeline of `length` features; the video's duration defaults to what they cover."""
@@ -54,6 +64,9 @@ class Sidecar:
         return {key: getattr(self, key) for key in keys}
 
 
+_SIDECAR: Final = TypeAdapter(Sidecar)
+
+
 @dataclass(frozen=True)
 class FeatureStore:
     """The feature arrays of a folder or an archive, read one video at a time.
@@ -65,7 +78,7 @@ class FeatureStore:
     """
 
     source: Path | str
-    readers: Mapping[str, Callable[[], NDArray[Any]]]
+    readers: Mapping[str, ArrayReader]
     sidecars: Mapping[str, Callable[[], Sidecar]]
 
     def load(self, video: str) -> NDArray[np.float32]:
@@ -80,11 +93,8 @@ class FeatureStore:
                 f"{self.source} holds no features of video {video}; extract them or remove the "
                 "video from the annotations."
             )
+        features = self.numbers(video)
         where = f"{self.source}: the features of video {video}"
-        try:
-            features = np.asarray(self.readers[video](), dtype=np.float32)
-        except (OSError, ValueError, EOFError, KeyError) as error:
-            raise AttentadError(f"{where} could not be read ({error}).") from error
         if features.ndim != 2 or 0 in features.shape:
             raise AttentadError(
                 f"{where} have shape {features.shape}; one row per step and one column per "
@@ -96,6 +106,24 @@ class FeatureStore:
                 f"{where} hold NaN or infinity (first in row {row}); extract them again."
             )
         return features
+
+    def numbers(self, video: str) -> NDArray[np.float32]:
+        """The numbers that are stored of one of `readers`, of whatever shape.
+
+        Raises:
+            AttentadError: they cannot be read, or are no real numbers; names file and video.
+        """
+        try:
+            array = np.asarray(self.readers[video]())
+        except AttentadError as error:
+            raise AttentadError(f"video {video}: {error}") from None
+        if array.dtype.kind not in "biuf":
+            raise AttentadError(
+                f"{self.source}: what is stored of video {video} could not be read as numbers (it "
+                f"is {array.dtype}); write real numbers."
+            )
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is told of
+            return array.astype(np.float32, copy=False)
 
     def sidecar(self, video: str) -> Sidecar | None:
         """The sidecar of one video, or None where there is none."""
@@ -125,18 +153,14 @@ def open_features(
     path = Path(path)
     if every < 1:
         raise AttentadError(f"every must be 1 or more rows, not {every}.")
-    files = [path]
-    if "*" in path.name:
-        files = sorted(path.parent.glob(path.name))
-    elif path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    files = feature_files(path)
     if not all(file.exists() for file in files):
         raise AttentadError(f"{path} does not exist; give a feature file or a folder of them.")
-    readers: dict[str, Callable[[], NDArray[Any]]] = {}
+    readers: dict[str, ArrayReader] = {}
     sidecars: dict[str, Path] = {}
     for file in files:
         sidecar = file.with_suffix(".json")
-        for video, reader in _readers(file).items():
+        for video, reader in array_readers(file).items():
             if video in readers:
                 raise AttentadError(f"{path} holds the features of video {video} twice.")
             readers[video] = reader
@@ -178,6 +202,22 @@ def is_feature_file(path: str | Path) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
+def feature_files(path: str | Path) -> list[Path]:
+    """The files of a folder, or those that fit a name with `*`, that are named as features are.
+
+    Hidden ones are none: temporary files of a run that was killed have such names. Any other path
+    is a file by itself.
+    """
+    path = Path(path)
+    if "*" in path.name:
+        inside = sorted(path.parent.glob(path.name))
+    elif path.is_dir():
+        inside = sorted(file for file in path.iterdir() if is_feature_file(file))
+    else:
+        return [path]
+    return [file for file in inside if not file.name.startswith(".")]
+
+
 def write_features(path: str | Path, features: NDArray[np.float32], sidecar: Sidecar) -> None:
     """Write `NAME.npy` and its sidecar `NAME.json`; the sidecar last, as the sign of completeness.
 
@@ -187,6 +227,8 @@ def write_features(path: str | Path, features: NDArray[np.float32], sidecar: Sid
     path = Path(path)
     with atomic_path(path) as temporary:
         np.save(temporary, features, allow_pickle=False)
+        # An older sidecar would tell of these features if the run were killed now.
+        path.with_suffix(".json").unlink(missing_ok=True)
     write_json(path.with_suffix(".json"), asdict(sidecar))
 
 
@@ -194,21 +236,20 @@ def read_sidecar(path: str | Path) -> Sidecar:
     """Read a sidecar.
 
     Raises:
-        AttentadError: the file is malformed, or lacks fps, stride_frames or window_frames.
+        AttentadError: the file is malformed, lacks fps, stride_frames or window_frames, or has a
+            value that cannot be; names the key.
     """
     content = read_json(path)
     if not isinstance(content, dict):
         raise AttentadError(f"{path} is not a feature sidecar: it must be a JSON object.")
-    known = {key: value for key, value in content.items() if key in Sidecar.__annotations__}
-    for key in ("fps", "stride_frames", "window_frames"):
-        value = known.get(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-            raise AttentadError(f"{path}: {key} must be a positive number, not {value!r}.")
-    columns = known.get("score_columns")
-    if columns is not None:
-        known["score_columns"] = (int(columns[0]), int(columns[1]))
-    known["score_classes"] = tuple(known.get("score_classes", ()))
-    return Sidecar(**known)
+    sidecar = validated(_SIDECAR, content, str(path))
+    start, stop = sidecar.score_columns or (0, 0)
+    if stop < start or stop - start != len(sidecar.score_classes or range(start, stop)):
+        raise AttentadError(
+            f"{path}: score_columns [{start}, {stop}) must be as many as score_classes, which are "
+            f"{len(sidecar.score_classes)}."
+        )
+    return sidecar
 
 
 def _joined(stores: tuple[FeatureStore, ...], video: str) -> NDArray[np.float32]:
@@ -217,7 +258,7 @@ def _joined(stores: tuple[FeatureStore, ...], video: str) -> NDArray[np.float32]
     return np.concatenate([stream[:n] for stream in streams], axis=1)
 
 
-def _every(read: Callable[[], NDArray[Any]], every: int) -> NDArray[Any]:
+def _every(read: ArrayReader, every: int) -> NDArray[Any]:
     rows = np.asarray(read())
     return rows[::every] if rows.ndim else rows
 
@@ -248,85 +289,3 @@ def _video_names(names: Iterable[str], pattern: str, path: Path) -> dict[str, st
             f"{path}: two names give one video under the name_pattern {pattern!r}; rename one."
         )
     return videos
-
-
-def _readers(file: Path) -> dict[str, Callable[[], NDArray[Any]]]:
-    """Name of each array in a file → reads it; a single one may be named like the file."""
-    suffix = file.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise AttentadError(f"{file} is no feature file; known kinds: {', '.join(SUFFIXES)}.")
-    loaders = {".npy": _load_npy, ".csv": _load_csv, ".npz": _load_npz, ".pt": _load_pt}
-    load = loaders.get(suffix, _load_h5)
-    try:
-        keys = load(file, None)
-    except AttentadError:
-        raise
-    except Exception as error:  # each library has its own errors for a broken file
-        raise AttentadError(f"{file} could not be read as features ({error}).") from error
-    if len(keys) == 1 and keys[0] in ("features", "feature", "arr_0", "feats", ""):
-        return {file.stem: partial(load, file, keys[0])}
-    return {key: partial(load, file, key) for key in keys}
-
-
-# Each loader gives the array under a key, or the keys that there are.
-def _load_npy(file: Path, key: str | None) -> Any:
-    return [""] if key is None else np.load(file, allow_pickle=False)
-
-
-def _load_csv(file: Path, key: str | None) -> Any:
-    if key is None:
-        return [""]
-    with file.open(encoding="utf-8-sig") as lines:
-        first = [cell.strip().strip('"') for cell in lines.readline().split(",")]
-    header = _is_header(first)
-    with file.open(encoding="utf-8-sig") as lines:
-        array = np.loadtxt(lines, delimiter=",", skiprows=int(header), ndmin=2)
-    counts = len(array) > 1 and bool((array[:, 0] == np.arange(len(array))).all())
-    if counts and header and first[0] in ("", "Unnamed: 0"):
-        return array[:, 1:]
-    if counts and array.shape[1] > 1:
-        raise AttentadError(
-            f"{file}: the first column counts the rows, so it is no feature; write the file without"
-            " its index."
-        )
-    return array
-
-
-def _is_header(cells: Sequence[str]) -> bool:
-    """Whether a first row names columns: one is no number, or they count 0, 1, 2 as pandas does."""
-    try:
-        numbers = [float(cell) for cell in cells]
-    except ValueError:
-        return True
-    return len(cells) > 1 and numbers == list(range(len(cells)))
-
-
-def _load_npz(file: Path, key: str | None) -> Any:
-    with np.load(file, allow_pickle=False) as archive:
-        return list(archive.files) if key is None else archive[key]
-
-
-def _load_pt(file: Path, key: str | None) -> Any:
-    import torch
-
-    content = torch.load(file, map_location="cpu", weights_only=True)
-    if not isinstance(content, dict):
-        content = {"": content}
-    return [str(name) for name in content] if key is None else content[key].numpy()
-
-
-def _load_h5(file: Path, key: str | None) -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise AttentadError(
-            f"{file} needs h5py to be read; install it with `pip install attentad[hdf5]`."
-        ) from None
-    with h5py.File(file, "r") as archive:
-        if key is not None:
-            return archive[key][()]
-        names: list[str] = []
-        archive.visititems(
-            lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None
-        )
-        return names

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
 from attentad.core import Timeline, VideoAnnotation, as_segments
 from attentad.data.clocks import Clock, frame_rate, video_timeline
 from attentad.data.features import FeatureStore
+
+Result = TypeVar("Result")
 
 _UNKNOWN = VideoAnnotation(as_segments([]), ())
 
@@ -46,12 +48,12 @@ class Source(Protocol):
         """
 
 
-def read_noting(source: Source, video: str) -> tuple[Track, list[str]]:
-    """The track of one video, and a sentence on each thing that reading it warns of."""
+def noting(work: Callable[[], Result]) -> tuple[Result, list[str]]:
+    """What some work gives, and a sentence on each thing that it warns of."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        track = source.read(video)
-    return track, [str(warning.message) for warning in caught]
+        result = work()
+    return result, [str(warning.message) for warning in caught]
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,21 @@ class FeatureSource:
 
         Raises:
             AttentadError: as `FeatureStore.load` and `video_timeline`.
+
+        Warns:
+            UserWarning: what its sidecar notes, such as a video of which the end was lost.
         """
         features = self.store.load(video)
+        sidecar = self.store.sidecar(video)
+        for note in () if sidecar is None else sidecar.notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
         annotated = self.annotations.get(video)
         if annotated is None:
             annotated = self.annotations.get(video.removeprefix("v_"), _UNKNOWN)
         timeline = video_timeline(
             video,
             len(features),
-            self.store.sidecar(video),
+            sidecar,
             self.clock,
             annotated.duration_sec,
             frame_rate(annotated),

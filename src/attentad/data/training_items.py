@@ -151,9 +151,11 @@ class TrainingItems(Dataset[Item]):
         self.source, self.truths, self.views, self.targets = source, truths, views, targets
         self.seed, self.select, self.epoch, self.feature_dim = seed, select, 0, 0
         self.index: list[tuple[str, int]] = []
+        self.steps_sec: list[float] = []  # of each item, as its first view has it
         self._tracks: dict[str, Track] = {}
         self._items: dict[tuple[str, int], Item] = {}
         self._room_bytes = CACHE_BYTES
+        self._rows: set[int] = set()  # how many the tracks have
         for video in truths:
             self._add(video)
         if not self.index:
@@ -183,17 +185,24 @@ class TrainingItems(Dataset[Item]):
 
     def _add(self, video: str) -> None:
         track = self.source.read(video)
-        width = track.array.shape[1]
+        rows, width = track.array.shape[:2]
         if self.feature_dim not in (0, width):
+            swapped = (
+                f"; all so far have {rows} rows, so if rows and columns are swapped, transpose the "
+                "arrays, or else "
+            )
             raise AttentadError(
                 f"{self.source}: video {video} has features of width {width}, the others "
-                f"{self.feature_dim}; extract all with one encoder."
+                f"{self.feature_dim}{swapped if self._rows == {rows} else '; '}extract all with "
+                "one encoder."
             )
         self.feature_dim = width
+        self._rows.add(rows)
         if self.views.random and self._fits(track.array.nbytes):
             self._tracks[video] = track
         views, selected = self._draw(video, track, len(self.index))
         self.index += [(video, i) for i, _ in selected]
+        self.steps_sec += [views[i].timeline.step_sec for i, _ in selected]
         for i, truth in dict(selected).items():
             item = self._item(video, views[i], truth)
             size = item["features"].nbytes + sum(value.nbytes for value in item["targets"].values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 from attentad.core import AttentadError, Detections, Segments
 from attentad.core.arrays import Floats, Ints
 from attentad.core.detections import concatenate, label_name
+from attentad.core.wording import and_more, first_few, number_of
 from attentad.metrics.ground_truth import GroundTruth
 from attentad.metrics.matching import Instances
 
@@ -42,6 +43,7 @@ class FlatDetections(NamedTuple):
         scores: (N,).
         labels: (N,) class indices of the file.
         outside: video without ground truth → number of detections, where there are any.
+        undetected: videos of the ground truth with instances, but without a detection.
     """
 
     sizes: Mapping[str, int]
@@ -49,6 +51,7 @@ class FlatDetections(NamedTuple):
     scores: Floats
     labels: Ints
     outside: Mapping[str, int]
+    undetected: Sequence[str]
 
     def video(self, index: Mapping[str, int]) -> Ints:
         """The `index` of each detection's video, (N,)."""
@@ -62,7 +65,8 @@ def flat_detections(
     """The detections of all videos but the blocked ones, and the others if so restricted.
 
     Raises:
-        AttentadError: a score or time is not finite; `strict` and a video is unknown.
+        AttentadError: a score or time is not finite; `strict` and a video is unknown, or has
+            instances and no detection.
     """
     annotated = set(truth.videos)
     items = {name: item for name, item in detections.videos.items() if name not in truth.blocked}
@@ -74,13 +78,23 @@ def flat_detections(
             f"the evaluated ground truth lacks {len(unheard)} of the detected videos, the first "
             f"being {unheard[0]}; evaluate the right subset, or do without strict."
         )
+    holding = [truth.videos[row] for row in np.unique(truth.instances.video)]
+    undetected = [name for name in holding if not len(items.get(name, ()))]
+    if strict and undetected:
+        raise AttentadError(
+            f"{len(undetected)} of {number_of(holding, 'annotated video')} with an instance have "
+            f"no detection: {first_few(undetected)}; detect in these too, evaluate the right "
+            "subset, or do without strict."
+        )
     if restrict_to_gt_videos:
         items = {name: item for name, item in items.items() if name in annotated}
     everything = concatenate(list(items.values()))
     if not (np.isfinite(everything.scores).all() and np.isfinite(everything.segments).all()):
         raise AttentadError("the detections hold a score or time that is not finite.")
     sizes = {name: len(item) for name, item in items.items()}
-    return FlatDetections(sizes, everything.segments, everything.scores, everything.labels, outside)
+    return FlatDetections(
+        sizes, everything.segments, everything.scores, everything.labels, outside, undetected
+    )
 
 
 def collect_detections(
@@ -89,7 +103,8 @@ def collect_detections(
     """Flatten detections and match their videos and classes by name; see `detection_map`.
 
     Raises:
-        AttentadError: a score or time is not finite; `strict` and a video or class is unknown.
+        AttentadError: a score or time is not finite; `strict` and a video or class is unknown, or
+            never detected.
     """
     flat = flat_detections(
         detections, truth, strict=strict, restrict_to_gt_videos=restrict_to_gt_videos
@@ -101,6 +116,12 @@ def collect_detections(
             f"{sum(strange.values())} detections name such classes; correct the labels, or do "
             "without strict."
         )
+    undetected = [name for row, name in enumerate(truth.classes) if not (label == row).any()]
+    if strict and undetected:
+        raise AttentadError(
+            f"no detection names the annotated class {undetected[0]!r}{and_more(undetected)}; "
+            "correct the labels, or do without strict."
+        )
     videos = tuple(dict.fromkeys((*truth.videos, *flat.sizes)))
     video = flat.video({name: row for row, name in enumerate(videos)})
     evaluated = label >= 0
@@ -111,6 +132,8 @@ def collect_detections(
         "blocked_videos": sum(name in truth.blocked for name in detections.videos),
         "unknown_labels": dict(sorted(strange.items())),
         "videos_outside_ground_truth": dict(flat.outside),
+        "undetected_videos": list(flat.undetected),
+        "undetected_classes": undetected,
         "outside_counts_as": "left out" if restrict_to_gt_videos else "false positives",
     }
     instances = Instances(flat.segments[evaluated], video[evaluated], label[evaluated])

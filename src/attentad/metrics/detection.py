@@ -33,7 +33,8 @@ class DetectionResult:
         ground_truth: subset, ground-truth set, counts; `dropped`, how many and why;
             `dropped_videos`, their ids; `notes`, sentences that a reader should see.
         detections: counts, unknown labels and videos outside the ground truth, by name and
-            what these count as; `discarded_ambiguous`, how many at each threshold.
+            what these count as; `undetected_videos` and `undetected_classes`, the names of those
+            with instances; `discarded_ambiguous`, how many at each threshold.
         ranking: what the average precision was computed from; not in `to_dict`.
     """
 
@@ -118,8 +119,9 @@ def detection_map(
         restrict_to_gt_videos: leave out detections in videos outside the evaluated ground
             truth instead of counting them as false positives.
         strict: make it an error when a detection has a label that the evaluated ground truth
-            lacks, or a video that neither it nor the list of a ground-truth set has. Otherwise
-            such labels are left out and such videos count as false positives, and the result
+            lacks, or a video that neither it nor the list of a ground-truth set has, and when a
+            class, or a video with instances, is never detected. Otherwise such labels are left out,
+            such videos count as false positives, what is never detected as missed, and the result
             names them.
         deduplicate: merge instances of one class whose ends agree to 1 ms, as OpenTAD does.
         drop_empty: leave out instances that do not end after they start.

@@ -146,8 +146,9 @@ def average_recall(
         subset, ground_truth_set, blocked: as in `detection_map`, the set by default all.
         tiou: thresholds in (0, 1], as `parse_tiou`; None for the protocol's.
         max_proposals: M; None for the protocol's.
-        strict: make it an error when a proposal's video is not among those annotated. Otherwise
-            it counts in the file's total, and the result names it.
+        strict: make it an error when a proposal's video is not among those annotated, or a video
+            with instances has no proposal. Otherwise the former counts in the file's total, the
+            latter as missed, and the result names them.
         merge_classes: take a segment that a file of detections repeats for several classes
             once, with its best score. Otherwise each repetition uses up a proposal.
 
@@ -228,6 +229,7 @@ def _ranked(
         "videos": len(proposals.videos),
         "blocked_videos": len(proposals.videos) - len(flat.sizes),
         "videos_outside_ground_truth": dict(flat.outside),
+        "undetected_videos": list(flat.undetected),
     }
     return ranked, facts
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +11,15 @@ from numpy.typing import NDArray
 
 from attentad.core import AttentadError
 from attentad.core.arrays import Bools, Floats, Ints
-from attentad.core.files import read_bytes
 from attentad.core.formats.csv_rows import read_csv_lines
+from attentad.core.formats.npy import npz_names, read_npz_array
 from attentad.core.wording import first_few
 
 # Between the class names of a clip that has several.
 LABEL_SEPARATOR = ";"
 
 _KEYS = ("clip", "video")
+_ARRAYS = ("scores", "labels", "classes", "clips", "split")
 
 
 @dataclass(frozen=True)
@@ -131,20 +130,13 @@ def _read_npz(path: Path) -> ScoreTable:
 
 
 def _npz_arrays(path: Path) -> dict[str, NDArray]:
-    try:
-        with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (AttributeError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile):
-        raise AttentadError(
-            f"{path} is not an .npz file of plain arrays; write it with numpy.savez, names as "
-            "text and not as objects."
-        ) from None
+    names = npz_names(path)
     for key in ("scores", "labels"):
-        if key not in arrays:
+        if key not in names:
             raise AttentadError(
-                f"{path} lacks the array `{key}`; it holds {', '.join(arrays) or 'nothing'}."
+                f"{path} lacks the array `{key}`; it holds {first_few(names, 8) or 'nothing'}."
             )
-    return arrays
+    return {key: read_npz_array(path, key) for key in names if key in _ARRAYS}
 
 
 def _npz_names(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 from torch import nn
@@ -12,6 +13,7 @@ from attentad.attention.sites import AttentionChoice
 from attentad.backbones import RECOGNISERS
 from attentad.core import AttentadError
 from attentad.core.options import check_options, part_options, shared_options
+from attentad.core.wording import reason_of
 from attentad.data.views import VIEWS, Views
 from attentad.detection import DETECTORS, GIVEN, Detector
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe
@@ -91,7 +93,8 @@ def build_detector(recipe: DetectionRecipe, feature_dim: int, classes: int) -> n
     taken = shared_options(network, given)
     if recipe.attention and "attention" not in taken:
         raise AttentadError(f"attention: {recipe.detector.name} has no site for any; leave it out.")
-    return network(**taken, **recipe.detector.network)
+    with _building("detector.network"):
+        return network(**taken, **recipe.detector.network)
 
 
 def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.Module:
@@ -105,13 +108,33 @@ def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.
     given = ("classes", "frames", "size_px", "attention")
     check_options(network, options, given, "recogniser")
     check_options(loss, recipe.loss, ("outputs", "labels"), "loss")
-    return network(
-        len(classes),
-        frames=recipe.sampling.window_frames,
-        size_px=recipe.sampling.size_px,
-        attention=_attention(recipe),
-        **options,
-    )
+    with _building("recogniser"):
+        return network(
+            len(classes),
+            frames=recipe.sampling.window_frames,
+            size_px=recipe.sampling.size_px,
+            attention=_attention(recipe),
+            **options,
+        )
+
+
+@contextmanager
+def _building(key: str) -> Iterator[None]:
+    """Tell a user whatever torch or numpy find impossible in the options of a network.
+
+    Annotations bound single options; how they must fit each other, and the memory, is for them.
+
+    Raises:
+        AttentadError: anything was raised in the block.
+    """
+    try:
+        yield
+    except AttentadError:
+        raise
+    except Exception as error:
+        raise AttentadError(
+            f"{key}: no network can be built of these options ({reason_of(error)}); correct them."
+        ) from error
 
 
 def _named(parts: Mapping[str, Part], name: str, kind: str) -> Part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from attentad.core import AttentadError, Timeline, VideoDetections
-from attentad.core.found import Curve, Found
+from attentad.core.found import Curve, Found, Profile
 from attentad.data.tracks import Track
 from attentad.data.views import View
 from attentad.layers.step_curves import step_curves
 from attentad.models.build import detector_options
+from attentad.models.long_videos import cut_to_trained
 from attentad.models.model import DetectorModel
 from attentad.models.video_scores import no_class_scores
 from attentad.suppression import label_by_snippets, label_by_video, merge_windows
@@ -42,18 +44,27 @@ def detect_features(
 
     Returns:
         Detections by score; how surely the video holds each class, of a detector that says so
-        (of several views, the surest); curves of the network and of the snippets' class scores.
+        (of several views, the surest); curves of the network and of the snippets' class scores;
+        the network's gates of channels (of several views, their mean).
 
     Raises:
         AttentadError: the features have another width than the model was trained on, or nothing
             says which classes its proposals have.
+
+    Warns:
+        UserWarning: the video is much longer than those of the training, see `cut_to_trained`.
     """
     if features.shape[1] != model.feature_dim:
+        do = "extract them with the encoder that the model was trained on"
+        if len(features) == model.feature_dim:
+            do = f"they have as many rows: transpose the array, or {do}"
         raise AttentadError(
             f"the features of {video} are {features.shape[1]} wide, but the model takes "
-            f"{model.feature_dim}; extract them with the encoder that the model was trained on."
+            f"{model.feature_dim}; {do}."
         )
-    views = model.views.take(Track(features, timeline, timeline.duration_sec), None)
+    track = Track(features, timeline, timeline.duration_sec)
+    parts = cut_to_trained(track, video, model.recipe, model.trained_steps)
+    views = [view for part in parts for view in model.views.take(part, None)]
     batches = [views[first : first + BATCH] for first in range(0, len(views), BATCH)]
     by_view = [found for batch in batches for found in _detect_in_views(model, batch)]
     scores = None if model.labeller is None else model.labeller.read(features)
@@ -63,14 +74,10 @@ def detect_features(
             _label(model, proposals, scores, timeline, video, class_scores)
             for proposals in detections
         ]
-    options = model.recipe.suppression.model_dump()
-    max_frames = options.pop("max_length_frames")
-    if max_frames is not None:
-        options["max_length_sec"] = max_frames / timeline.fps
-    kept = merge_windows(detections, duration_sec=timeline.duration_sec, **options)
+    kept = _suppressed(model, detections, timeline, parts)
     said = [found.class_probabilities for found in by_view if found.class_probabilities is not None]
     curves = _joined_curves(by_view) + _class_curves(model, scores, timeline, kept)
-    return Found(kept, np.max(said, axis=0) if said else None, curves)
+    return Found(kept, np.max(said, axis=0) if said else None, curves, _mean_profiles(by_view))
 
 
 @torch.inference_mode()
@@ -82,16 +89,47 @@ def _detect_in_views(model: DetectorModel, views: Sequence[View]) -> list[Found]
     options = detector_options(model.recipe, "decode")
     by_view = model.detector.decode(outputs, timelines, valid, **options)
     sites = getattr(model.network, "sites", None)
-    gates = {
+    gates = {} if sites is None else sites.curves()
+    over_time = {
         f"{site} gate over time": gate.time
-        for site, gate in ({} if sites is None else sites.curves()).items()
-        if gate.time is not None and gate.time.shape == valid.shape
+        for site, gate in gates.items()
+        if gate.time is not None and len(gate.time) == len(valid)
     }
-    gate_curves = step_curves(gates, timelines, valid, "attention")
+    over_channels = {
+        f"{site} gate over channels": gate.channel.float().cpu().numpy()
+        for site, gate in gates.items()
+        if gate.channel is not None and len(gate.channel) == len(valid)
+    }
+    gate_curves = step_curves(over_time, timelines, valid, "attention")
     return [
-        replace(found, curves=(*found.curves, *curves))
-        for found, curves in zip(by_view, gate_curves, strict=True)
+        replace(
+            found,
+            curves=(*found.curves, *curves),
+            profiles=[Profile(name, rows[row]) for name, rows in over_channels.items()],
+        )
+        for row, (found, curves) in enumerate(zip(by_view, gate_curves, strict=True))
     ]
+
+
+def _suppressed(
+    model: DetectorModel,
+    by_view: Sequence[VideoDetections],
+    timeline: Timeline,
+    parts: Sequence[Track],
+) -> VideoDetections:
+    """What is left of the detections of all views, by the recipe."""
+    options = model.recipe.suppression.model_dump()
+    max_frames = options.pop("max_length_frames")
+    if max_frames is not None:
+        options["max_length_sec"] = max_frames / timeline.fps
+    options["duration_sec"] = timeline.duration_sec
+    if len(parts) > 1:
+        # Each part is a video as the model knows them; the limits hold for one of those.
+        by_view = [merge_windows([detections], **options) for detections in by_view]
+        videos = math.ceil(timeline.length / parts[0].timeline.length)
+        for limit in ("keep", "keep_total"):
+            options[limit] = options[limit] and options[limit] * videos
+    return merge_windows(by_view, **options)
 
 
 def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:
@@ -104,6 +142,14 @@ def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:
         value = np.concatenate([known.value, curve.value[new]])
         joined[curve.name] = Curve(known.name, time_sec, value, known.kind)
     return list(joined.values())
+
+
+def _mean_profiles(by_view: Sequence[Found]) -> list[Profile]:
+    """One profile per name, the mean over the views."""
+    values: dict[str, list[NDArray[np.floating]]] = {}
+    for profile in (profile for found in by_view for profile in found.profiles):
+        values.setdefault(profile.name, []).append(profile.value)
+    return [Profile(name, np.mean(rows, axis=0)) for name, rows in values.items()]
 
 
 def _class_curves(

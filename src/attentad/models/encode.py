@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.core import AttentadError, Sampling, Timeline
-from attentad.core.progress import Progress, counted
+from attentad.core.progress import Progress
 from attentad.data.augment import normalised, resized
-from attentad.data.features import Sidecar, read_sidecar, write_features
-from attentad.data.tracks import Track, read_noting
-from attentad.models.file import file_sha256, load_recogniser
+from attentad.data.tracks import Track
 from attentad.models.model import RecogniserModel, inferring
-from attentad.video import VIDEO_SUFFIXES, frames, probe
+from attentad.video import frames, probe
 
 Picture = NDArray[np.uint8]
 
@@ -40,93 +38,30 @@ class VideoSource:
         """Ids of the videos."""
         return tuple(self.files)
 
-    def read(self, video: str) -> Track:
+    def read(self, video: str, progress: Progress | None = None) -> Track:
         """R of one video (T, C); the file is streamed.
+
+        Args:
+            video: its id.
+            progress: called with (snippets done, snippets expected from the duration).
 
         Raises:
             AttentadError: the file is missing, is not a video, or holds no pictures.
         """
         path, sampling = self.files[video], self.model.sampling
-        duration_sec = probe(path).duration_sec
+        pictures = frames(path, sampling.fps, size_px=sampling.size_px)
         features, timeline = snippet_features(
             self.model.network,
-            frames(path, sampling.fps, size_px=sampling.size_px),
-            duration_sec,
+            pictures,
+            probe(path).duration_sec,
             sampling,
             mean=self.model.recipe.mean,
             std=self.model.recipe.std,
+            progress=progress,
         )
-        return Track(features, timeline, timeline.duration_sec)
-
-
-def find_videos(inputs: Sequence[Path]) -> list[Path]:
-    """The given files, and the video files of the given folders, in order.
-
-    Raises:
-        AttentadError: a path does not exist, or a folder holds no video.
-    """
-    videos: list[Path] = []
-    for path in inputs:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
-            if not inside:
-                raise AttentadError(f"{path} holds no video files ({', '.join(VIDEO_SUFFIXES)}).")
-            videos += inside
-        elif path.exists():
-            videos.append(path)
-        else:
-            raise AttentadError(f"{path} does not exist; check the path.")
-    return videos
-
-
-def extract_features(
-    model_path: Path, inputs: Sequence[Path], out: Path, progress: Progress | None = None
-) -> list[str]:
-    """Write `OUT/VIDEO.npy` and `OUT/VIDEO.json` for each video; finished ones are skipped.
-
-    Args:
-        model_path: a recogniser, or a detector with one inside.
-        inputs: video files or folders of them.
-        out: folder for the features.
-        progress: called with (done, total) videos.
-
-    Returns:
-        One sentence for each truncated video that was read in part.
-
-    Raises:
-        AttentadError: see `VideoSource.read`; or two videos share a name.
-    """
-    files: dict[str, Path] = {}
-    for path in find_videos(inputs):
-        if path.stem in files:
-            raise AttentadError(f"{files[path.stem]} and {path} share a name; rename one.")
-        files[path.stem] = path
-    model = load_recogniser(model_path)
-    source = VideoSource(model, files)
-    encoder = {
-        "name": model.recipe.recogniser.name,
-        "file": model_path.name,
-        "sha256": file_sha256(model_path),
-    }
-    notes: list[str] = []
-    for video in counted(source.videos, progress):
-        target, file_name = out / f"{video}.npy", files[video].name
-        if _is_done(target, encoder["sha256"], file_name):
-            continue
-        track, warned = read_noting(source, video)
-        notes += warned
-        when = asdict(track.timeline)
-        del when["length"]
-        width = track.array.shape[1]
-        sidecar = Sidecar(
-            **when,
-            encoder=encoder,
-            score_columns=(width - len(model.classes), width),
-            score_classes=model.classes,
-            source=file_name,
-        )
-        write_features(target, track.array, sidecar)
-    return notes
+        # The length was an estimate until the pictures had been read.
+        duration_sec = pictures.duration_sec or timeline.duration_sec
+        return Track(features, replace(timeline, duration_sec=duration_sec), duration_sec)
 
 
 def snippet_features(
@@ -177,14 +112,6 @@ def snippet_features(
     if not rows:
         raise AttentadError("the video holds no frames; check that it plays.")
     return np.concatenate(rows), sampling.timeline(frame_count, duration_sec)
-
-
-def _is_done(target: Path, encoder_sha256: str, source: str) -> bool:
-    sidecar = target.with_suffix(".json")
-    if not (target.exists() and sidecar.exists()):
-        return False
-    written = read_sidecar(sidecar)
-    return written.encoder.get("sha256") == encoder_sha256 and written.source == source
 
 
 def _gather(stream: Tensor, indices: NDArray[np.int64]) -> Tensor:

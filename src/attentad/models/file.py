@@ -7,15 +7,15 @@ so detection does not need it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import platform
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,19 +25,25 @@ from torch import Tensor, nn
 
 import attentad
 from attentad.core import AttentadError
-from attentad.core.files import write_bytes
+from attentad.core.files import parse_json, write_bytes
+from attentad.core.options import check_options
+from attentad.core.validation import validated
+from attentad.core.wording import reason_of
 from attentad.data.clocks import read_clock
 from attentad.models.build import build_detector, build_recogniser
-from attentad.models.format_1 import FORMAT_1_KINDS, parts_of_format_1, renamed_from_format_1
-from attentad.models.labels import Labeller, SnippetScores
+from attentad.models.contract import CONTRACT
+from attentad.models.format_1 import FORMAT_1_KINDS, as_format_2, renamed_from_format_1
+from attentad.models.labels import SNIPPET_SCORES, Labeller, SnippetScores
+from attentad.models.long_videos import TrainedSteps
 from attentad.models.model import DetectorModel, RecogniserModel, best_device
 from attentad.models.snippet_classifier import SnippetClassifier
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, parse_recipe
-from attentad.training.weights import load_into
+from attentad.training.weights import check_fit, load_into
 
 FORMAT = 2
 # A single metadata key: safetensors writes several in an order that changes from run to run.
 _KEY = "attentad"
+Recipe = TypeVar("Recipe", DetectionRecipe, RecognitionRecipe)
 _DESCRIBED = ("name", "options", "sizes", "classes")  # of a part, in the contract
 
 
@@ -77,7 +83,10 @@ def save_detector(path: str | Path, model: DetectorModel) -> None:
         options = {"smoothing": model.labeller.smoothing}
         parts["labeller"] = Part("classifier", options, tensors=model.labeller.state_dict())
     clock = None if model.clock is None else model.clock.to_clock()
-    _save_parts(path, parts, {"clock": clock})
+    contract: dict[str, Any] = {"clock": clock}
+    if model.trained_steps is not None:
+        contract["trained_steps"] = model.trained_steps.to_dict()
+    _save_parts(path, parts, contract)
 
 
 def save_recogniser(path: str | Path, model: RecogniserModel) -> None:
@@ -95,25 +104,27 @@ def load_detector(path: str | Path) -> DetectorModel:
     Raises:
         AttentadError: not a model file of ours, damaged, or without a detector.
     """
+    path = Path(path)
     parts, contract = _load_parts(path)
     if "detector" not in parts:
         raise AttentadError(
             f"{path} holds a recogniser, not a detector; train one with `attentad train`."
         )
-    part = parts["detector"]
-    recipe = parse_recipe(part.options, str(path))
-    assert isinstance(recipe, DetectionRecipe)
-    feature_dim = part.sizes["feature_dim"]
-    clock = contract["clock"]
-    return DetectorModel(
-        recipe=recipe,
-        classes=part.classes,
-        feature_dim=feature_dim,
-        network=_trained(build_detector(recipe, feature_dim, len(part.classes)), part, path),
-        clock=None if clock is None else read_clock(clock),
-        labeller=_labeller(parts, path),
-        encoder=_recogniser(parts["backbone"], path) if "backbone" in parts else None,
-    )
+    with _of_this_version(path):
+        part = parts["detector"]
+        recipe = _recipe(part, DetectionRecipe)
+        feature_dim, classes = part.sizes["feature_dim"], len(part.classes)
+        clock, steps = contract["clock"], contract.get("trained_steps")
+        return DetectorModel(
+            recipe=_with_files_beside(recipe, path),
+            classes=part.classes,
+            feature_dim=feature_dim,
+            network=_trained(lambda: build_detector(recipe, feature_dim, classes), part),
+            clock=None if clock is None else read_clock(clock, "its clock"),
+            labeller=_labeller(parts),
+            encoder=_recogniser(parts["backbone"]) if "backbone" in parts else None,
+            trained_steps=None if steps is None else TrainedSteps(**steps),
+        )
 
 
 def load_recogniser(path: str | Path) -> RecogniserModel:
@@ -122,12 +133,14 @@ def load_recogniser(path: str | Path) -> RecogniserModel:
     Raises:
         AttentadError: not a model file of ours, damaged, or without a recogniser.
     """
+    path = Path(path)
     parts, _ = _load_parts(path)
     if "backbone" not in parts:
         raise AttentadError(
             f"{path} holds no recogniser, so it cannot read video; give it feature files."
         )
-    return _recogniser(parts["backbone"], path)
+    with _of_this_version(path):
+        return _recogniser(parts["backbone"])
 
 
 def file_sha256(path: str | Path) -> str:
@@ -141,28 +154,69 @@ def _network_part(model: DetectorModel | RecogniserModel, name: str, **sizes: in
     return Part(name, options, sizes, model.classes, model.network.state_dict())
 
 
-def _recogniser(part: Part, path: str | Path) -> RecogniserModel:
-    recipe = parse_recipe(part.options, str(path))
-    assert isinstance(recipe, RecognitionRecipe)
-    network = _trained(build_recogniser(recipe, part.classes), part, path)
+@contextmanager
+def _of_this_version(path: Path) -> Iterator[None]:
+    """Say of which model file it is that something does not fit."""
+    try:
+        yield
+    except AttentadError as error:
+        raise AttentadError(
+            f"{path} is no model that this version of attentad can use: {error}"
+        ) from error
+
+
+def _recipe(part: Part, kind: type[Recipe]) -> Recipe:
+    recipe = parse_recipe(part.options, "its recipe")
+    if not isinstance(recipe, kind):
+        raise AttentadError(f"its recipe is one for {recipe.task}.")
+    return recipe
+
+
+def _with_files_beside(recipe: DetectionRecipe, path: Path) -> DetectionRecipe:
+    """The recipe with the file that detection opens taken from the folder of the model alone.
+
+    The recipe is as its author wrote it, and names that file on another machine, or any file that
+    a stranger would like to be opened.
+    """
+    if recipe.labels.file is None:
+        return recipe
+    name = recipe.labels.file.name
+    if name in ("", ".."):
+        raise AttentadError("its labels.file is no name of a file.")
+    labels = recipe.labels.model_copy(update={"file": path.parent.absolute() / name})
+    return recipe.model_copy(update={"labels": labels})
+
+
+def _recogniser(part: Part) -> RecogniserModel:
+    recipe = _recipe(part, RecognitionRecipe)
+    network = _trained(lambda: build_recogniser(recipe, part.classes), part)
     return RecogniserModel(recipe, part.classes, network)
 
 
-def _trained(network: nn.Module, part: Part, path: str | Path) -> nn.Module:
-    load_into(network, renamed_from_format_1(part.tensors, network), path)
+def _trained(build: Callable[[], nn.Module], part: Part) -> nn.Module:
+    # First without memory for weights: a contract can ask for more than the file has.
+    with torch.device("meta"):
+        outline = build()
+    tensors = renamed_from_format_1(part.tensors, outline)
+    check_fit(outline, tensors, "it")
+    network = build()
+    load_into(network, tensors, "it")
     return network.to(best_device()).eval()
 
 
-def _labeller(parts: Mapping[str, Part], path: str | Path) -> Labeller | None:
+def _labeller(parts: Mapping[str, Part]) -> Labeller | None:
     if "labeller" not in parts:
         return None
     detector, part = parts["detector"], parts["labeller"]
+    feature_dim, classes = detector.sizes["feature_dim"], len(detector.classes)
     if part.name == "columns":
-        return SnippetScores(**{**part.options, "columns": tuple(part.options["columns"])})
-    classifier = SnippetClassifier(
-        detector.sizes["feature_dim"], len(detector.classes), **part.options
-    )
-    load_into(classifier, part.tensors, path)
+        scores = validated(SNIPPET_SCORES, part.options, "its labeller")
+        scores.check_fit(feature_dim, classes)
+        return scores
+    given = ("feature_dim", "classes")
+    check_options(SnippetClassifier, part.options, given, "its labeller")
+    classifier = SnippetClassifier(feature_dim, classes, **part.options)
+    load_into(classifier, part.tensors, "it")
     return classifier
 
 
@@ -182,16 +236,19 @@ def _save_parts(path: str | Path, parts: Mapping[str, Part], contract: Mapping[s
     save_model(path, tensors, {**contract, "parts": described, "versions": versions})
 
 
-def _load_parts(path: str | Path) -> tuple[dict[str, Part], dict[str, Any]]:
+def _load_parts(path: Path) -> tuple[dict[str, Part], dict[str, Any]]:
     tensors, contract = load_model(path)
     is_old = contract["format"] == 1
+    where = f"{path} is no model of this version of attentad"
+    if is_old:
+        contract |= as_format_2(contract, where)
     parts: dict[str, Part] = {}
-    for kind, described in (parts_of_format_1(contract) if is_old else contract["parts"]).items():
+    checked = validated(CONTRACT, contract, where)
+    for kind, told in checked.parts.items():
         start = f"{FORMAT_1_KINDS.get(kind, kind) if is_old else kind}."
         own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-        classes = tuple(described.get("classes", ()))
-        parts[kind] = Part(**{**described, "classes": classes}, tensors=own)
-    return parts, contract
+        parts[kind] = Part(told.name, told.options, told.sizes, told.classes, own)
+    return parts, contract | {"clock": checked.clock}
 
 
 def save_model(
@@ -230,9 +287,9 @@ def load_model(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-    except (SafetensorError, OSError, RuntimeError) as error:
+    except (SafetensorError, OSError, RuntimeError, ValueError, LookupError) as error:
         raise AttentadError(
-            f"{path} is damaged ({_short(error)}); fetch or train it again."
+            f"{path} is damaged ({reason_of(error)}); fetch or train it again."
         ) from error
     if _checksum(tensors) != contract.pop("crc32", None):
         raise AttentadError(f"{path} is damaged (its checksum differs); fetch or train it again.")
@@ -243,9 +300,9 @@ def _contract(path: Path) -> dict[str, Any]:
     text = _header(path).get("__metadata__", {}).get(_KEY)
     contract = None
     if isinstance(text, str):
-        with contextlib.suppress(json.JSONDecodeError):
-            contract = json.loads(text)
-    if not isinstance(contract, dict) or not isinstance(contract.get("format"), int):
+        with suppress(AttentadError):
+            contract = parse_json(text.encode(), path)
+    if not isinstance(contract, dict) or type(contract.get("format")) is not int:
         raise AttentadError(
             f"{path} is a safetensors file, but not a model of attentad; give one that attentad "
             "trained."
@@ -262,12 +319,12 @@ def _header(path: Path) -> dict[str, Any]:
     """The JSON header of a safetensors file: 8 bytes of length, little-endian, then JSON."""
     header: Any = None
     try:
-        with path.open("rb") as file, contextlib.suppress(ValueError):
+        with path.open("rb") as file, suppress(AttentadError):
             length = int.from_bytes(file.read(8), "little")
             if 2 <= length <= path.stat().st_size - 8:
-                header = json.loads(file.read(length))
+                header = parse_json(file.read(length), path)
     except OSError as error:
-        raise AttentadError(f"{path} could not be read ({_short(error)}).") from error
+        raise AttentadError(f"{path} could not be read ({reason_of(error)}).") from error
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
         raise AttentadError(
             f"{path} is not a model file (not safetensors); give the .safetensors file that "
@@ -283,7 +340,3 @@ def _checksum(tensors: Mapping[str, Tensor]) -> int:
         flat = tensors[name].contiguous().reshape(-1).view(torch.uint8)
         crc = zlib.crc32(flat.numpy().data, crc)
     return crc
-
-
-def _short(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -4,36 +4,65 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
+from pydantic import Field, TypeAdapter
 from torch import Tensor, nn
+
+from attentad.core.validation import Count, validated
+from attentad.models.contract import Described
 
 # What the names of a part's tensors begin with, where that is not its kind.
 FORMAT_1_KINDS: Final = {"backbone": "encoder", "labeller": "classifier"}
 
 
-def parts_of_format_1(contract: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Kind → description of each part, as later contracts have it under `parts`."""
-    parts: dict[str, dict[str, Any]] = {}
-    is_detector = contract["kind"] == "detector"
-    encoder = contract["encoder"] if is_detector else contract
-    if encoder is not None:
-        recipe = encoder["recipe"]
-        name = recipe["recogniser"]["name"]
-        parts["backbone"] = {"name": name, "options": recipe, "classes": encoder["classes"]}
-    if is_detector:
-        recipe = contract["recipe"]
+class _Recogniser(Described):
+    kind: Literal["recogniser"] = "recogniser"
+    recipe: dict[str, Any]
+    classes: tuple[str, ...]
+
+    def parts(self) -> dict[str, dict[str, Any]]:
+        name = _name_in(self.recipe, "recogniser")
+        return {"backbone": {"name": name, "options": self.recipe, "classes": self.classes}}
+
+
+class _Detector(Described):
+    kind: Literal["detector"]
+    recipe: dict[str, Any]
+    classes: tuple[str, ...]
+    feature_dim: Count
+    scores: dict[str, Any] | None = None
+    classifier: dict[str, Any] | None = None
+    encoder: _Recogniser | None = None
+
+    def parts(self) -> dict[str, dict[str, Any]]:
+        parts = {} if self.encoder is None else self.encoder.parts()
         parts["detector"] = {
-            "name": recipe["detector"]["name"],
-            "options": recipe,
-            "sizes": {"feature_dim": contract["feature_dim"]},
-            "classes": contract["classes"],
+            "name": _name_in(self.recipe, "detector"),
+            "options": self.recipe,
+            "sizes": {"feature_dim": self.feature_dim},
+            "classes": self.classes,
         }
-        if contract["scores"] is not None:
-            parts["labeller"] = {"name": "columns", "options": contract["scores"]}
-        elif contract.get("classifier") is not None:
-            parts["labeller"] = {"name": "classifier", "options": contract["classifier"]}
-    return parts
+        if self.scores is not None:
+            parts["labeller"] = {"name": "columns", "options": self.scores}
+        elif self.classifier is not None:
+            parts["labeller"] = {"name": "classifier", "options": self.classifier}
+        return parts
+
+
+_CONTRACT: Final = TypeAdapter[_Recogniser | _Detector](
+    Annotated[_Recogniser | _Detector, Field(discriminator="kind")]
+)
+
+
+def as_format_2(contract: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The contract in the shape of format 2: its parts under `parts`, by kind.
+
+    Raises:
+        AttentadError: it is no contract of format 1; `where` begins the error.
+    """
+    told = validated(_CONTRACT, contract, where)
+    return {"parts": told.parts(), "clock": contract.get("clock")}
 
 
 def renamed_from_format_1(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
@@ -53,3 +82,9 @@ def format_1_name(name: str) -> str:
     name = re.sub(r"^sites\.", "attention.", name)
     name = re.sub(r"^(layer\d\.\d+)\.sites\.[^.]+\.", r"\1.attention.", name)
     return re.sub(r"^(layer\d_out)\.output\.", r"\1.", name)
+
+
+def _name_in(recipe: Mapping[str, Any], part: str) -> str:
+    """The name of a part in a recipe that is checked later."""
+    told = recipe.get(part)
+    return str(told.get("name", "")) if isinstance(told, dict) else ""

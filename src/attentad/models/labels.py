@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from attentad.core import AttentadError
+from attentad.core.validation import Index, PositiveNumber
 from attentad.data.features import FeatureStore
 from attentad.data.training_items import TrainingItems
 from attentad.models.snippet_classifier import (
@@ -30,10 +33,10 @@ class SnippetScores:
         temperature: scores are divided by it before the activation.
     """
 
-    columns: tuple[int, ...]
-    activation: str = "none"
-    background: int | None = None
-    temperature: float = 1.0
+    columns: tuple[Index, ...]
+    activation: Literal["none", "sigmoid", "softmax"] = "none"
+    background: Index | None = None
+    temperature: PositiveNumber = 1.0
 
     def read(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """R (n, C) → class scores (n, K)."""
@@ -46,6 +49,21 @@ class SnippetScores:
             scores = scores / scores.sum(axis=1, keepdims=True)
         return scores[:, : len(self.columns)]
 
+    def check_fit(self, feature_dim: int, classes: int) -> None:
+        """Make sure that R of `feature_dim` columns has them, one for each class.
+
+        Raises:
+            AttentadError: it has not.
+        """
+        last = max(*self.columns, self.background or 0, 0)
+        if len(self.columns) != classes or last >= feature_dim:
+            raise AttentadError(
+                f"the class scores are read from {len(self.columns)} columns up to {last}, but "
+                f"there are {classes} classes and {feature_dim} columns."
+            )
+
+
+SNIPPET_SCORES: Final = TypeAdapter(SnippetScores)
 
 # What names proposals: R (n, C) → class scores (n, K) by `read`.
 Labeller = SnippetScores | SnippetClassifier
@@ -89,10 +107,11 @@ def _score_columns(
     told = recipe.data.scores
     if told is not None:
         columns = tuple(range(told.first, told.first + len(classes)))
-        if columns[-1] >= feature_dim:
+        last = max(columns[-1], told.background or 0)
+        if last >= feature_dim:
             raise AttentadError(
                 f"data.scores: {len(classes)} classes from column {told.first} on need "
-                f"{columns[-1] + 1} columns, but the features have {feature_dim}."
+                f"{last + 1} columns, but the features have {feature_dim}."
             )
         return SnippetScores(columns, told.activation, told.background, told.temperature)
     sidecar = store.sidecar(next(iter(store.readers)))
@@ -101,7 +120,12 @@ def _score_columns(
             f"{store.source} does not say which columns are class scores; set data.scores.first, "
             "fit a classifier (labels.source=classifier) or label by file (labels.source=file)."
         )
-    first = sidecar.score_columns[0]
+    first, stop = sidecar.score_columns
+    if stop > feature_dim:
+        raise AttentadError(
+            f"{store.source}: a sidecar's score_columns end at {stop}, but the features have "
+            f"{feature_dim} columns; correct the sidecar."
+        )
     missing = [name for name in classes if name not in sidecar.score_classes]
     if missing:
         raise AttentadError(

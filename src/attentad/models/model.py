@@ -15,6 +15,7 @@ from attentad.data.views import Views
 from attentad.detection import DETECTORS, Detector
 from attentad.models.build import build_views
 from attentad.models.labels import Labeller
+from attentad.models.long_videos import TrainedSteps
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe
 
 
@@ -41,6 +42,8 @@ class DetectorModel:
         labeller: reads class scores out of R; None where the detector names classes itself or
             labels come from a file.
         encoder: the recogniser that makes R from video, or None.
+        trained_steps: how long the steps were that a model of whole, rescaled videos was trained
+            on; None of others, and of files that do not say it.
     """
 
     recipe: DetectionRecipe
@@ -50,6 +53,7 @@ class DetectorModel:
     clock: Clock | None = None
     labeller: Labeller | None = None
     encoder: RecogniserModel | None = None
+    trained_steps: TrainedSteps | None = None
 
     @property
     def detector(self) -> Detector:

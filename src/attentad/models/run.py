@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 import attentad
 from attentad.core import (
@@ -13,17 +17,18 @@ from attentad.core import (
     AttentadError,
     Detections,
     Timeline,
-    VideoAnnotation,
     no_detections,
 )
+from attentad.core.files import file_stamp
 from attentad.core.found import Found
-from attentad.core.names import align_classes
-from attentad.core.progress import Progress, counted
-from attentad.data.features import is_feature_file, join_features, open_features
-from attentad.data.tracks import FeatureSource, Source, read_noting
+from attentad.core.names import align_classes, readable_name
+from attentad.core.progress import NamedProgress, Progress, each_named
+from attentad.data.tracks import Track, noting
 from attentad.models.detect import detect_features
-from attentad.models.encode import VideoSource, find_videos
+from attentad.models.encode import VideoSource
 from attentad.models.file import file_sha256, load_detector
+from attentad.models.inputs import AnySource, open_inputs
+from attentad.models.journal import Entry, Journal, key_of
 from attentad.models.model import DetectorModel
 from attentad.models.video_scores import video_scores
 from attentad.report import Report, VideoPage, plain_facts
@@ -39,7 +44,8 @@ class DetectRun:
         meta: where it is from: model, detector, attention, version.
         sources: video → its file, or None where there are features only.
         timelines: video → when its features were taken.
-        notes: a sentence on each input that was read in part.
+        notes: a sentence on each thing that was left out or read in part.
+        failures: video or file → a sentence on why nothing is known of it.
     """
 
     results: Mapping[str, Found]
@@ -48,6 +54,7 @@ class DetectRun:
     sources: Mapping[str, Path | None]
     timelines: Mapping[str, Timeline]
     notes: Sequence[str] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def detections(self) -> Detections:
@@ -76,49 +83,118 @@ class LoadedDetector:
     def detect(
         self,
         inputs: Sequence[str | Path],
-        progress: Progress | None = None,
+        progress: NamedProgress | None = None,
         annotations: Annotations | None = None,
+        *,
+        journal: Journal | None = None,
+        before: Callable[[Sequence[str]], None] | None = None,
     ) -> DetectRun:
         """Detect actions in videos or feature files; the model knows how to read them.
+
+        A video that cannot be read is one of `failures`, and the others are looked at.
 
         Args:
             inputs: video files, feature files, or folders of either. Where the model's recipe joins
                 several feature streams: one file or folder per stream, in that order.
-            progress: called with (done, total) inputs.
+            progress: called with (videos done, videos in all, the one that is looked at); done
+                grows in fractions while a video is read.
             annotations: tell durations and frame rates of videos, for features whose own files do
                 not.
+            journal: where finished videos are kept, and looked up.
+            before: called with all videos before the first is read; may raise.
 
         Raises:
-            AttentadError: an input is missing or broken, or does not fit the model.
+            AttentadError: an input is missing, no input can be read or fits the model.
         """
-        model = self.model
+        model, meta = self.model, self._meta()
         annotated = {} if annotations is None else annotations.videos
-        sources = _sources(model, [Path(path) for path in inputs], annotated)
+        opened = open_inputs(model, [Path(path) for path in inputs], annotated)
+        if before is not None:
+            before([*opened.sources])
         class_scores = video_scores(model.recipe, model.classes)
-        results, timelines = {}, {}
-        notes: list[str] = []
-        for video in counted([*sources], progress):
-            track, warned = read_noting(sources[video], video)
-            notes += warned
-            results[video] = detect_features(
-                model, track.array, track.timeline, video=video, class_scores=class_scores(video)
-            )
-            timelines[video] = track.timeline
-        files = {
-            video: source.files[video] if isinstance(source, VideoSource) else None
-            for video, source in sources.items()
-        }
-        return DetectRun(results, model.classes, self._meta(), files, timelines, notes)
+        entries: dict[str, Entry] = {}
+        notes, failures = list(opened.notes), dict(opened.failures)
+        for video, within in each_named([*opened.sources], progress):
+            try:
+                look = _Look.at(
+                    model, video, opened.sources[video], class_scores(video), meta, within
+                )
+                known = None if journal is None else journal.read(look.key)
+                entry = look.entry() if known is None else known
+            except AttentadError as error:
+                failures[video] = str(error)
+                continue
+            if journal is not None and known is None:
+                journal.keep(look.key, entry)
+            entries[video] = entry
+            notes += entry.notes
+        if failures and not entries:
+            raise AttentadError(" ".join(failures.values()))
+        return DetectRun(
+            {video: entry.found for video, entry in entries.items()},
+            model.classes,
+            meta,
+            {video: _video_file(opened.sources[video], video) for video in entries},
+            {video: entry.timeline for video, entry in entries.items()},
+            notes,
+            failures,
+        )
 
     def _meta(self) -> dict[str, Any]:
         recipe = self.model.recipe
         return {
-            "model": self.file.name,
+            "model": readable_name(self.file.name),
             "model_sha256": file_sha256(self.file),
             "detector": recipe.detector.name,
             "attention": {site: part.name for site, part in recipe.attention.items()},
             "attentad": attentad.__version__,
         }
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A video about to be looked at: its features if they cost little, else how to read them."""
+
+    model: DetectorModel
+    video: str
+    class_scores: NDArray[np.floating] | None
+    key: str  # of all that the outcome depends on
+    read: Callable[[], tuple[Track, list[str]]]
+
+    @classmethod
+    def at(
+        cls,
+        model: DetectorModel,
+        video: str,
+        source: AnySource,
+        class_scores: NDArray[np.floating] | None,
+        meta: Mapping[str, Any],
+        within: Progress,
+    ) -> _Look:
+        scores = None if class_scores is None else class_scores.tolist()
+        if isinstance(source, VideoSource):
+            path = source.files[video]
+            facts = [str(path.resolve()), *file_stamp(path)]
+            read = partial(noting, partial(source.read, video, within))
+            return cls(model, video, class_scores, key_of(meta, video, scores, facts), read)
+        track, notes = noting(partial(source.read, video))
+        key = key_of(meta, video, scores, track.timeline.to_dict(), track.array.tobytes())
+        return cls(model, video, class_scores, key, lambda: (track, notes))
+
+    def entry(self) -> Entry:
+        """What the model says of the video."""
+        track, notes = self.read()
+        found, more = noting(
+            partial(
+                detect_features,
+                self.model,
+                track.array,
+                track.timeline,
+                video=self.video,
+                class_scores=self.class_scores,
+            )
+        )
+        return Entry(found, track.timeline, (*notes, *more))
 
 
 def load(path: str | Path) -> LoadedDetector:
@@ -165,55 +241,5 @@ def runs_report(
     return Report(title, classes, pages, evaluations or {}, losses or {}, facts)
 
 
-def _sources(
-    model: DetectorModel, inputs: Sequence[Path], annotated: Mapping[str, VideoAnnotation]
-) -> dict[str, Source]:
-    """Where each video to look at is read from, later."""
-    for path in inputs:
-        if not (path.exists() or "*" in path.name):
-            raise AttentadError(f"{path} does not exist; check the path.")
-    streams = len(model.recipe.data.streams)
-    if streams > 1 and any(_holds_features(path) for path in inputs):
-        if len(inputs) != streams:
-            names = ", ".join(path.name for path in model.recipe.data.streams)
-            raise AttentadError(
-                f"this model joins {streams} feature streams ({names}), but {len(inputs)} are "
-                "given; give one file or folder for each, in this order."
-            )
-        joined = _feature_source(model, inputs, annotated)
-        return dict.fromkeys(joined.videos, joined)
-    sources: dict[str, Source] = {}
-    for path in inputs:
-        inside: Sequence[Source]
-        if _holds_features(path):
-            inside = [_feature_source(model, [path], annotated)]
-        else:
-            inside = _video_sources(model, path)
-        for source in inside:
-            for video in source.videos:
-                if video in sources:
-                    raise AttentadError(f"two inputs are named {video}; rename one of them.")
-                sources[video] = source
-    return sources
-
-
-def _holds_features(path: Path) -> bool:
-    files = path.iterdir() if path.is_dir() else [path]
-    return any(is_feature_file(file) for file in files)
-
-
-def _feature_source(
-    model: DetectorModel, paths: Sequence[Path], annotated: Mapping[str, VideoAnnotation]
-) -> FeatureSource:
-    every = model.recipe.data.every
-    store = join_features([open_features(path, every=every) for path in paths])
-    return FeatureSource(store, annotated, model.clock)
-
-
-def _video_sources(model: DetectorModel, path: Path) -> list[VideoSource]:
-    if model.encoder is None:
-        raise AttentadError(
-            f"{path} is not a feature file and the model has no encoder for video; give feature "
-            "files, or train with data.encoder=RECOGNISER."
-        )
-    return [VideoSource(model.encoder, {file.stem: file}) for file in find_videos([path])]
+def _video_file(source: AnySource, video: str) -> Path | None:
+    return source.files[video] if isinstance(source, VideoSource) else None

@@ -64,12 +64,14 @@ def score_detector(
 def rehearse(
     model: DetectorModel, store: FeatureStore, annotations: Annotations, sets: AnnotatedSets
 ) -> None:
-    """Score the first annotated video only: what cannot be done stops before training, not after.
+    """Score one video with an instance: what cannot be done stops before training, not after.
 
     Raises:
         AttentadError: as `score_detector`.
     """
-    video, item = next(iter(annotations.videos.items()))
+    # A video without an instance cannot be scored by itself.
+    video = max(annotations.videos, key=lambda name: bool(annotations.videos[name].labels))
+    item = annotations.videos[video]
     score_detector(model, store, replace(annotations, videos={video: item}), sets)
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attentad.core import Annotations, VideoAnnotation, as_segments, read_annotations
+from attentad.core import (
+    Annotations,
+    AttentadError,
+    VideoAnnotation,
+    as_segments,
+    read_annotations,
+)
 from attentad.core.formats.video_labels import VideoLabels, read_video_labels
+from attentad.core.names import annotated_ids, with_ids
+from attentad.core.wording import first_few
 from attentad.data.clocks import Clock, FrameClock, RescaledClock
 from attentad.data.features import FeatureStore, Sidecar, join_features, open_features
 from attentad.data.releases.activitynet13 import (
@@ -18,6 +27,8 @@ from attentad.data.releases.activitynet13 import (
 )
 from attentad.recipes.load import DetectionData
 from attentad.recipes.schema import DurationRef
+
+OTHER_SUBSETS = "Give some videos another subset, or name fewer subsets to test on."
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,12 @@ class AnnotatedSets:
     validation: Annotations | None
     video_labels: VideoLabels | None = None
 
+    @property
+    def videos(self) -> frozenset[str]:
+        """Ids of all of them."""
+        parts = (self.train, self.test, self.validation)
+        return frozenset(video for part in parts if part is not None for video in part.videos)
+
     def video_classes(self, video: str) -> NDArray[np.int64]:
         """Class indices of a whole video, ascending: by the label list, else of its instances.
 
@@ -53,14 +70,50 @@ class AnnotatedSets:
         raise KeyError(video)
 
 
-def open_store(data: DetectionData) -> FeatureStore:
-    """The recipe's features, joined if they are several streams; errors as `open_features`."""
-    return join_features(
-        [
-            open_features(path, every=data.every, name_pattern=data.name_pattern)
-            for path in data.streams
-        ]
-    )
+def open_store(data: DetectionData, videos: Collection[str]) -> tuple[FeatureStore, dict[str, str]]:
+    """The recipe's features under the ids of the annotated videos, streams joined.
+
+    Returns:
+        The features, and own name → annotated id of those that were renamed.
+
+    Raises:
+        AttentadError: as `open_features` and `match_features`.
+    """
+    opened = [
+        open_features(path, every=data.every, name_pattern=data.name_pattern)
+        for path in data.streams
+    ]
+    stores, renamed = zip(*(match_features(store, videos) for store in opened), strict=True)
+    return join_features(stores), {old: new for names in renamed for old, new in names.items()}
+
+
+def match_features(
+    store: FeatureStore, videos: Collection[str]
+) -> tuple[FeatureStore, dict[str, str]]:
+    """Features under the annotated ids that their names only look different from.
+
+    A name whose video has features under its very id is another video.
+
+    Args:
+        store: as opened.
+        videos: the annotated ids.
+
+    Returns:
+        The features, and own name → annotated id of those that were renamed.
+
+    Raises:
+        AttentadError: the features of two names belong to one video.
+    """
+    renamed = {
+        name: video
+        for name, video in annotated_ids(store.readers, videos).items()
+        if video not in store.readers
+    }
+    if not renamed:
+        return store, {}
+    readers = with_ids(store.readers, renamed, f"features in {store.source}")
+    sidecars = {renamed.get(name, name): read for name, read in store.sidecars.items()}
+    return replace(store, readers=readers, sidecars=sidecars), renamed
 
 
 def make_clock(data: DetectionData) -> Clock | None:
@@ -84,8 +137,8 @@ def read_sets(data: DetectionData) -> AnnotatedSets:
     Videos that only the label list names train as well, where their subset does.
 
     Raises:
-        AttentadError: they are missing or malformed, a subset is not there, or the frame counts
-            that the recipe's `duration_ref` needs are.
+        AttentadError: they are missing or malformed, a subset is not there, no video is left to
+            train on, or the frame counts that the recipe's `duration_ref` needs are missing.
     """
     annotations = read_videos(data)
     training = annotations
@@ -96,6 +149,8 @@ def read_sets(data: DetectionData) -> AnnotatedSets:
     if labels is not None:
         training = with_listed(training, labels)
     wanted = data.train or training_subsets(training, data.test)
+    if not wanted:
+        raise AttentadError(f"{nothing_to_train_on(training, data.test)} {OTHER_SUBSETS}")
     detect_ref = data.detect_duration_ref or data.duration_ref
 
     counts_file = data.frame_counts or data.annotations
@@ -151,6 +206,14 @@ def read_labels(data: DetectionData, classes: tuple[str, ...] | None) -> VideoLa
     return read_video_labels(data.root / data.video_labels, classes=classes)
 
 
-def training_subsets(annotations: Annotations, test: tuple[str, ...]) -> tuple[str, ...]:
+def training_subsets(annotations: Annotations, test: Collection[str]) -> tuple[str, ...]:
     """All subsets that do not test."""
     return tuple(sorted({item.subset for item in annotations.videos.values()} - set(test)))
+
+
+def nothing_to_train_on(annotations: Annotations, test: Collection[str]) -> str:
+    """What to say where all videos test."""
+    count = len(annotations.videos)
+    return (
+        f"no video is left to train on: all {count} are in subsets that test ({first_few(test)})."
+    )

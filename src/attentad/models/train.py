@@ -13,7 +13,8 @@ from torch import nn
 from attentad.backbones import RECOGNISERS
 from attentad.backbones.task import RecognitionTask
 from attentad.core import AttentadError, Sampling, write_detections
-from attentad.core.files import write_json
+from attentad.core.files import remove_leftovers, write_json
+from attentad.core.names import told_matches
 from attentad.core.options import check_options
 from attentad.data.clips import ClipData
 from attentad.data.features import FeatureStore
@@ -23,6 +24,7 @@ from attentad.models.build import build_detector, build_recogniser, check_detect
 from attentad.models.clip_scores import clip_accuracy
 from attentad.models.file import file_sha256, load_recogniser, save_detector, save_recogniser
 from attentad.models.labels import snippet_labeller
+from attentad.models.long_videos import TrainedSteps
 from attentad.models.model import DetectorModel, RecogniserModel, best_device
 from attentad.models.score import rehearse, score_detector
 from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
@@ -40,13 +42,14 @@ MODEL_NAME = "model.safetensors"
 class TrainRun:
     """Where the model is, and its score in 0..1 on the test part: average mAP, or accuracy.
 
-    The score is None where the recipe names no test subset.
+    The score is None where the recipe names no test subset. Notes are sentences on the data.
     """
 
     model: Path
     score: float | None
     result: DetectionResult | None = None
     video_classification: VideoMapResult | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Running(TypedDict, total=False):
@@ -69,6 +72,7 @@ def train(
     Raises:
         AttentadError: the recipe does not fit the data; see its message.
     """
+    remove_leftovers([out / name for name in (MODEL_NAME, "detections.json", "evaluation.json")])
     if isinstance(recipe, RecognitionRecipe):
         return train_recogniser(recipe, out, **running)
     return train_detector(recipe, out, **running)
@@ -78,7 +82,9 @@ def train_detector(
     recipe: DetectionRecipe, out: Path, **running: Unpack[Running]
 ) -> TrainRun | None:
     """Train a detector on features; see `train`."""
-    sets, store = read_sets(recipe.data), open_store(recipe.data)
+    sets = read_sets(recipe.data)
+    store, renamed = open_store(recipe.data, sets.videos)
+    notes = (f"{told_matches(len(renamed))}.",) if renamed else ()
     clock = make_clock(recipe.data)
     detector = check_detector(recipe)
     _check_negative(recipe)
@@ -97,6 +103,7 @@ def train_detector(
         clock=clock,
         labeller=labeller,
         encoder=_matching_encoder(recipe, store),
+        trained_steps=TrainedSteps.of(items.steps_sec) if recipe.view.name == "rescaled" else None,
     )
     for part in (sets.validation, sets.test):
         if part is not None:
@@ -122,12 +129,14 @@ def train_detector(
     trained = model.around(network.to(best_device()))
     save_detector(out / MODEL_NAME, trained)
     if sets.test is None:
-        return TrainRun(out / MODEL_NAME, None)
+        return TrainRun(out / MODEL_NAME, None, notes=notes)
     scored = score_detector(trained, store, sets.test, sets)
     write_detections(out / "detections.json", scored.detections)
     write_json(out / "evaluation.json", scored.to_dict())
     result = scored.result
-    return TrainRun(out / MODEL_NAME, result.average_map, result, scored.video_classification)
+    return TrainRun(
+        out / MODEL_NAME, result.average_map, result, scored.video_classification, notes
+    )
 
 
 def train_recogniser(

@@ -9,6 +9,7 @@ import numpy as np
 
 from attentad.core import AttentadError, as_segments
 from attentad.core.found import Truth
+from attentad.core.wording import number_of
 from attentad.data.clocks import Clock
 from attentad.data.features import FeatureStore, Sidecar
 from attentad.data.tracks import FeatureSource
@@ -59,6 +60,11 @@ def _segment_truths(recipe: DetectionRecipe, sets: AnnotatedSets) -> dict[str, T
         raise AttentadError(
             f"data.video_labels is for detectors that learn from it, but {name} learns from "
             "segments; leave it out or take another detector.name."
+        )
+    if not any(item.labels for item in sets.train.videos.values()):
+        raise AttentadError(
+            f"none of {number_of(sets.train.videos, 'training video')} has an instance; annotate "
+            "some, or name other subsets in data.train."
         )
     numbers = {name: i for i, name in enumerate(sets.classes)}
     return {

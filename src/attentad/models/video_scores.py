@@ -7,8 +7,6 @@ table for THUMOS14, and files laid out as CUHK's for ActivityNet.
 from __future__ import annotations
 
 import contextlib
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attentad.core import AttentadError
 from attentad.core.files import read_json
+from attentad.core.formats.npy import read_only_array
 from attentad.data.features import open_features
 from attentad.recipes.load import DetectionRecipe
 
@@ -39,7 +38,8 @@ _UNTRIMMEDNET_CLASSES = 101
 def video_scores(recipe: DetectionRecipe, classes: tuple[str, ...]) -> VideoScores:
     """Open the file of class scores that the recipe's `labels` name, in the order of `classes`.
 
-    The file lies below `data.root` unless absolute. Where labels come from R, no video has scores.
+    The file lies below `data.root` unless absolute; that of a loaded model lies beside the model.
+    Where labels come from R, no video has scores.
 
     Raises:
         AttentadError: the file is not named, missing or malformed, or its classes are not the
@@ -54,6 +54,11 @@ def video_scores(recipe: DetectionRecipe, classes: tuple[str, ...]) -> VideoScor
             "scores."
         )
     path = recipe.data.root / labels.file
+    if not (path.is_file() or path.is_dir() or "*" in path.name):
+        raise AttentadError(
+            f"{path} does not exist or is no plain file; put the class scores of whole videos there"
+            " that labels.file names, or correct it."
+        )
     if labels.source == "cuhk":
         return partial(scores_of, read_cuhk_scores(path, classes))
     if labels.source == "untrimmednet":
@@ -70,9 +75,10 @@ def no_class_scores(video: str) -> AttentadError:
 
 def _own_scores(path: Path, classes: int) -> dict[str, NDArray[np.float32]]:
     """An archive with one array of `classes` scores per video."""
+    store = open_features(path)
     scores = {}
-    for video, read in open_features(path).readers.items():
-        scores[video] = np.asarray(read(), dtype=np.float32).reshape(-1)
+    for video in store.readers:
+        scores[video] = store.numbers(video).reshape(-1)
         if len(scores[video]) != classes or not np.isfinite(scores[video]).all():
             raise AttentadError(
                 f"{path}: video {video} needs {classes} finite class scores, one per class."
@@ -87,20 +93,10 @@ def read_untrimmednet(path: str | Path) -> NDArray[np.float64]:
         (videos, 101): row = number of the video − 1, column = THUMOS14 class number − 1.
 
     Raises:
-        AttentadError: the file is missing, no archive of numbers, or has another shape.
+        AttentadError: the file is missing or damaged, holds no or several arrays, or has another
+            shape.
     """
-    try:
-        arrays = [np.load(path, allow_pickle=False)]
-        if isinstance(arrays[0], np.lib.npyio.NpzFile):
-            with arrays[0] as archive:
-                arrays = [archive[name] for name in archive.files]
-    except FileNotFoundError as error:
-        raise AttentadError(f"{path} does not exist; check the path.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise AttentadError(f"{path} is not a .npy or .npz of numbers ({error}).") from error
-    if len(arrays) != 1:
-        raise AttentadError(f"{path} holds {len(arrays)} arrays; a table of scores is one array.")
-    return _checked_table(arrays[0], str(path))
+    return _checked_table(read_only_array(path), str(path))
 
 
 def untrimmednet_scores(table: ArrayLike, video: str) -> NDArray[np.float64]:

@@ -8,10 +8,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, TypeAdapter, ValidationError, model_validator
 
 from attentad.core import AttentadError
+from attentad.core.validation import first_fault
+from attentad.core.wording import quoted
 from attentad.recipes.schema import (
     Component,
     DetectorChoice,
@@ -24,6 +25,7 @@ from attentad.recipes.schema import (
     Suppression,
     View,
 )
+from attentad.recipes.yaml_text import parse_yaml
 from attentad.training.settings import TrainingSettings
 
 
@@ -138,7 +140,9 @@ class RecognitionRecipe(Section):
     mean: tuple[float, float, float] = Field(
         (0.4345, 0.4051, 0.3775), description="of RGB in 0..1, subtracted"
     )
-    std: tuple[float, float, float] = Field((0.2768, 0.2713, 0.2737), description="divides")
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
+        (0.2768, 0.2713, 0.2737), description="divides"
+    )
     recogniser: Component
     attention: dict[str, Component] = Field({})
     loss: dict[str, Any] = Field({})
@@ -175,12 +179,12 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
                 f"{', '.join(recipe_names())}."
             )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise AttentadError(f"recipe {path} could not be read ({error.strerror}).") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise AttentadError(f"recipe {path} is not valid YAML ({reason}).") from error
+    except UnicodeDecodeError as error:
+        raise AttentadError(f"recipe {path} is not text in UTF-8 ({error}).") from error
+    content = parse_yaml(text, f"recipe {path}")
     if not isinstance(content, dict):
         raise AttentadError(f"recipe {path} must be a mapping of keys to values.")
     for override in overrides:
@@ -197,18 +201,8 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
     try:
         return _ADAPTER.validate_python(content)
     except ValidationError as error:
-        first = error.errors()[0]
         # The discriminator's tag is an artefact of the union, not part of the user's key.
-        path = [str(part) for part in first["loc"] if part not in ("detection", "recognition")]
-        key = ".".join(path) or "task"
-        if first["type"] == "extra_forbidden":
-            reason = f"unknown key {key}; remove it or correct its spelling"
-        elif first["type"] == "missing":
-            reason = f"the key {key} is missing; add it"
-        elif first["type"] == "value_error":  # a sentence of our own
-            reason = f"{key}: {first['ctx']['error']}"
-        else:
-            reason = f"{key}: {first['msg']} (got {first.get('input')!r})"
+        reason = first_fault(error, ("detection", "recognition"))
         raise AttentadError(f"{where}: {reason}.") from None
 
 
@@ -233,11 +227,8 @@ def parse_setting(text: str, what: str = "override") -> tuple[str, Any]:
     """
     key, sign, value = text.partition("=")
     if not sign or not key:
-        raise AttentadError(f"{what} {text!r} must read key=value, such as training.seed=1.")
-    try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise AttentadError(f"{what} {text!r}: the value is not valid YAML.") from None
+        raise AttentadError(f"{what} {quoted(text)} must read key=value, such as training.seed=1.")
+    return key, parse_yaml(value, f"{what} {quoted(text)}")
 
 
 def recipe_hash(recipe: Recipe, training: set[str] | bool) -> str:
@@ -266,5 +257,7 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
             node[parent] = {}
         node = node[parent]
         if not isinstance(node, dict):
-            raise AttentadError(f"override {override!r}: {parent} is a value, not a section.")
+            raise AttentadError(
+                f"override {quoted(override)}: {quoted(parent)} is a value, not a section."
+            )
     node[last] = value

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 
 from attentad.core import AttentadError
 from attentad.recipes.load import RECIPES, DetectionRecipe, load_recipe, recipe_names
 from attentad.recipes.schema import Section
+from attentad.recipes.yaml_text import parse_yaml
 
 _FOLDER = RECIPES / "tables"
 DATA_SETS = ("salads50", "ucf15", "toy", "thumos14", "activitynet13", "activitynet12")
@@ -62,7 +62,7 @@ def load_table(name: str) -> PaperTable:
             f"there is no table {name!r}; the tables are: {', '.join(table_names())}."
         )
     path = _FOLDER / f"{name.replace('/', '_')}.yaml"
-    return PaperTable.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return PaperTable.model_validate(parse_yaml(path.read_text(encoding="utf-8"), f"table {path}"))
 
 
 def row_recipe(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
     """A part of a recipe: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Component(BaseModel):
@@ -45,7 +45,7 @@ class ScoreColumns(Section):
     activation: Literal["none", "sigmoid", "softmax"] = Field(
         "none", description="softmax runs over all columns of R from `background` or `first` on"
     )
-    background: int | None = Field(None, description="column of the background class, if any")
+    background: int | None = Field(None, ge=0, description="column of the background class, if any")
     temperature: float = Field(1.0, gt=0, description="scores are divided by it beforehand")
 
 
@@ -122,7 +122,9 @@ class Labels(Section):
     )
     classifier: ClassifierSettings = Field(ClassifierSettings(), description="for `classifier`")
     file: Path | None = Field(
-        None, description="class scores of whole videos; `file`: npz of video id → scores"
+        None,
+        description="class scores of whole videos; `file`: npz of video id → scores; a trained "
+        "model looks for it beside itself",
     )
     topk: int = Field(1, ge=1, description="classes per proposal")
     fuse: Literal["prod", "sqrt", "none"] = "prod"
@@ -183,11 +185,18 @@ class Suppression(Section):
         return self
 
 
+def _threshold_text(tiou: Any) -> Any:
+    """Thresholds as text where YAML made numbers of them: 0.5, or [0.5, 0.75]."""
+    values = tiou if isinstance(tiou, list | tuple) else [tiou]
+    numbers = [isinstance(value, int | float) and not isinstance(value, bool) for value in values]
+    return ",".join(map(str, values)) if values and all(numbers) else tiou
+
+
 class Evaluation(Section):
     """How the trained detector is scored."""
 
     protocol: str = "activitynet"
-    tiou: str = "0.3:0.7:0.1"
+    tiou: Annotated[str, BeforeValidator(_threshold_text)] = "0.3:0.7:0.1"
     ground_truth_set: str | None = Field(
         None,
         description="which test videos count: one of `metrics.GROUND_TRUTH_SETS`; None = as the "

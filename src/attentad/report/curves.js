@@ -20,7 +20,7 @@ function createCurves(host, detectors, frame) {
     canvas.setAttribute("aria-label", `${group.name}: ${names}`);
     const legend = element("div", { class: "legend", role: "group", "aria-label": group.name });
     legend.append(...group.curves.map((curve) => toggle(curve, canvas)));
-    const name = element("span", { class: "name", title: group.name }, group.name);
+    const name = nameOf(group.name);
     return element(
       "div",
       { class: "track lane-track" },

@@ -73,8 +73,7 @@ function createDetectors(described, annotated, onChange) {
 
   function toggle(detector) {
     const attributes = { type: "button", class: "toggle", "aria-pressed": "true" };
-    const name = element("span", { class: "name", title: detector.name }, detector.name);
-    const button = element("button", attributes, detectorMark(detector), name);
+    const button = element("button", attributes, detectorMark(detector), nameOf(detector.name));
     button.addEventListener("click", () => {
       detector.on = !detector.on;
       button.setAttribute("aria-pressed", String(detector.on));

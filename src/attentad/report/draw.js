@@ -21,6 +21,21 @@ const element = (tag, attributes = {}, ...children) =>
 const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS(SVG_NAMESPACE, tag), attributes, children);
 
+const TAIL = 12; // letters at the end of a long name that always stay
+
+// A name that gives way in its middle where there is no room: files often differ at their ends.
+function nameOf(text) {
+  const letters = [...text];
+  const tail = letters.length < 2 * TAIL ? 0 : TAIL;
+  const head = letters.slice(0, letters.length - tail).join("");
+  return element(
+    "span",
+    { class: "name", title: text, dir: "auto" },
+    element("span", { class: "head" }, head),
+    tail ? element("span", { class: "tail" }, letters.slice(-tail).join("")) : null,
+  );
+}
+
 const classColour = (label) => `class-${label % CLASS_COLOURS}`;
 const lineColour = (index) => `line-${index % LINE_COLOURS}`;
 

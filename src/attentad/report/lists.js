@@ -11,11 +11,10 @@ function createVideoList(videos, detectors, onChoose) {
     const truth = video.truth
       ? element("span", { class: "of", title: "true actions" }, ` / ${video.truth.label.length}`)
       : null;
-    const name = element("span", { class: "name", title: video.id }, video.id);
     const button = element(
       "button",
       { type: "button" },
-      name,
+      nameOf(video.id),
       element("span", { class: "counts" }, count, truth),
     );
     button.count = count;
@@ -74,10 +73,17 @@ function createVideoList(videos, detectors, onChoose) {
 function createDetectionTable({ classes, detectors, onSelect }) {
   const body = byId("detection-rows");
   const more = byId("detections-more");
+  const next = byId("detections-next");
   const choices = byId("listed");
   let listed = detectors[0];
   let video = null;
   let selected = -1;
+  let most = TABLE_ROWS;
+
+  next.addEventListener("click", () => {
+    most += TABLE_ROWS;
+    update();
+  });
 
   if (detectors.length > 1) {
     choices.hidden = false;
@@ -85,7 +91,7 @@ function createDetectionTable({ classes, detectors, onSelect }) {
   }
 
   function choice(detector) {
-    const name = element("span", { class: "name", title: detector.name }, detector.name);
+    const name = nameOf(detector.name);
     const button = element("button", { type: "button" }, detectorMark(detector), name);
     button.addEventListener("click", () => list(detector));
     return button;
@@ -93,13 +99,15 @@ function createDetectionTable({ classes, detectors, onSelect }) {
 
   function list(detector) {
     selected = -1;
+    most = TABLE_ROWS;
     listed = detector;
     update();
   }
 
-  function show(next) {
-    video = next;
+  function show(shown) {
+    video = shown;
     selected = -1;
+    most = TABLE_ROWS;
     update();
   }
 
@@ -114,9 +122,11 @@ function createDetectionTable({ classes, detectors, onSelect }) {
     byId("overlap-head").hidden = !found.overlap;
     byId("count").textContent = summary(found, count);
     body.replaceChildren();
-    for (let i = 0; i < Math.min(count, TABLE_ROWS); i += 1) body.append(row(found, i));
+    for (let i = 0; i < Math.min(count, most); i += 1) body.append(row(found, i));
     const notes = [];
-    if (count > TABLE_ROWS) notes.push(`The ${TABLE_ROWS} highest of ${count} are listed.`);
+    if (count > most) notes.push(`The ${most} highest of ${count} are listed.`);
+    next.hidden = count <= most;
+    next.textContent = `List ${Math.min(TABLE_ROWS, count - most)} more`;
     if (found.omitted) notes.push(`${plural(found.omitted, "lower score")} left out of this page.`);
     if (!count) notes.push(whyNone(found));
     more.textContent = notes.join(" ");
@@ -136,7 +146,7 @@ function createDetectionTable({ classes, detectors, onSelect }) {
       "button",
       { type: "button" },
       element("i", { class: `swatch ${classColour(label)}` }),
-      element("span", { class: "name" }, classes[label]),
+      nameOf(classes[label]),
     );
     const line = element(
       "tr",
@@ -173,6 +183,10 @@ function createDetectionTable({ classes, detectors, onSelect }) {
     select(detector, index, scroll = false) {
       if (detectors[detector] !== listed) list(detectors[detector]);
       selected = index;
+      if (index >= most) {
+        most = TABLE_ROWS * Math.ceil((index + 1) / TABLE_ROWS);
+        update();
+      }
       mark();
       const line = scroll ? body.querySelector(".selected") : null;
       if (!line) return;

@@ -10,6 +10,8 @@ from attentad.core import Segments, VideoDetections, tiou
 from attentad.core.arrays import Bools, Floats, Ints
 
 MATCH_TIOU = 0.5
+READABLE = 400
+"""Detections of a video that can be told apart on its timeline."""
 
 Match = tuple[Floats, Ints | None]
 """Scores of a video's detections, and what `found_by` says; None without ground truth."""
@@ -69,7 +71,8 @@ def first_threshold(videos: Iterable[Match]) -> float:
 
     Returns:
         The threshold of the best F1 over the annotated videos; without any that helps, half of
-        the highest score, or, where no score is positive, halfway from the lowest to the highest.
+        the highest score, or, where no score is positive, halfway from the lowest to the highest;
+        but so high that no more than 400 detections a video pass, on average.
     """
     videos = list(videos)
     annotated = [(scores, owner) for scores, owner in videos if owner is not None]
@@ -78,7 +81,9 @@ def first_threshold(videos: Iterable[Match]) -> float:
         scores = np.concatenate([scores for scores, _ in annotated])
         return best_threshold(scores, np.concatenate(hits), sum(len(o) for _, o in annotated))
     every = np.concatenate([np.zeros(0), *(scores for scores, _ in videos)])
-    highest = float(every.max(initial=-np.inf))
-    if highest > 0 or not len(every):
-        return max(0.0, highest) / 2
-    return (highest + float(every.min())) / 2
+    if not len(every):
+        return 0.0
+    highest = float(every.max())
+    middle = highest / 2 if highest > 0 else (highest + float(every.min())) / 2
+    readable = READABLE * len(videos)
+    return max(middle, float(-np.sort(-every)[readable - 1])) if len(every) > readable else middle

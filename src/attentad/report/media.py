@@ -81,7 +81,7 @@ def place_media(
 
 def _place(source: Path | None, folder: Path, limit_bytes: int) -> Media:
     if source is None:
-        return Media("none", note="No video file belongs to this report.")
+        return Media("none", note="No video file was given for this one.")
     if not source.is_file():
         return Media("none", note=f"The video file {source.name} was not there.")
     obstacle = _obstacle(source)

@@ -31,6 +31,7 @@ function start() {
     detectors,
     onSelect: (detector, i) => select(detector, i, false),
   });
+  const showProfiles = createProfiles(detectors);
   const list = createVideoList(videos, detectors, choose);
 
   function choose(index) {
@@ -41,6 +42,7 @@ function start() {
     byId("hint-play").hidden = video.media.kind === "none";
     for (const item of document.querySelectorAll('[data-key="truth"]')) item.hidden = !video.truth;
     timeline.show(video);
+    showProfiles(video);
     table.show(video);
     list.select(current);
     player.show(video.media, current, video.duration);
@@ -58,6 +60,7 @@ function start() {
   function update(switched) {
     list.update();
     timeline.update(switched);
+    if (switched) showProfiles(videos[current]);
     table.update();
     updateNow(videos[current], player.time());
   }

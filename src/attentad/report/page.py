@@ -20,7 +20,7 @@ from attentad.report.payload import page_data, script_json
 
 SCRIPTS = (
     *("draw.js", "detectors.js", "tooltip.js", "player.js", "lists.js", "curves.js", "rows.js"),
-    *("timeline.js", "losses.js", "page.js"),
+    *("profiles.js", "timeline.js", "losses.js", "page.js"),
 )
 """In the order in which they are joined into one script."""
 
@@ -67,6 +67,7 @@ def _html(report: Report, media: list[Media]) -> str:
         data=Markup(script_json(page_data(report, media))),
         embedded=[(i, item.content()) for i, item in enumerate(media) if item.kind == "embedded"],
         has_media=any(item.kind != "none" for item in media),
+        has_files=any(video.source is not None for video in report.videos),
         evaluation=precision_table(report.evaluations),
         several=len(report.detectors) > 1,
         videos=len(report.videos),

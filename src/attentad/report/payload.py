@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from attentad.core import VideoAnnotation, no_detections
 from attentad.core.arrays import Floats, Ints
 from attentad.core.detections import label_name
-from attentad.core.found import Curve, Found
+from attentad.core.found import Curve, Found, Profile
 from attentad.report.content import Report, VideoPage
 from attentad.report.matching import (
     MATCH_TIOU,
@@ -26,8 +26,13 @@ from attentad.report.media import Media
 
 DETECTIONS_PER_VIDEO = 1000
 """More than anybody looks at; the page says how many lower scores it leaves out."""
+DETECTIONS_PER_HOUR = 1000
+"""Of a video of more than an hour, up to `MOST_DETECTIONS`."""
+MOST_DETECTIONS = 5000
 CURVE_POINTS = 400_000
 """Points of all curves of a page together: about 3 MB of JSON."""
+PROFILE_POINTS = 128
+"""Of a profile's values, which fall."""
 
 
 def page_data(report: Report, media: Sequence[Media]) -> dict[str, Any]:
@@ -61,6 +66,11 @@ def page_data(report: Report, media: Sequence[Media]) -> dict[str, Any]:
                     _curve(curve, names.index(name), index, points)
                     for name, found in video.found.items()
                     for curve in found.curves
+                ],
+                "profiles": [
+                    _profile(profile, names.index(name))
+                    for name, found in video.found.items()
+                    for profile in found.profiles
                 ],
             }
         )
@@ -175,7 +185,9 @@ def _detections(
     given = video.found.get(detector, Found(no_detections())).detections
     # What is not finite cannot be drawn.
     finite = given[np.isfinite(given.segments).all(axis=1) & np.isfinite(given.scores)]
-    kept = finite[np.argsort(-finite.scores, kind="stable")[:DETECTIONS_PER_VIDEO]]
+    hours = _duration_sec(video) / 3600
+    most = min(MOST_DETECTIONS, max(DETECTIONS_PER_VIDEO, int(hours * DETECTIONS_PER_HOUR)))
+    kept = finite[np.argsort(-finite.scores, kind="stable")[:most]]
     names = tuple(classes)
     columns: dict[str, Any] = {
         "start": _milliseconds(kept.segments[:, 0]),
@@ -219,6 +231,20 @@ def _curve(curve: Curve, detector: int, index: dict[str, int], points: int) -> d
         "label": index.get(curve.name, -1) if curve.kind == "class scores" else -1,
         "time": _milliseconds(np.asarray(curve.time_sec, dtype=np.float64)[rows]),
         "value": significant(value[rows]),
+    }
+
+
+def _profile(profile: Profile, detector: int) -> dict[str, Any]:
+    """The values from the highest to the lowest, evenly spaced ones of many."""
+    value = np.asarray(profile.value, dtype=np.float64)
+    falling = np.sort(value[np.isfinite(value)])[::-1]
+    rows = np.linspace(0, max(0, len(falling) - 1), min(len(falling), PROFILE_POINTS))
+    return {
+        "name": plain_text(profile.name),
+        "detector": detector,
+        "count": len(value),
+        "mean": significant([falling.mean()])[0] if len(falling) else None,
+        "value": significant(falling[rows.round().astype(np.int64)]),
     }
 
 

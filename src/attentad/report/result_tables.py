@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from attentad.core import suggest
-from attentad.core.wording import first_few
+from attentad.core.names import suggest, told_matches
+from attentad.core.wording import first_few, number_of
 from attentad.metrics import (
     BootstrapResult,
     DetectionResult,
@@ -165,11 +165,25 @@ def detection_notes(result: DetectionResult | ProposalResult | Diagnosis) -> lis
             f"({first_few(sorted(videos), 5)}) "
             f"{'count as false positives' if counted else 'were left out'}."
         )
+    remarks += _undetected(result)
     if detected.get("renamed_videos"):
+        remarks.append(f"{told_matches(detected['renamed_videos'])}.")
+    return remarks
+
+
+def _undetected(result: DetectionResult | ProposalResult | Diagnosis) -> list[str]:
+    """Annotated videos and classes of which the file of detections says nothing."""
+    remarks = []
+    detected, holding = result.detections, result.ground_truth.get("videos_with_instances", 0)
+    if videos := detected.get("undetected_videos"):
         remarks.append(
-            f"{detected['renamed_videos']} video ids were matched to annotated ones that differ "
-            "in a `v_` prefix, a folder or a file suffix only."
+            f"{len(videos)} of {holding} annotated videos ({first_few(videos, 5)}) have no "
+            "detection; all of their instances count as missed. Evaluate one subset with --subset, "
+            "or detect in these too."
         )
+    if classes := detected.get("undetected_classes"):
+        count = number_of(classes, "annotated class has", "annotated classes have")
+        remarks.append(f"{count} no detection: {first_few(classes, 5)}.")
     return remarks
 
 

@@ -1,6 +1,7 @@
 // The class rows of the timeline: the truth above, then one lane per detector that is on.
 
 const ROW = { truth: 7, gap: 3, detections: 15, compared: 11, lanes: 4 };
+const OUTLINED = 6; // pixels from which on a bar without a match has an outline
 const ROWS_ALWAYS = 12; // up to this many classes every one keeps its row at any threshold
 
 // `frame` is the timeline's: it makes tracks and plots, clears them and places stretches of time.
@@ -32,7 +33,7 @@ function createRows(host, { classes, detectors, frame }) {
       const kind = several ? "class-row compared" : "class-row";
       const canvas = frame.plot(laneTop(lanes) - ROW.gap, { class: kind, role: "img" });
       canvas.label = label;
-      const name = element("span", { class: "name", title: classes[label] }, classes[label]);
+      const name = nameOf(classes[label]);
       const swatch = element("i", { class: `swatch ${classColour(label)}` });
       host.append(frame.track(element("span", { class: "class-name" }, swatch, name), canvas));
     }
@@ -103,7 +104,9 @@ function createRows(host, { classes, detectors, frame }) {
       const bar = frame.box(found.start[i], found.end[i], y, height);
       if (!bar) continue;
       const isSelected = detector.index === selected.detector && i === selected.index;
-      const kind = video.truth && !isHit(found, i) ? " false" : "";
+      const unmatched = video.truth && !isHit(found, i);
+      // Outlines of bars as narrow as themselves would run into one another.
+      const kind = unmatched ? (bar.width < OUTLINED ? " false slim" : " false") : "";
       const rect = svg("rect", {
         ...bar,
         class: `detection ${classColour(canvas.label)}${kind}${isSelected ? " selected" : ""}`,

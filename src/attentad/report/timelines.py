@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,19 +43,28 @@ def write_timelines(report: Report, folder: Path) -> list[Path]:
         AttentadError: a file cannot be written, two videos would have the same, or matplotlib
             is not installed.
     """
-    files: dict[Path, VideoPage] = {}
-    for page in report.videos:
-        name = re.sub(r"[^\w.-]+", "_", page.video)
-        path = folder / f"{name}.svg"
-        if path in files:
-            raise AttentadError(
-                f"the figures of videos {files[path].video} and {page.video} would both be {path}; "
-                "rename one."
-            )
-        files[path] = page
-    for path, page in files.items():
+    files = timeline_files(folder, [page.video for page in report.videos])
+    for path, page in zip(files, report.videos, strict=True):
         save_figure(_page_figure(page, tuple(report.classes)), path)
-    return list(files)
+    return files
+
+
+def timeline_files(folder: Path, videos: Sequence[str]) -> list[Path]:
+    """The figure of each video.
+
+    Raises:
+        AttentadError: two videos would have the same.
+    """
+    owner: dict[Path, str] = {}
+    for video in videos:
+        name = re.sub(r"[^\w.-]+", "_", video)
+        path = folder / f"{name}.svg"
+        if path in owner:
+            raise AttentadError(
+                f"the figures of videos {owner[path]} and {video} would both be {path}; rename one."
+            )
+        owner[path] = video
+    return list(owner)
 
 
 def attention_curves(curves: Iterable[Curve]) -> Curves:

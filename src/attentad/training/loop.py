@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessExitedException
 
 from attentad.core import AttentadError
+from attentad.core.files import remove_leftovers
 from attentad.core.phase import Phase
 from attentad.training.checkpoint import Position, Run, load_checkpoint, load_weights
 from attentad.training.ema import ema_start
@@ -281,8 +282,7 @@ def _prepare_folder(out: Path, resume: bool, overwrite: bool) -> None:
         raise AttentadError(
             f"{out} holds an earlier training; resume it, overwrite it or choose another folder."
         )
-    for path in (*out.glob(".last-*.ckpt"), *out.glob(".best-*.ckpt")):
-        path.unlink(missing_ok=True)
+    remove_leftovers(earlier)
 
 
 def _check_work(

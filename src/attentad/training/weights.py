@@ -20,6 +20,16 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str | Pat
     Raises:
         AttentadError: a name is missing or unknown, or a shape differs; the module is unchanged.
     """
+    check_fit(module, tensors, where)
+    module.load_state_dict(dict(tensors))
+
+
+def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], where: str | Path) -> None:
+    """Make sure that `load_into` would work; the module may be one without memory (meta).
+
+    Raises:
+        AttentadError: as `load_into`.
+    """
     own = module.state_dict()
     kind = type(module).__name__
     missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
@@ -36,4 +46,3 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str | Pat
             raise AttentadError(
                 f"{where} has {name} of shape {theirs} where {kind} needs {ours}: {advice}"
             )
-    module.load_state_dict(dict(tensors))

@@ -1,7 +1,8 @@
 """Reading video files: what they are, and their pictures by time.
 
-Time is counted from the first picture. The picture on screen at a given time is the last one
-whose timestamp has passed, up to the rounding of the file's own clock.
+Time is counted from where players count it, the start of the file's clock; a video stream may
+begin later. The picture on screen at a given time is the last one whose timestamp has passed, up
+to the rounding of the file's own clock; before the first one comes, it is the first.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from attentad.core.errors import AttentadError
-from attentad.video.open import duration_sec, nominal_rate, opened
+from attentad.video.length import (
+    estimated_end_sec,
+    nominal_rate,
+    stated_end_sec,
+    time_base,
+    zero_ticks,
+)
+from attentad.video.notes import notes
+from attentad.video.open import OpenVideo, opened, shown_name
 from attentad.video.orientation import Orientation, orientation
 from attentad.video.pictures import Pictures
 
@@ -33,15 +42,17 @@ _MOST_SLACK_SEC = Fraction(1, 1000)
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file holds.
+    """What a video file says of itself.
 
     Args:
         fps: mean frames per second.
-        duration_sec: length of the video stream, whatever the sound's.
+        duration_sec: when the pictures end, whatever the sound. An estimate: only reading the
+            pictures tells (`Frames.duration_sec`).
         width_px, height_px: the picture as shown, after rotation.
         rotation_deg: clockwise turn from the stored to the shown picture: 0, 90, 180 or 270.
         codec: name of the coding, such as `h264`.
         frames: number of pictures where the file says it, otherwise None.
+        start_sec: when the first picture comes; sound may begin before it.
     """
 
     fps: float
@@ -51,10 +62,36 @@ class VideoInfo:
     rotation_deg: int
     codec: str
     frames: int | None
+    start_sec: float = 0.0
+
+
+class Frames(Iterator[Picture]):
+    """The pictures of a video, in order; see `frames`.
+
+    Attributes:
+        duration_sec: when the last picture stops being on screen; None until all are read.
+    """
+
+    def __init__(self, path: Path, fps: float | None, size_px: int | None) -> None:
+        # The generator must not hold this object: an abandoned one closes its file at once.
+        self._length = _Length()
+        self._pictures = _frames(path, fps, size_px, self._length)
+
+    def __next__(self) -> Picture:
+        return next(self._pictures)
+
+    @property
+    def duration_sec(self) -> float | None:
+        return self._length.duration_sec
+
+
+@dataclass
+class _Length:
+    duration_sec: float | None = None
 
 
 def frame_count(duration_sec: float, fps: float) -> int:
-    """Number of pictures that `frames` gives at `fps` for an intact file: at least 1."""
+    """Number of pictures that `frames` gives at `fps`: at least 1."""
     return max(1, round(duration_sec * fps))
 
 
@@ -65,92 +102,121 @@ def probe(path: str | Path) -> VideoInfo:
         AttentadError: the file is missing, is no video, or holds no picture.
     """
     path = Path(path)
-    with opened(path) as (container, stream):
-        length = duration_sec(path, container, stream)
-        rate = nominal_rate(stream)
-        codec, counted = stream.codec_context.name, stream.frames or None
-        _, first = _first(path, Pictures(container, stream))
+    with opened(path) as video:
+        stated = stated_end_sec(video.container, video.stream)
+        zero_sec = (zero_ticks(video.container, video.stream) or 0) * time_base(video.stream)
+        rate = nominal_rate(video.stream)
+        codec, counted = video.stream.codec_context.name, video.stream.frames or None
+        pictures = Pictures(video)
+        _, first = _first(video, pictures)
+    end = None if stated is None else stated - zero_sec
+    if end is None or end <= pictures.start_sec:
+        with opened(path) as video:
+            end = estimated_end_sec(video.container, video.stream)
     turn = orientation(first)
     width, height = turn.shown(first.width, first.height)
     return VideoInfo(
         fps=float(rate),
-        duration_sec=float(length),
+        duration_sec=float(end),
         width_px=width,
         height_px=height,
         rotation_deg=turn.rotation_deg,
         codec=codec,
         frames=counted,
+        start_sec=float(pictures.start_sec),
     )
 
 
-def frames(
-    path: str | Path, fps: float | None = None, *, size_px: int | None = None
-) -> Iterator[Picture]:
-    """The pictures of a video, upright, in order, one in memory at a time.
+def frames(path: str | Path, fps: float | None = None, *, size_px: int | None = None) -> Frames:
+    """The pictures of a video, upright, in order, one or two in memory at a time.
 
     Args:
         path: video file.
-        fps: pictures a second: number k is the one on screen k / fps seconds after the first,
-            and the last is held to the end of the video, so that there are
+        fps: pictures a second: number k is the one on screen k / fps seconds after the file's
+            clock starts, and the last is held to the end of the video, so that there are
             `frame_count(duration_sec, fps)`. None gives each picture of the file once.
         size_px: side of a square: the short side is scaled to it and the centre is cropped.
             None keeps the size. Pixels are taken as square.
 
     Returns:
-        An iterator over (H, W, 3) uint8 RGB arrays, each an array of its own.
+        An iterator over (H, W, 3) uint8 RGB arrays, each an array of its own. Once it is
+        exhausted it knows `duration_sec`: the pictures decide the length, not the header.
 
     Raises:
         AttentadError: an argument is out of range; when the first picture is asked for: the
             file is missing, is no video, or holds no picture.
 
     Warns:
-        UserWarning: the file is cut off or damaged; what can be decoded is given.
+        UserWarning: the file is cut off or damaged, its clock breaks, its rate is assumed, or it
+            holds several videos; one sentence each, at the end.
     """
+    path = Path(path)
     if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise AttentadError(f"{path} cannot be read at {fps} frames a second; give more than 0.")
+        raise AttentadError(
+            f"{shown_name(path)} cannot be read at {fps} frames a second; give more than 0."
+        )
     if size_px is not None and size_px < 1:
-        raise AttentadError(f"{path} cannot be read at a size of {size_px} px; give 1 or more.")
-    return _frames(Path(path), fps, size_px)
+        raise AttentadError(
+            f"{shown_name(path)} cannot be read at a size of {size_px} px; give 1 or more."
+        )
+    return Frames(path, fps, size_px)
 
 
-def _frames(path: Path, fps: float | None, size_px: int | None) -> Iterator[Picture]:
-    with opened(path) as (container, stream):
-        length = duration_sec(path, container, stream)
-        pictures = Pictures(container, stream)
-        tick, held = _first(path, pictures)
-        convert = _converter(held, size_px)
+def _frames(
+    path: Path, fps: float | None, size_px: int | None, length: _Length
+) -> Iterator[Picture]:
+    with opened(path) as video:
+        pictures = Pictures(video)
         if fps is None:
-            yield convert(held)
-            for _, frame in pictures:
-                yield convert(frame)
-            _warn(path, pictures, length)
-            return
-        total = frame_count(float(length), fps)
-        shown_until = _last_tick_on_screen(stream.time_base or Fraction(1, 1000), fps)
-        k = 0
-        for tick, frame in pictures:
-            if shown_until(k) < tick:
-                picture = convert(held)
-                yield picture
-                k += 1
-                while k < total and shown_until(k) < tick:
-                    yield picture.copy()
-                    k += 1
-            if k >= total:
-                return
-            held = frame
-        if _warn(path, pictures, length):
-            total = min(total, max(k, frame_count(float(pictures.end_sec), fps)))
-        if k < total:
-            picture = convert(held)
-            yield picture
-            yield from (picture.copy() for _ in range(k + 1, total))
+            yield from _each(video, pictures, size_px)
+        else:
+            yield from _at_rate(video, pictures, fps, size_px)
+        length.duration_sec = float(pictures.end_sec)
+        for note in notes(path, video, pictures):
+            warnings.warn(note, UserWarning, stacklevel=3)
 
 
-def _first(path: Path, pictures: Pictures) -> tuple[int, VideoFrame]:
+def _each(video: OpenVideo, pictures: Pictures, size_px: int | None) -> Iterator[Picture]:
+    _, frame = _first(video, pictures)
+    convert = _converter(frame, size_px)
+    yield convert(frame)
+    for _, frame in pictures:
+        yield convert(frame)
+
+
+def _at_rate(
+    video: OpenVideo, pictures: Pictures, fps: float, size_px: int | None
+) -> Iterator[Picture]:
+    _, held = _first(video, pictures)
+    convert = _converter(held, size_px)
+    shown_until = _last_tick_on_screen(time_base(video.stream), fps)
+    # Number k is given when k + 1 is on screen too: only then is the video long enough for it.
+    k = 0
+    due: Picture | None = None
+    for tick, frame in pictures:
+        latest = None
+        while shown_until(k) < tick:
+            latest = convert(held) if latest is None else latest.copy()
+            if due is not None:
+                yield due
+            due = latest
+            k += 1
+        held = frame
+    total = frame_count(float(pictures.end_sec), fps)
+    if due is not None and k <= total:
+        yield due
+    if k < total:
+        picture = convert(held)
+        yield picture
+        yield from (picture.copy() for _ in range(k + 1, total))
+
+
+def _first(video: OpenVideo, pictures: Pictures) -> tuple[int, VideoFrame]:
     for tick, frame in pictures:
         return tick, frame
-    raise AttentadError(f"{path} holds no picture that can be decoded; the file may be damaged.")
+    raise AttentadError(
+        f"{video.name} holds no picture that can be decoded; the file may be damaged."
+    )
 
 
 def _last_tick_on_screen(time_base: Fraction, fps: float) -> Callable[[int], int]:
@@ -187,17 +253,3 @@ def _covering(width_px: int, height_px: int, size_px: int) -> tuple[int, int]:
     """The picture's size when its short side is `size_px`."""
     scale = size_px / min(width_px, height_px)
     return max(size_px, round(width_px * scale)), max(size_px, round(height_px * scale))
-
-
-def _warn(path: Path, pictures: Pictures, length: Fraction) -> bool:
-    """Warn of what could not be decoded; whether the end is missing."""
-    cut, problem = pictures.is_cut_off(length), ""
-    if cut:
-        decoded = f"{float(pictures.end_sec):.2f} of its {float(length):.2f} s"
-        problem = f"{path} is cut off: {decoded} could be decoded."
-    elif pictures.lost:
-        lost = f"{pictures.lost} of its packets could not be decoded"
-        problem = f"{path} is damaged: {lost}, and the picture before each is held."
-    if problem:
-        warnings.warn(problem, UserWarning, stacklevel=3)
-    return cut

@@ -13,6 +13,7 @@ from attentad.app.check.findings import Finding, Severity
 from attentad.core import Annotations, Segments, Timeline, VideoAnnotation, suggest
 from attentad.core.names import squashed
 from attentad.core.wording import and_more, first_few, number_of
+from attentad.models.sets import OTHER_SUBSETS, nothing_to_train_on, training_subsets
 
 TYPO_RATIO: Final = 10  # a label so many times rarer than one that it resembles may be a slip
 SAME_SEC: Final = 1e-3
@@ -124,7 +125,10 @@ def check_subsets(
     test: Sequence[str],
     others: Sequence[str] = (),
 ) -> Iterator[Finding]:
-    """Subsets that do not exist or overlap, and videos in none; `others` are named elsewhere."""
+    """Subsets that do not exist or overlap, videos in none, and no video that trains.
+
+    `others` are subsets that are named elsewhere.
+    """
     sizes = Counter(item.subset for item in annotations.videos.values())
     for name in dict.fromkeys((*(train or ()), *test, *others)):
         if name not in sizes:
@@ -133,6 +137,9 @@ def check_subsets(
             what = f"no video is in subset {name!r}; there are: {known}."
             do = f"Write {meant!r}." if meant else "Name subsets that the annotations have."
             yield Finding("error", "unknown_subset", what, do)
+    if train is None and not training_subsets(annotations, test):
+        what = nothing_to_train_on(annotations, test)
+        yield Finding("error", "no_training", what, OTHER_SUBSETS)
     if both := sorted(set(train or ()) & set(test)):
         what = f"subset {both[0]!r} both trains and tests."
         yield Finding("error", "overlap", what, "Name it on one side only.")
@@ -147,6 +154,14 @@ def check_subsets(
             what = f"{number_of(idle, 'video')} in subsets not used: {names}."
             do = "Name them in data.train or data.test, if they are meant to take part."
             yield Finding("info", "idle_subsets", what, do)
+
+
+def check_training(annotations: Annotations, train: Sequence[str]) -> Iterator[Finding]:
+    """Training videos in none of which anything happens."""
+    videos = [item for item in annotations.videos.values() if item.subset in train]
+    if videos and not any(item.labels for item in videos):
+        what = f"none of {number_of(videos, 'training video')} has an instance."
+        yield Finding("error", "no_training", what, "Annotate some, or train on other subsets.")
 
 
 def check_classes(
@@ -221,8 +236,14 @@ def _view_step_sec(timeline: Timeline, view_length: int | None) -> float:
 
 
 def _repeated(segments: Segments, labels: Sequence[str]) -> NDArray[np.bool_]:
-    """Rows that an earlier one of the same label equals to a millisecond."""
-    same = (np.abs(segments[:, None] - segments[None]) <= SAME_SEC).all(axis=2)
-    names = np.array(labels)
-    same &= names[:, None] == names[None]
-    return np.asarray(np.tril(same, -1).any(axis=1))
+    """Rows that an earlier one of the same label equals to half of `SAME_SEC`, or nearly to it."""
+    _, names = np.unique(np.array(labels, dtype=object), return_inverse=True)
+    repeated = np.zeros(len(segments), dtype=bool)
+    # Times that are so close lie in one cell of a grid or of the same grid half a cell on.
+    for shift in np.ndindex(2, 2):
+        cells = np.floor(segments / SAME_SEC + np.array(shift) / 2)
+        _, first = np.unique(np.column_stack([cells, names]), axis=0, return_index=True)
+        again = np.ones(len(segments), dtype=bool)
+        again[first] = False
+        repeated |= again
+    return repeated

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,14 @@ from attentad.app.check.annotations import (
     check_labels,
     check_reach,
     check_subsets,
+    check_training,
 )
 from attentad.app.check.features import (
     Measured,
     check_arrays,
     check_durations,
     check_presence,
+    check_transposed,
     measure,
     timelines,
 )
@@ -30,13 +32,20 @@ from attentad.app.check.label_lists import (
     listed_videos,
     read_list,
 )
-from attentad.core import Annotations, AttentadError, read_annotations
+from attentad.core import Annotations, AttentadError, Timeline, read_annotations
 from attentad.core.formats.video_labels import VideoLabels
+from attentad.core.names import told_matches
 from attentad.core.progress import Progress
-from attentad.core.wording import first_few
+from attentad.core.wording import and_more, first_few
 from attentad.data.clocks import Clock, FrameClock, RescaledClock
 from attentad.data.features import FeatureStore, Sidecar, open_features
-from attentad.models.sets import make_clock, read_sets, training_subsets, with_listed
+from attentad.models.sets import (
+    make_clock,
+    match_features,
+    read_sets,
+    training_subsets,
+    with_listed,
+)
 from attentad.models.video_scores import video_scores
 from attentad.recipes.load import DetectionRecipe, load_recipe
 
@@ -148,18 +157,16 @@ def check_data(
     }
     used = replace(annotations, videos=videos)
     counted = annotations
-    if labels is not None:
+    if labels is None:
+        findings += check_training(annotations, sides)
+    else:
         findings += check_list(annotations, labels, sides)
         counted = labelled(annotations, labels, sides)
     findings += check_classes(counted, sides, test, classes)
-    measured: dict[str, Measured] = {}
-    if streams:
-        findings += check_presence(streams, list(videos), annotations.videos)
-        measured, broken = measure(streams, list(videos), progress)
-        findings += [*broken, *check_arrays(measured)]
-    known = {video: item for video, item in measured.items() if video in told}
-    lines, without = timelines(known, used, clock)
-    findings += [*without, *check_durations(lines, measured, used, clock)]
+    of_features, measured, lines = _check_features(
+        streams, annotations, used, told, clock=clock, progress=progress
+    )
+    findings += of_features
     # A training video needs no times where its labels are listed.
     timed = {
         video: item
@@ -170,6 +177,37 @@ def check_data(
     if max_duration is not None:
         findings += check_reach(used, lines, max_duration, view_length)
     return findings, measured
+
+
+def _check_features(
+    streams: Sequence[FeatureStore],
+    annotations: Annotations,
+    used: Annotations,
+    told: Container[str],
+    *,
+    clock: Clock | None,
+    progress: Progress | None,
+) -> tuple[list[Finding], dict[str, Measured], dict[str, Timeline]]:
+    """What is wrong with the features, how large they are, and where they lie in time.
+
+    Args:
+        annotations: of all videos.
+        used: of those that train or test.
+        told: the videos that have times or a duration.
+    """
+    if not streams:
+        return [], {}, {}
+    streams, findings = _match(streams, annotations)
+    if not streams:
+        return findings, {}, {}
+    findings += check_presence(streams, list(used.videos), annotations.videos)
+    measured, broken = measure(streams, list(used.videos), progress)
+    known = {video: item for video, item in measured.items() if video in told}
+    lines, without = timelines(known, used, clock)
+    if swapped := list(check_transposed(measured, lines, used)):
+        return [*findings, *broken, *swapped], {}, {}  # what else could be said would mislead
+    findings += [*broken, *check_arrays(measured), *without]
+    return [*findings, *check_durations(lines, measured, used, clock)], measured, lines
 
 
 def _check_view(recipe: DetectionRecipe, measured: dict[str, Measured]) -> Iterator[Finding]:
@@ -227,6 +265,24 @@ def _check_score_file(
     if without:
         what = f"the file of class scores has none for {first_few(without)}."
         yield Finding("error", "score_file", what, do)
+
+
+def _match(
+    streams: Sequence[FeatureStore], annotations: Annotations
+) -> tuple[list[FeatureStore], list[Finding]]:
+    """The streams under annotated ids, as training matches them; none where two names collide."""
+    matched, collided = attempt(
+        "matched_ids",
+        "Remove one of the two, or rename it.",
+        lambda: [match_features(store, annotations.videos) for store in streams],
+    )
+    renamed = {old: new for _, names in matched or () for old, new in names.items()}
+    if not renamed:
+        return [store for store, _ in matched or ()], collided
+    name, video = next(iter(renamed.items()))
+    what = f"{told_matches(len(renamed))}: {name} is {video}{and_more(renamed)}."
+    info = Finding("info", "matched_ids", what, "Nothing, if these are the same videos.")
+    return [store for store, _ in matched or ()], [info]
 
 
 def _read(path: Path) -> tuple[Annotations | None, list[Finding]]:

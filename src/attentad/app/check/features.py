@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,6 +19,12 @@ from attentad.data.features import FeatureStore, Sidecar
 STEPS_OFF: Final = 2.0  # so many steps may be lost at a video's end
 RATIO_OFF: Final = 0.05  # a larger share of the duration is an error, a smaller one a warning
 SIDECAR_RATIO: Final = 0.01
+SWAPPED_WIDTHS: Final = 3  # so many widths are more than features of two encoders have
+
+_TRANSPOSE: Final = (
+    "Save each with a row per step and a column per channel: transpose the arrays; if they are "
+    "right as they are, extract all videos with one encoder."
+)
 
 
 class Measured(NamedTuple):
@@ -88,6 +95,42 @@ def check_presence(
             yield Finding("info", "extra_features", what, do)
 
 
+def check_transposed(
+    measured: Mapping[str, Measured], lines: Mapping[str, Timeline], annotations: Annotations
+) -> Iterator[Finding]:
+    """Features with a column per step: the columns span the videos, or hardly two are as wide."""
+    rows = {item.rows for item in measured.values()}
+    widths = {item.width for item in measured.values()}
+    if len(rows) == 1 and len(widths) >= SWAPPED_WIDTHS:
+        what = (
+            f"all {len(measured)} videos have {next(iter(rows))[0]} rows, but between "
+            f"{min(widths)} and {max(widths)} columns: rows and columns are probably swapped."
+        )
+        yield Finding("error", "transposed", what, _TRANSPOSE)
+        return
+    swapped = [
+        video
+        for video, timeline in lines.items()
+        if (duration := annotations.videos[video].duration_sec) is not None
+        and _fits_transposed(measured[video], timeline, duration)
+    ]
+    if swapped and 2 * len(swapped) > len(lines):
+        item = measured[swapped[0]]
+        what = (
+            f"{number_of(swapped, 'video')} would fit if rows and columns were swapped: "
+            f"{swapped[0]} has {item.length} rows and {item.width} columns."
+        )
+        yield Finding("error", "transposed", what, _TRANSPOSE)
+
+
+def _fits_transposed(measured: Measured, timeline: Timeline, duration_sec: float) -> bool:
+    """Whether the columns, taken for rows, would span the video, and the rows are far from it."""
+    swapped = replace(timeline, length=measured.width)
+    away, if_swapped = (_uncovered_sec(line, duration_sec) for line in (timeline, swapped))
+    leeway_sec = max(STEPS_OFF * timeline.step_sec, RATIO_OFF * duration_sec)
+    return len(measured.rows) == 1 and if_swapped <= leeway_sec < away / 2
+
+
 def check_arrays(measured: Mapping[str, Measured]) -> Iterator[Finding]:
     """Widths that differ, streams of different lengths, features that say nothing."""
     widths = {video: item.width for video, item in measured.items()}
@@ -109,6 +152,13 @@ def check_arrays(measured: Mapping[str, Measured]) -> Iterator[Finding]:
         what = f"streams differ in length in {first_few(uneven)} ({rows} rows in the first)."
         do = "Extract the shorter stream again; rows beyond it are not used."
         yield Finding("warning", "stream_lengths", what, do)
+    sidecars = {video: item.sidecar for video, item in measured.items() if item.sidecar}
+    noted = [(video, note) for video, sidecar in sidecars.items() for note in sidecar.notes]
+    if noted:
+        what = f"sidecars note: {noted[0][1]}{and_more(noted)}"
+        named = first_few(dict.fromkeys(video for video, _ in noted))
+        do = f"Mend or leave out {named}, and extract what is mended again."
+        yield Finding("warning", "noted_videos", what, do)
     for kind, told, names in (
         ("zero_features", "are all 0", [v for v, item in measured.items() if item.zero]),
         ("single_row", "have one row", [v for v, item in measured.items() if item.length == 1]),

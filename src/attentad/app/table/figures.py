@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attentad.app.table.runs import RowRun
+from attentad.app.table.runs import RowRun, run_model
 from attentad.core import read_detections
-from attentad.models.file import load_detector
 from attentad.models.score import run_annotated
 from attentad.models.sets import open_store, read_sets
-from attentad.models.train import MODEL_NAME
 from attentad.report.table_figures import Tracks, timeline_figure
 from attentad.report.timelines import TRUTH, attention_curves, score_curve
 
@@ -45,9 +43,10 @@ def video_figures(runs: Sequence[RowRun]) -> dict[str, Figure]:
         detected[run.row.name] = [(best.segments, best.labels.tolist())]
         of_classes = detections[np.isin(detections.labels, labels)]
         scores[run.row.name] = score_curve(of_classes, end_sec)
-    model = load_detector(shown[-1].folder / MODEL_NAME)
+    model = run_model(shown[-1])
     only = replace(test, videos={video: truth})
-    curves = run_annotated(model, open_store(shown[-1].recipe.data), only)[video].curves
+    store, _ = open_store(shown[-1].recipe.data, test.videos)
+    curves = run_annotated(model, store, only)[video].curves
     return {
         "timeline": timeline_figure(
             {**annotated, **detected}, end_sec, test.classes, attention_curves(curves)

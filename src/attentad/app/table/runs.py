@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,12 +189,17 @@ def row_scores(
     return scored
 
 
+def run_model(run: RowRun) -> DetectorModel:
+    """The trained model of a finished run, with its own recipe: the files in it are the user's."""
+    return replace(load_detector(run.folder / MODEL_NAME), recipe=run.recipe)
+
+
 def _train_run(run: RowRun) -> None:
     """Train, time the detection, and leave the marker that says so as the last file."""
     start = time.perf_counter()
     train(run.recipe, run.folder, resume=True)
     seconds = time.perf_counter() - start
-    model = load_detector(run.folder / MODEL_NAME)
+    model = run_model(run)
     content = {
         "recipe": _plain(run.recipe),
         "parameters": sum(p.numel() for p in model.network.parameters() if p.requires_grad),
@@ -206,9 +211,10 @@ def _train_run(run: RowRun) -> None:
 
 def _detection_ms(run: RowRun, model: DetectorModel) -> float:
     """Milliseconds from features to detections, the mean over the test videos."""
-    store, sets = open_store(run.recipe.data), read_sets(run.recipe.data)
+    sets = read_sets(run.recipe.data)
     if sets.test is None:
         return 0.0
+    store, _ = open_store(run.recipe.data, sets.videos)
     detect_annotated(model, store, sets.test)  # files and weights are in memory then
     start = time.perf_counter()
     detect_annotated(model, store, sets.test)

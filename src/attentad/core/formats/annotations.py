@@ -20,7 +20,7 @@ from attentad.core.formats.csv_table import (
 from attentad.core.formats.cvat import holds_cvat, read_cvat
 from attentad.core.formats.elan import holds_elan, read_elan
 from attentad.core.formats.elan_table import holds_elan_table, read_elan_table
-from attentad.core.formats.exports import export_of
+from attentad.core.formats.exports import export_of, write_export
 from attentad.core.formats.frame_labels import holds_frame_labels, read_frame_labels
 from attentad.core.formats.frame_table import holds_frame_table, read_frame_table
 from attentad.core.formats.gathered import Contents
@@ -162,9 +162,9 @@ def write_annotations(path: str | Path, annotations: Annotations) -> None:
     """Write by the end of the name, whole or not at all: a table (`.csv`, `.tsv`), a file for
     another program (`exports.EXPORTS`), or else ActivityNet JSON."""
     path = Path(path)
-    export = export_of(path)
-    if export is not None:
-        export(path, of_annotations(annotations))
+    suffix = export_of(path)
+    if suffix is not None:
+        write_export(path, suffix, of_annotations(annotations))
     elif path.suffix.lower() in (".csv", ".tsv"):
         separator = "," if path.suffix.lower() == ".csv" else "\t"
         write_csv_annotations(path, annotations, separator)

@@ -16,7 +16,7 @@ from attentad.core.formats.boris_events import (
 from attentad.core.formats.clock_times import seconds_of
 from attentad.core.formats.csv_rows import SEPARATORS, Table, checked_width, split_rows, write_csv
 from attentad.core.formats.gathered import Contents, Gathered
-from attentad.core.formats.marks import Marks, one_file_each
+from attentad.core.formats.marks import Marks
 from attentad.core.formats.source import Source, video_of
 from attentad.core.notes import note
 from attentad.core.wording import first_few
@@ -150,14 +150,13 @@ def read_imported(source: Source) -> Contents:
     return Contents(gathered.annotations())
 
 
-def write_imported(path: Path, videos: Mapping[str, Marks]) -> None:
-    """Write the table that BORIS imports into an observation: a file for each video.
+def write_imported(path: Path, video: str, marks: Marks) -> None:
+    """Write the table that BORIS imports into an observation, which is one of a video.
 
     A behaviour starts and stops in turns, so instances of a class that overlap belong to subjects
     of their own, `overlap 2` and so on.
     """
-    for own, _, marks in one_file_each(path, videos):
-        write_csv(own, [_IMPORTED, *(event[:5] for event in state_events(marks))])
+    write_csv(path, [_IMPORTED, *state_events(marks)])
 
 
 def state_events(marks: Marks) -> list[tuple[float, str, str, str, str]]:

@@ -34,6 +34,7 @@ def read_classes(path: str | Path) -> dict[int, str]:
             "have; number all of them or none."
         )
     names: dict[int, str] = {}
+    seen: set[str] = set()
     for row, ((place, line), entry) in enumerate(zip(lines, split, strict=True)):
         number, name = entry or (row, line)
         if number in names:
@@ -41,9 +42,10 @@ def read_classes(path: str | Path) -> dict[int, str]:
                 f"{path}, line {place}: the number {number} is {names[number]!r} already; give "
                 f"{name!r} another."
             )
-        if name in names.values():
+        if name in seen:
             raise AttentadError(f"{path}, line {place}: {name!r} is listed twice; remove one.")
         names[number] = name
+        seen.add(name)
     return names
 
 

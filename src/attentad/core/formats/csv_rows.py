@@ -18,9 +18,8 @@ from attentad.core.notes import note
 
 SEPARATORS = (",", ";", "\t")
 
-# A cell that a spreadsheet would take for a formula, with the apostrophes that keep it from that;
-# a number is none.
-_FORMULA = re.compile(r"'*(?![+-]?\d+(?:\.\d*)?$)[=+\-@\t\r]")
+# A cell that a spreadsheet would take for a formula, with the apostrophes that keep it from that.
+_FORMULA = re.compile(r"'*(?:[=@\t\r]|[+\-](?![\d .,…%±+\-]*$))")
 
 
 @dataclass(frozen=True)
@@ -174,6 +173,8 @@ _DECIMAL = ", and write numbers with a decimal point or separate the fields by s
 
 def read_csv_lines(path: Path) -> list[tuple[int, list[str]]]:
     """All rows that are not blank, the header first, each with the number of its line.
+
+    Cells are as they were before `safe_cell`.
 
     Raises:
         AttentadError: as `read_table`.

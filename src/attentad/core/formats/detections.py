@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,13 @@ from attentad.core.formats.actionformer import read_actionformer_table
 from attentad.core.formats.activitynet import read_submission, write_submission
 from attentad.core.formats.class_list import named_labels
 from attentad.core.formats.detection_tables import DetectionTable, read_csv_table, write_csv_table
-from attentad.core.formats.exports import export_of
+from attentad.core.formats.exports import (
+    EXPORTS,
+    export_files,
+    export_of,
+    video_files,
+    write_export,
+)
 from attentad.core.formats.marks import of_detections
 from attentad.core.formats.thumos14 import read_thumos14_detections
 from attentad.core.formats.webvtt import write_webvtt
@@ -92,24 +99,61 @@ _READERS: Mapping[str, Callable[[Path], DetectionTable]] = {
 
 
 def write_detections(path: str | Path, detections: Detections, *, fps: float | None = None) -> None:
-    """Write by the end of the name: `.csv`, `.tsv`, `.vtt` (WebVTT), a file for another program
-    (`exports.EXPORTS`: `.boris`, `.boris.csv`, `.eaf`, `.label-studio.json`, `.frames.csv`), else
-    JSON.
+    """Write by the end of the name: `.json` (ActivityNet), `.csv`, `.tsv`, `.vtt` (WebVTT), or a
+    file for another program (`exports.EXPORTS`).
 
-    WebVTT captions, and most files for other programs, belong to one video: unless there is one,
-    `name.vtt` becomes `name.VIDEO.vtt` for each.
-    Detections without a class get the label `action`. Files that count frames need `fps`, frames
-    per second.
+    WebVTT captions, and some files for other programs, belong to one video: unless there is one,
+    `name.vtt` becomes `name.VIDEO.vtt` for each. Detections without a class get the label `action`.
+
+    Args:
+        path: the file.
+        detections: what to write.
+        fps: frames per second of the videos, for files that count frames.
+
+    Raises:
+        AttentadError: the name ends otherwise, or the file cannot be written; as `short_names`.
     """
     path = Path(path)
-    export, suffix = export_of(path), path.suffix.lower()
-    if export is not None:
-        export(path, of_detections(detections, fps))
-    elif suffix in (".csv", ".tsv"):
-        write_csv_table(path, detections, "," if suffix == ".csv" else "\t")
-    elif suffix == ".vtt":
-        for video, items in detections.videos.items():
-            own = path.with_suffix(f".{Path(video).name}.vtt")
-            write_webvtt(path if len(detections.videos) == 1 else own, items, detections.classes)
+    suffix = export_of(path)
+    if suffix is None:
+        _writer(path)(path, detections)
     else:
-        write_submission(path, detections)
+        write_export(path, suffix, of_detections(detections, fps))
+
+
+def detection_files(path: str | Path, videos: Collection[str]) -> list[Path]:
+    """The files that `write_detections` writes for these videos.
+
+    Raises:
+        AttentadError: the suffix is unknown, or two videos would have one file.
+    """
+    path = Path(path)
+    suffix = export_of(path)
+    if suffix is not None:
+        return export_files(path, suffix, videos)
+    if _writer(path) is _write_captions:
+        return list(video_files(path, path.suffix, videos).values())
+    return [path]
+
+
+def _write_captions(path: Path, detections: Detections) -> None:
+    for video, target in video_files(path, path.suffix, detections.videos).items():
+        write_webvtt(target, detections.videos[video], detections.classes)
+
+
+_WRITERS: Mapping[str, Callable[[Path, Detections], None]] = {
+    ".csv": write_csv_table,
+    ".tsv": partial(write_csv_table, separator="\t"),
+    ".json": write_submission,
+    ".vtt": _write_captions,
+}
+
+
+def _writer(path: Path) -> Callable[[Path, Detections], None]:
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise AttentadError(
+            f"{path} has a name that tells no detection format to write; let it end in "
+            f"{', '.join((*_WRITERS, *EXPORTS))}."
+        )
+    return writer

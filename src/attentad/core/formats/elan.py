@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from attentad.core.errors import AttentadError
 from attentad.core.files import write_bytes
 from attentad.core.formats.gathered import Contents, Gathered
-from attentad.core.formats.marks import Marks, one_file_each
+from attentad.core.formats.marks import Marks
 from attentad.core.formats.source import Source, video_of
 from attentad.core.notes import note
 from attentad.core.wording import first_few, number_of
@@ -59,8 +58,8 @@ def read_elan(source: Source) -> Contents:
     return Contents(gathered.annotations())
 
 
-def write_elan(path: Path, videos: Mapping[str, Marks]) -> None:
-    """Write a document for each video, a tier for each label.
+def write_elan(path: Path, video: str, marks: Marks) -> None:
+    """Write a document of one video, a tier for each label.
 
     Annotations of a tier may not overlap, so those that do stand in tiers `label (2)` and so on;
     the text of each is its label. Times are whole milliseconds.
@@ -68,12 +67,11 @@ def write_elan(path: Path, videos: Mapping[str, Marks]) -> None:
     Raises:
         AttentadError: a label or an id has a character that XML cannot hold.
     """
-    for own, video, marks in one_file_each(path, videos):
-        for text in (video, *marks.labels):
-            if _NOT_XML.search(text):
-                raise AttentadError(f"{own}: XML cannot hold the text {text!r}; rename it.")
-        content = ET.tostring(_document(video, marks), encoding="UTF-8", xml_declaration=True)
-        write_bytes(own, content)
+    for text in (video, *marks.labels):
+        if _NOT_XML.search(text):
+            raise AttentadError(f"{path}: XML cannot hold the text {text!r}; rename it.")
+    content = ET.tostring(_document(video, marks), encoding="UTF-8", xml_declaration=True)
+    write_bytes(path, content)
 
 
 def _document(video: str, marks: Marks) -> ET.Element:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from attentad.core.formats.csv_rows import Table, write_csv
 from attentad.core.formats.frame_labels import BACKGROUND, tell_background
 from attentad.core.formats.frame_runs import runs
 from attentad.core.formats.gathered import Contents, Gathered
-from attentad.core.formats.marks import Marks, check_frames, one_file_each
+from attentad.core.formats.marks import Marks, check_frames
 from attentad.core.formats.source import Source
 from attentad.core.notes import note
 from attentad.core.wording import first_few
@@ -71,8 +70,8 @@ def read_frame_table(source: Source) -> Contents:
     return Contents(gathered.annotations())
 
 
-def write_frame_table(path: Path, videos: Mapping[str, Marks]) -> None:
-    """Write columns frame, seconds and one for each label, a row a frame; a file for each video.
+def write_frame_table(path: Path, video: str, marks: Marks) -> None:
+    """Write columns frame, seconds and one for each label of a video, a row a frame.
 
     A frame is 1 where its middle lies in an instance.
 
@@ -80,24 +79,20 @@ def write_frame_table(path: Path, videos: Mapping[str, Marks]) -> None:
         AttentadError: nothing says how many frames a second has, or a label has the name of
             another column.
     """
-    labels = sorted({label for marks in videos.values() for label in marks.labels})
-    for own, video, marks in one_file_each(path, videos):
-        rate = marks.fps
-        if rate is None:
-            raise AttentadError(
-                f"{path} has a row for each frame, and nothing says how many frames a second "
-                f"video {video} has; give --fps of `attentad convert`."
-            )
-        check_frames(own, video, marks, rate)
-        clash = [name for name in labels if name.lower() in (*_INDEX, _SECONDS)]
-        if clash:
-            raise AttentadError(f"{path}: the label {clash[0]!r} cannot be a column; rename it.")
-        present = _present(marks, labels, rate)
-        _tell_lost(path, video, marks, present, labels, rate)
-        rows = (
-            [frame, frame / rate, *row] for frame, row in enumerate(present.T.astype(int).tolist())
+    labels, fps = sorted(set(marks.labels)), marks.fps
+    if fps is None:
+        raise AttentadError(
+            f"{path} has a row for each frame, and nothing says how many frames a second video "
+            f"{video} has; give --fps of `attentad convert`."
         )
-        write_csv(own, [["frame", _SECONDS, *labels], *rows])
+    check_frames(path, video, marks, fps)
+    clash = [name for name in labels if name.lower() in (*_INDEX, _SECONDS)]
+    if clash:
+        raise AttentadError(f"{path}: the label {clash[0]!r} cannot be a column; rename it.")
+    present = _present(marks, labels, fps)
+    _tell_lost(path, video, marks, present, fps)
+    rows = ([frame, frame / fps, *row] for frame, row in enumerate(present.T.astype(int).tolist()))
+    write_csv(path, [["frame", _SECONDS, *labels], *rows])
 
 
 def _present(marks: Marks, labels: list[str], fps: float) -> Bools:
@@ -112,9 +107,7 @@ def _present(marks: Marks, labels: list[str], fps: float) -> Bools:
     return present
 
 
-def _tell_lost(
-    path: Path, video: str, marks: Marks, present: Bools, labels: list[str], fps: float
-) -> None:
+def _tell_lost(path: Path, video: str, marks: Marks, present: Bools, fps: float) -> None:
     kept = sum(len(runs(row, fps)) for row in present)
     if kept < len(marks.labels):
         note(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,30 +85,6 @@ def of_annotations(annotations: Annotations) -> dict[str, Marks]:
         video: Marks(item.segments, item.labels, None, item.duration_sec, item.fps, item.frames)
         for video, item in annotations.videos.items()
     }
-
-
-def one_file_each(path: Path, videos: Mapping[str, Marks]) -> Iterator[tuple[Path, str, Marks]]:
-    """`name.suffix` for one video, `name.VIDEO.suffix` for each of several.
-
-    Raises:
-        AttentadError: two videos would be written to one file, or one cannot be the name of a file.
-    """
-    if len(videos) == 1:
-        yield (path, *next(iter(videos.items())))
-        return
-    name, dot, suffix = path.name.partition(".")
-    files: dict[str, str] = {}
-    for video in videos:
-        own = f"{name}.{Path(video).name}{dot}{suffix}"
-        if "\0" in own:
-            raise AttentadError(f"{path}: no file can be named after video {video!r}; rename it.")
-        if own in files:
-            raise AttentadError(
-                f"{path.with_name(own)} would hold both {files[own]!r} and {video!r}; rename one."
-            )
-        files[own] = video
-    for own, video in files.items():
-        yield path.with_name(own), video, videos[video]
 
 
 def check_frames(path: Path, video: str, marks: Marks, fps: float) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from attentad.core import Annotations, AttentadError, VideoAnnotation, write_annotations
-from attentad.core.files import read_json, write_json
+from attentad.core.files import read_json, remove_leftovers, write_json
 from attentad.core.formats.csv_rows import write_csv
 from attentad.core.progress import Progress
 from attentad.data.toy.classes import checked_range, present_classes
@@ -117,6 +117,7 @@ def make_toy(
     stamp: dict[str, Any] = {"drawing": _DRAWING, "seed": seed}
     if classes_per_video is not None:  # which classes a video holds depends on its subset
         stamp |= {"classes_per_video": [*classes_per_video], "test_fraction": test_fraction}
+    remove_leftovers([job.path for job in jobs])
     missing = _not_drawn(out, stamp, jobs)
     report = progress or (lambda done, total: None)
     done = len(jobs) - len(missing)

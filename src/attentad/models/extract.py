@@ -1,0 +1,150 @@
+"""Videos → feature files with sidecars, by a recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from attentad.core import AttentadError
+from attentad.core.files import check_place, file_stamp, held_folder, remove_leftovers
+from attentad.core.names import readable_name, video_id
+from attentad.core.progress import NamedProgress, Progress, each_named
+from attentad.data.features import Sidecar, read_sidecar, write_features
+from attentad.data.tracks import Track, noting
+from attentad.data.video_files import find_videos
+from attentad.models.encode import VideoSource
+from attentad.models.file import file_sha256, load_recogniser
+from attentad.models.model import RecogniserModel
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What became of the videos.
+
+    Args:
+        notes: a sentence on each thing that was left out or read in part.
+        failures: video → a sentence on why it has no features.
+    """
+
+    notes: Sequence[str]
+    failures: Mapping[str, str]
+
+
+def extract_features(
+    model_path: Path, inputs: Sequence[Path], out: Path, progress: NamedProgress | None = None
+) -> Extracted:
+    """Write `OUT/VIDEO.npy` and `OUT/VIDEO.json` for each video; finished ones are skipped.
+
+    A video that cannot be read does not keep the others from being read.
+
+    Args:
+        model_path: a recogniser, or a detector with one inside.
+        inputs: video files or folders of them.
+        out: folder for the features.
+        progress: called with (videos done, videos in all, the one that is read).
+
+    Raises:
+        AttentadError: an input does not exist, two videos share a name, or nothing can be written
+            to `out`; or no video could be read.
+    """
+    found, notes = find_videos(inputs)
+    files = _by_name(found)
+    model = load_recogniser(model_path)
+    check_place(out / "features.npy")
+    work = _Extraction(VideoSource(model, files), out, _encoder_facts(model, model_path))
+    remove_leftovers([path for video in files for path in work.targets(video)])
+    failures: dict[str, str] = {}
+    for video, within in each_named([*files], progress):
+        try:
+            written = work.written(video)
+            read = work.read(video, within) if written is None else None
+        except AttentadError as error:
+            failures[video] = str(error)
+            continue
+        if read is not None:
+            written = work.keep(video, *read)
+        notes += () if written is None else written.notes
+    if failures and len(failures) == len(files):
+        raise AttentadError(" ".join(failures.values()))
+    return Extracted(notes, failures)
+
+
+def _encoder_facts(model: RecogniserModel, path: Path) -> dict[str, Any]:
+    """What a sidecar says of the model that made the features."""
+    name = model.recipe.recogniser.name
+    return {"name": name, "file": readable_name(path.name), "sha256": file_sha256(path)}
+
+
+@dataclass(frozen=True)
+class _Extraction:
+    source: VideoSource
+    out: Path
+    encoder: dict[str, Any]
+
+    def targets(self, video: str) -> tuple[Path, Path]:
+        """The files of its features and of their sidecar."""
+        return self.out / f"{video}.npy", self.out / f"{video}.json"
+
+    def written(self, video: str) -> Sidecar | None:
+        """The sidecar of features that an earlier run made of this very file by this encoder.
+
+        Raises:
+            AttentadError: the features there are of another video of the same name.
+        """
+        path, (target, beside) = self.source.files[video], self.targets(video)
+        if not (target.exists() and beside.exists()):
+            return None
+        try:
+            told = read_sidecar(beside)
+        except AttentadError:
+            return None  # damaged, or just being replaced by another run
+        is_same = told.source == readable_name(path.name)
+        if told.source_size_bytes is not None:  # earlier versions noted the name alone
+            is_same = (told.source_size_bytes, told.source_modified_ns) == file_stamp(path)
+            if not is_same and told.source_path != readable_name(path.resolve()):
+                raise AttentadError(
+                    f"{target} holds the features of {told.source_path}, not of {path}; choose "
+                    f"another --out, rename the video, or delete {target.name} to read this one."
+                )
+        return told if is_same and told.encoder.get("sha256") == self.encoder["sha256"] else None
+
+    def read(self, video: str, within: Progress) -> tuple[Track, Sidecar]:
+        """Features and what is to be known of them."""
+        path = self.source.files[video]
+        stamp = file_stamp(path)
+        track, notes = noting(partial(self.source.read, video, within))
+        when, width = asdict(track.timeline), track.array.shape[1]
+        del when["length"]
+        classes = self.source.model.classes
+        return track, Sidecar(
+            **when,
+            encoder=self.encoder,
+            score_columns=(width - len(classes), width),
+            score_classes=classes,
+            source=readable_name(path.name),
+            source_path=readable_name(path.resolve()),
+            source_size_bytes=stamp.size_bytes,
+            source_modified_ns=stamp.modified_ns,
+            notes=tuple(notes),
+        )
+
+    def keep(self, video: str, track: Track, sidecar: Sidecar) -> Sidecar:
+        """Write both files, unless another run into this folder was faster."""
+        with held_folder(self.out):
+            written = self.written(video)
+            if written is None:
+                write_features(self.targets(video)[0], track.array, sidecar)
+            return written or sidecar
+
+
+def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in paths:
+        video = video_id(path)
+        if video in files:
+            raise AttentadError(f"{files[video]} and {path} share a name; rename one.")
+        files[video] = path
+    return files
