@@ -201,14 +201,14 @@ def test_detections_become_files_of_other_programs(tmp_path: Path) -> None:
     found = {"results": {"v1": [{"label": "run", "score": 0.5, "segment": [1, 4]}]}}
     (tmp_path / "found.json").write_text(json.dumps(found))
     run = command("auto", tmp_path / "found.json", tmp_path / "v1.frames.csv", "--fps", "2")
-    assert "1 detections in 1 videos" in run.output
+    assert "1 detections in 1 video" in run.output
     assert "frames have no scores" in run.output
     assert (tmp_path / "v1.frames.csv").read_text().splitlines()[:4] == [
         *("frame,seconds,run", "0,0.0,0", "1,0.5,0", "2,1.0,1")
     ]
     command("detections", tmp_path / "found.json", tmp_path / "found.csv")
     back = command("auto", tmp_path / "found.csv", tmp_path / "back.json")
-    assert "1 detections in 1 videos" in back.output
+    assert "1 detections in 1 video" in back.output
     assert json.loads((tmp_path / "back.json").read_text())["results"] == found["results"]
 
 

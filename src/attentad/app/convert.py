@@ -24,7 +24,7 @@ from attentad.core.formats.source import Source
 from attentad.core.formats.video_labels import write_video_labels
 from attentad.core.names import check_choice
 from attentad.core.progress import Progress
-from attentad.core.wording import first_few
+from attentad.core.wording import first_few, number_of
 from attentad.data.features import Sidecar, read_sidecar, write_features
 from attentad.data.releases.wtalc import FPS, SNIPPET_FRAMES, WtalcRelease, read_wtalc
 
@@ -130,7 +130,8 @@ def convert_file(
         detections = read_detections(path)
         write_detections(out, detections, fps=fps)
         count = sum(len(items) for items in detections.videos.values())
-        return Converted((f"{out}: {count} detections in {len(detections.videos)} videos",), ())
+        told = number_of(detections.videos, "video")
+        return Converted((f"{out}: {count} detections in {told}",), ())
     annotations = read_annotations(
         path, keep_ambiguous=True, fps=fps, layout=None if layout == "auto" else layout
     )
@@ -139,7 +140,8 @@ def convert_file(
     }
     write_annotations(out, replace(annotations, videos=videos))
     count = sum(len(item.labels) for item in videos.values())
-    told = f"{len(videos)} videos, {count} instances of {len(annotations.classes)} classes"
+    classes = number_of(annotations.classes, "class", "classes")
+    told = f"{number_of(videos, 'video')}, {count} instances of {classes}"
     return Converted((f"{out}: {told}",), _not_written(out, annotations))
 
 

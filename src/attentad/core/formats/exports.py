@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
+from attentad.core.errors import AttentadError
 from attentad.core.formats.boris import write_boris
 from attentad.core.formats.boris_tables import write_imported
 from attentad.core.formats.elan import write_elan
@@ -55,8 +56,11 @@ def video_files(path: Path, suffix: str, videos: Collection[str]) -> dict[str, P
     """Video → `name.suffix` for the only one, or `name.VIDEO.suffix` for each of several.
 
     Raises:
-        AttentadError: as `short_names`.
+        AttentadError: as `short_names`, or no file can be named after a video.
     """
+    unnamed = next((video for video in videos if "\0" in video), None)
+    if unnamed is not None:
+        raise AttentadError(f"{path}: no file can be named after video {unnamed!r}; rename it.")
     if len(videos) == 1:
         return dict.fromkeys(videos, path)
     stem, end = path.name[: -len(suffix)], path.name[-len(suffix) :]
