@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import torch
 from safetensors.torch import save as safetensors_bytes
+from tests.core.test_formats_page import EXAMPLE, SECTIONS
 
 from attentad.core import AttentadError, Timeline, read_annotations, read_classes, read_detections
 from attentad.core.formats.safe_pickle import read_npy
@@ -51,6 +52,7 @@ class Kind:
     write: Callable[[Any], bytes] = lambda value: json.dumps(value).encode()
 
 
+LAYOUT_EXAMPLES = {name: EXAMPLE.findall(text)[0] for name, text in SECTIONS}
 FEATURES = np.arange(12, dtype=np.float32).reshape(4, 3)
 CLASSES = ("jump", "run")
 SIDECAR = {
@@ -223,6 +225,14 @@ def _own_scores(path: Path) -> None:
     video_scores(_BY_FILE.model_copy(update={"data": data}), CLASSES)
 
 
+def _layout(file: str, content: str) -> Kind:
+    """The example of a page in docs/formats.md, as bytes and, if it is JSON, as values too."""
+    seeds: list[Any] = [content.encode()]
+    if file.endswith(".json"):
+        seeds.append(json.loads(content))
+    return Kind(2, f"x/{file}", seeds, partial(read_annotations, fps=25.0))
+
+
 KINDS: dict[str, Kind] = {
     "npy": Kind(30, "f/v.npy", [_saved(np.save, FEATURES), _saved(np.save, FEATURES.T)], _load_all),
     "npz": Kind(
@@ -290,4 +300,9 @@ KINDS: dict[str, Kind] = {
     "object_npy": Kind(4, "o/o.npy", [_saved(np.save, _RAGGED, allow_pickle=True)], read_npy),
     "override": Kind(15, "r/override", [*OVERRIDES, *SETTINGS], _override, _setting),
     "recipe": Kind(8, "r/recipe.yaml", [RECIPE.encode()], _check_recipe),
+    **{
+        f"layout_{name}": _layout(file, content)
+        for name, (file, _, content) in LAYOUT_EXAMPLES.items()
+        if "/" not in file  # a folder of THUMOS14 is above
+    },
 }

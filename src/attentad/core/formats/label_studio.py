@@ -137,7 +137,9 @@ def _result(marks: Marks, row: int, fps: float) -> dict[str, Any]:
 def _video(data: Mapping[str, Any]) -> str:
     """The file in a task's data: under `video`, or the first text that looks like a file."""
     texts = [data.get("video"), data.get("video_url"), *data.values()]
-    file = next(text for text in texts if isinstance(text, str) and text)
+    file = next((text for text in texts if isinstance(text, str) and text), "")
+    if not file:
+        raise ValueError("no file")
     name = video_of(file.partition("?")[0])
     # Uploaded files get a prefix of their own.
     return _UPLOADED.sub("", name, count=1) if "/upload/" in file else name
