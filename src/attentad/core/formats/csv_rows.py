@@ -13,7 +13,7 @@ from attentad.core.errors import AttentadError
 from attentad.core.files import read_bytes, write_bytes
 
 # A cell that a spreadsheet would take for a formula, with the apostrophes that keep it from that.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_FORMULA = re.compile(r"(?![+-]?[\d.]+(e[+-]?\d+)?$)'*[=+\-@\t\r]", re.IGNORECASE)
 
 
 def read_csv_lines(path: Path) -> list[tuple[int, list[str]]]:
@@ -69,7 +69,7 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
 def safe_cell(value: Any) -> Any:
     """A cell that a spreadsheet shows as it is: text that begins like a formula gets a leading `'`.
 
-    Numbers stay numbers.
+    Numbers, also those that are text already, stay as they are.
     """
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
