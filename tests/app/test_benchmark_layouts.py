@@ -191,6 +191,7 @@ def test_thumos14_detection_on_files(thumos14: Path, tmp_path: Path) -> None:
     shutil.copy(thumos14 / "untrimmednet.npy", tmp_path)  # a loaded model looks beside itself
     annotations = read_annotations(thumos14 / "annotations.json")
     streams = [thumos14 / "flow_test.h5", thumos14 / "rgb_test.h5"]
+    shutil.copy(thumos14 / "untrimmednet.npy", run.model.parent)
     found = load(run.model).detect(streams, annotations=annotations)
     again = json.loads((tmp_path / "detections.json").read_text())["results"]
     for video, rows in again.items():

@@ -24,10 +24,10 @@ from attentad.core.formats.annotations import write_annotations
 from attentad.core.formats.csv_rows import cell_text, csv_text, safe_cell
 from attentad.core.formats.detections import write_detections
 
-FORMULAS = ("=1+1", "+1+x", "-2+A1", "@SUM(A1)", "\tx", "'=1", "''-x")
+FORMULAS = ("=1+1", "+1+1", "-A2", "-2-", "@SUM(A1)", "\tx", "'=1", "''-x")
 
 
-@given(st.text(st.sampled_from("'=+-@\t\ra1 ")))
+@given(st.text(st.sampled_from("'=+-@\t\ra1.e ")))
 def test_a_cell_reads_back_as_it_was(text: str) -> None:
     assert cell_text(safe_cell(text)) == text
 
@@ -40,11 +40,11 @@ def test_text_that_a_spreadsheet_would_run_is_quoted(text: str) -> None:
 
 
 def test_plain_cells_are_written_as_they_are() -> None:
-    assert csv_text([["run", "'quoted'", "a=b", "", 3]]) == "run,'quoted',a=b,,3\n"
-    assert csv_text([["-75.00", "-100.00 … -50.00", "+1"]]) == "-75.00,-100.00 … -50.00,+1\n"
+    row = ["run", "'quoted'", "a=b", "", 3, "-75.00", "-100.00 … -50.00", "-1.5e-3"]
+    assert csv_text([row]) == "run,'quoted',a=b,,3,-75.00,-100.00 … -50.00,-1.5e-3\n"
 
 
-@pytest.mark.parametrize("name", ["=1+1", "-x", "@x", "'=1"])
+@pytest.mark.parametrize("name", ["=1+1", "-2", "-b", "@x", "'=1", "'-2"])
 def test_names_survive_annotations_and_detections(tmp_path: Path, name: str) -> None:
     segments = as_segments([[0.0, 1.0]])
     annotations = Annotations({name: VideoAnnotation(segments, (name,))}, (name,))
@@ -55,4 +55,3 @@ def test_names_survive_annotations_and_detections(tmp_path: Path, name: str) -> 
     write_detections(tmp_path / "d.csv", Detections({name: one}, (name,)))
     detections = read_detections(tmp_path / "d.csv")
     assert (list(detections.videos), detections.classes) == ([name], (name,))
-    assert f"\n{name}," not in (tmp_path / "d.csv").read_text()

@@ -56,8 +56,8 @@ def video_scores(recipe: DetectionRecipe, classes: tuple[str, ...]) -> VideoScor
     path = recipe.data.root / labels.file
     if not (path.is_file() or path.is_dir() or "*" in path.name):
         raise AttentadError(
-            f"{path} does not exist or is no plain file; put the class scores of whole videos there"
-            " that labels.file names, or correct it."
+            f"{path} does not exist or is no plain file; put the class scores of whole videos "
+            "there (labels.file, which a trained model looks for in its own folder)."
         )
     if labels.source == "cuhk":
         return partial(scores_of, read_cuhk_scores(path, classes))

@@ -19,7 +19,9 @@ from attentad.core.notes import note
 SEPARATORS = (",", ";", "\t")
 
 # A cell that a spreadsheet would take for a formula, with the apostrophes that keep it from that.
-_FORMULA = re.compile(r"'*(?:[=@\t\r]|[+\-](?![\d .,…%±+\-]*$))")
+# Numbers and intervals of them are none.
+_NUMBER = r"[+-]?[\d.,]+(e[+-]?\d+)?"
+_FORMULA = re.compile(rf"(?!{_NUMBER}( … {_NUMBER})?$)'*[=+\-@\t\r]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def csv_text(rows: Iterable[Iterable[Any]], separator: str = ",") -> str:
 def safe_cell(value: Any) -> Any:
     """A cell that a spreadsheet shows as it is: text that begins like a formula gets a leading `'`.
 
-    Numbers stay numbers.
+    Numbers, also those that are text already, stay as they are.
     """
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
