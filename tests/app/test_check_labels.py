@@ -9,6 +9,9 @@ import pytest
 from tests.app.test_check import DataSet, serious
 
 from attentad.app.check.data_set import check
+from attentad.core.notes import Note
+from attentad.models.sets import read_sets
+from attentad.recipes.load import DetectionRecipe, load_recipe
 
 
 class WeakSet(DataSet):
@@ -106,3 +109,20 @@ def test_a_label_list_without_annotations(tmp_path: Path) -> None:
     data.relabel("v05", "")
     data.recipe["data"] |= {"video_labels": "labels.csv", "train": ["training"]}
     assert ("error", "unknown_subset") in serious(check(data.save()))
+
+
+def test_a_list_that_names_files(tmp_path: Path) -> None:
+    """Labels of `v01.mp4` are those of the annotated v01, in check and in training."""
+    data = WeakSet(tmp_path)
+    data.rows = [(f"{video}.mp4", label, subset) for video, label, subset in data.rows]
+    with pytest.warns(Note, match=r"labels\.csv: \d+ video ids were matched to annotated ones"):
+        assert not serious(check(data.save()))
+    recipe = load_recipe(data.save())
+    assert isinstance(recipe, DetectionRecipe)
+    with pytest.warns(Note):
+        sets = read_sets(recipe.data)
+    assert sets.video_labels is not None
+    assert sets.video_labels.videos["v01"] == ("jump", "run")
+    assert "v01.mp4" not in sets.train.videos
+    data.rows += [("v_v01", "run", "train")]
+    assert ("error", "video_labels") in serious(check(data.save()))

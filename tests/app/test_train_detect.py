@@ -11,13 +11,13 @@ import pytest
 from tests.bench import CLASSES, Bench
 
 from attentad.app.detect import write_run
-from attentad.core import AttentadError, read_detections
+from attentad.core import AttentadError, read_annotations, read_detections
 from attentad.data.clocks import video_timeline
 from attentad.metrics.evaluate import evaluate_files
 from attentad.models.detect import detect_features
 from attentad.models.file import load_detector, load_recogniser
 from attentad.models.labels import SnippetScores
-from attentad.models.run import load
+from attentad.models.run import load, runs_report
 from attentad.models.train import train
 from attentad.recipes.load import fold_recipe, load_recipe
 from attentad.training.logs import read_log
@@ -129,6 +129,11 @@ def test_labels_from_a_file_of_video_scores(bench: Bench) -> None:
     (bench.folder / "scores.npz").rename(bench.folder / "file" / "scores.npz")
     found = load(run.model).detect([bench.features])
     assert set(np.concatenate([d.labels for d in found.detections.videos.values()])) == {0}
+    # A classifier's archive names the files of the videos.
+    scores = {f"{video}.mp4": np.array([0.9, 0.2]) for video in videos}
+    np.savez(bench.folder / "file" / "scores.npz", **scores)
+    again = load(run.model).detect([bench.features])
+    assert set(np.concatenate([d.labels for d in again.detections.videos.values()])) == {0}
     np.savez(bench.folder / "file" / "scores.npz", v00=np.array([0.9, 0.2, 0.1]))
     with pytest.raises(AttentadError, match="video v00 needs 2 finite class scores"):
         load(run.model).detect([bench.features])
@@ -179,3 +184,25 @@ def test_a_run_resumes_with_more_epochs_but_not_with_another_network(bench: Benc
     train(load_recipe(bench.recipe, [*constant, "training.epochs=2"]), straight)
     name = "model.safetensors"
     assert (out / name).read_bytes() == (straight / name).read_bytes()
+
+
+def test_annotated_ids_that_only_look_different(trained: Bench, tmp_path: Path) -> None:
+    """Durations, frame rates and the page's ground truth are those of the same video."""
+    known = read_annotations(trained.annotations)
+    named = {f"{video}.mp4": item for video, item in known.videos.items()}
+    detector = load(trained.model)
+    run = detector.detect([trained.features], annotations=replace(known, videos=named))
+    plain = detector.detect([trained.features], annotations=known)
+    assert run.timelines == plain.timelines
+    assert run.notes == [
+        "12 video ids were matched to annotated ones that differ in a `v_` prefix, a folder or a "
+        "file suffix only."
+    ]
+    assert not plain.notes
+    page = runs_report({"": run}, annotations=replace(known, videos=named))
+    assert [video.ground_truth for video in page.videos] == [*known.videos.values()]
+    others = {f"other {video}": item for video, item in known.videos.items()}
+    run = detector.detect([trained.features], annotations=replace(known, videos=others))
+    assert run.notes == [
+        "the annotations name none of the videos looked at: v00, v01, v02 and 9 more."
+    ]

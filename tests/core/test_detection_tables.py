@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from attentad.core import AttentadError, as_segments, read_annotations, read_detections
 from attentad.core.formats.detection_tables import read_csv_table, table_by_video
+from attentad.core.notes import Note
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=12))
@@ -113,6 +114,18 @@ def test_the_official_thumos14_text(tmp_path: Path) -> None:
     assert read_detections(path).classes == ("7", "9")
     with pytest.raises(AttentadError, match=r"det\.txt is THUMOS14 detection text"):
         read_detections(path, label_ids={0: "Run", 7: "Jump"})
+
+
+def test_thumos14_text_backwards_is_taken_as_the_toolkit_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "det.txt"
+    path.write_text("v 1 2 7 0.5\n# v 1 2 7 1\nv 29.5 15 7 0.4\nv 3 3 7 0.2\nw 9 8 7 0.1\n")
+    with pytest.warns(Note, match="2 of 4 detections end before they start, the first in line 3;"):
+        found = read_detections(path)
+    assert found.videos["v"].segments.tolist() == [[1, 2], [15, 29.5], [3, 3]]
+    assert found.videos["w"].segments.tolist() == [[8, 9]]
+    path.write_text("v inf 15 7 0.4\n")
+    with pytest.raises(AttentadError, match="line 1: video v: start 15"), pytest.warns(Note):
+        read_detections(path)
 
 
 def _results(**videos: list[object]) -> str:

@@ -91,7 +91,6 @@ DETECTIONS: dict[str, tuple[str, bytes, str]] = {
     "text with a class name": ("d.txt", b"v 1 2 Diving 0.5\n", "line 1: the class must be its"),
     "text with no number": ("d.txt", LINE + b"v 1 two 7 0.5\n", "line 2: video v: start '1' and"),
     "text score": ("d.txt", LINE + b"v 1 2 7 0,5\n", "line 2: score '0,5' must be a number"),
-    "text backwards": ("d.txt", LINE + b"v 3 2 7 0.5\n", "line 2: video v: a segment ends at 2 s"),
     "text binary": ("d.txt", b"\x80\x04\x95\n", "line 1 must read `video start end class score`"),
     "empty pickle": ("d.pkl", b"", "is no whole pickle"),
     "cut pickle": ("d.pkl", pickle.dumps(COLUMNS)[:-20], "is no whole pickle"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final, TypeVar
 
@@ -44,13 +44,22 @@ def annotated_ids(names: Iterable[str], videos: Collection[str]) -> dict[str, st
         names: of detections or features.
         videos: the ids of the annotated videos.
     """
-    known = frozenset(videos)
+    known = {video: video for video in videos}
     unknown = [name for name in names if name not in known]
     if not unknown:
         return {}
-    bare_ids = Counter(map(_bare_id, known))
-    annotated = {bare: video for video in known if bare_ids[bare := _bare_id(video)] == 1}
-    return {name: annotated[bare] for name in unknown if (bare := _bare_id(name)) in annotated}
+    find = look_up(known)
+    return {name: video for name in unknown if (video := find(name)) is not None}
+
+
+def look_up(items: Mapping[str, Item]) -> Callable[[str], Item | None]:
+    """What finds the item of a name, or that of the one id that only looks different.
+
+    See `annotated_ids`; it finds nothing, None, where no id fits, or several.
+    """
+    bare_ids = Counter(map(_bare_id, items))
+    alike = {bare: item for video, item in items.items() if bare_ids[bare := _bare_id(video)] == 1}
+    return lambda name: items[name] if name in items else alike.get(_bare_id(name))
 
 
 def told_matches(count: int) -> str:

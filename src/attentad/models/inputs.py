@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from attentad.core import AttentadError, VideoAnnotation
-from attentad.core.names import readable_name, video_id
+from attentad.core.names import look_up, readable_name, video_id
 from attentad.data.features import (
     feature_files,
     is_feature_file,
@@ -21,6 +21,8 @@ from attentad.models.encode import VideoSource
 from attentad.models.model import DetectorModel
 
 AnySource = VideoSource | FeatureSource
+# Name of a video → what is annotated, also under an id that only looks different.
+_Find = Callable[[str], VideoAnnotation | None]
 
 
 @dataclass
@@ -65,6 +67,7 @@ def open_inputs(
         if not (path.exists() or "*" in path.name):
             raise AttentadError(f"{path} does not exist; check the path.")
     inputs = Inputs()
+    find = look_up(annotated)
     streams = model.recipe.data.streams
     if len(streams) > 1 and any(_holds_features(path) for path in paths):
         if len(paths) != len(streams):
@@ -73,14 +76,14 @@ def open_inputs(
                 f"this model joins {len(streams)} feature streams ({names}), but {len(paths)} are "
                 "given; give one file or folder for each, in this order."
             )
-        inputs.add(_features(model, paths, annotated))
+        inputs.add(_features(model, paths, find))
         return inputs
     for path in paths:
         if path.is_dir():
-            _add_folder(inputs, model, look_into(path), annotated)
+            _add_folder(inputs, model, look_into(path), find)
         elif is_feature_file(path):
             for file in feature_files(path) or [path]:
-                _add_features(inputs, model, file, annotated)
+                _add_features(inputs, model, file, find)
         else:
             inputs.add(_video(model, path))
     return inputs
@@ -90,7 +93,7 @@ def _add_folder(
     inputs: Inputs,
     model: DetectorModel,
     folder: VideoFolder,
-    annotated: Mapping[str, VideoAnnotation],
+    find: _Find,
 ) -> None:
     tables = folder.tables
     left_out: dict[str, str] = {}
@@ -107,26 +110,23 @@ def _add_folder(
     else:
         raise no_videos(folder)
     for file in tables:
-        _add_features(inputs, model, file, annotated)
+        _add_features(inputs, model, file, find)
     inputs.notes += folder.note(left_out)
 
 
-def _add_features(
-    inputs: Inputs, model: DetectorModel, file: Path, annotated: Mapping[str, VideoAnnotation]
-) -> None:
+def _add_features(inputs: Inputs, model: DetectorModel, file: Path, find: _Find) -> None:
     try:
-        source = _features(model, [file], annotated)
+        source = _features(model, [file], find)
     except AttentadError as error:
         inputs.failures[readable_name(file.name)] = str(error)
         return
     inputs.add(source)
 
 
-def _features(
-    model: DetectorModel, paths: Sequence[Path], annotated: Mapping[str, VideoAnnotation]
-) -> FeatureSource:
+def _features(model: DetectorModel, paths: Sequence[Path], find: _Find) -> FeatureSource:
     every = model.recipe.data.every
     store = join_features([open_features(path, every=every) for path in paths])
+    annotated = {name: item for name in store.readers if (item := find(name)) is not None}
     return FeatureSource(store, annotated, model.clock)
 
 

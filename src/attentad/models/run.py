@@ -17,12 +17,14 @@ from attentad.core import (
     AttentadError,
     Detections,
     Timeline,
+    VideoAnnotation,
     no_detections,
 )
 from attentad.core.files import file_stamp
 from attentad.core.found import Found
-from attentad.core.names import align_classes, readable_name
+from attentad.core.names import align_classes, annotated_ids, look_up, readable_name, told_matches
 from attentad.core.progress import NamedProgress, Progress, each_named
+from attentad.core.wording import first_few
 from attentad.data.tracks import Track, noting
 from attentad.models.detect import detect_features
 from attentad.models.encode import VideoSource
@@ -113,7 +115,8 @@ class LoadedDetector:
             before([*opened.sources])
         class_scores = video_scores(model.recipe, model.classes)
         entries: dict[str, Entry] = {}
-        notes, failures = list(opened.notes), dict(opened.failures)
+        notes = [*opened.notes, *_told_annotated([*opened.sources], annotated)]
+        failures = dict(opened.failures)
         for video, within in each_named([*opened.sources], progress):
             try:
                 look = _Look.at(
@@ -223,7 +226,7 @@ def runs_report(
         annotations: ground truth.
     """
     classes, detections = align_classes({name: run.detections for name, run in runs.items()})
-    truths = annotations.videos if annotations is not None else {}
+    truth_of = look_up(annotations.videos if annotations is not None else {})
     pages = []
     for video in dict.fromkeys(video for run in runs.values() for video in run.results):
         found = {
@@ -236,9 +239,19 @@ def runs_report(
         looked = [run for run in runs.values() if video in run.results]
         source = next((run.sources[video] for run in looked if run.sources[video]), None)
         duration_sec = looked[0].timelines[video].duration_sec
-        pages.append(VideoPage(video, duration_sec, source, found, truths.get(video)))
+        pages.append(VideoPage(video, duration_sec, source, found, truth_of(video)))
     facts = plain_facts({name: run.meta for name, run in runs.items()})
     return Report(title, classes, pages, evaluations or {}, losses or {}, facts)
+
+
+def _told_annotated(videos: Sequence[str], annotated: Mapping[str, VideoAnnotation]) -> list[str]:
+    """How the videos are annotated, if that is not as plain as it looks."""
+    renamed = annotated_ids(videos, annotated)
+    if renamed:
+        return [f"{told_matches(len(renamed))}."]
+    if annotated and videos and not any(video in annotated for video in videos):
+        return [f"the annotations name none of the videos looked at: {first_few(videos)}."]
+    return []
 
 
 def _video_file(source: AnySource, video: str) -> Path | None:

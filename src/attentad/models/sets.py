@@ -16,7 +16,8 @@ from attentad.core import (
     read_annotations,
 )
 from attentad.core.formats.video_labels import VideoLabels, read_video_labels
-from attentad.core.names import annotated_ids, with_ids
+from attentad.core.names import annotated_ids, told_matches, with_ids
+from attentad.core.notes import note
 from attentad.core.wording import first_few
 from attentad.data.clocks import Clock, FrameClock, RescaledClock
 from attentad.data.features import FeatureStore, Sidecar, join_features, open_features
@@ -145,7 +146,7 @@ def read_sets(data: DetectionData) -> AnnotatedSets:
     if data.keep_ambiguous and data.annotations is not None:
         # Detectors that name classes learn those of `annotations`; proposals need none.
         training = read_annotations(data.root / data.annotations, keep_ambiguous=True)
-    labels = read_labels(data, annotations.classes)
+    labels = read_labels(data, annotations.classes, annotations.videos)
     if labels is not None:
         training = with_listed(training, labels)
     wanted = data.train or training_subsets(training, data.test)
@@ -195,15 +196,32 @@ def with_listed(annotations: Annotations, labels: VideoLabels) -> Annotations:
     return replace(annotations, videos={**annotations.videos, **listed})
 
 
-def read_labels(data: DetectionData, classes: tuple[str, ...] | None) -> VideoLabels | None:
-    """The recipe's label list, if it has one.
+def read_labels(
+    data: DetectionData, classes: tuple[str, ...] | None, videos: Collection[str] = ()
+) -> VideoLabels | None:
+    """The recipe's label list, if it has one, under the annotated ids; see `annotated_ids`.
+
+    Args:
+        data: of the recipe.
+        classes: names in their order; None for all that the list has.
+        videos: ids of the annotated videos.
 
     Raises:
-        AttentadError: the file is missing or malformed, or has a class that is not of `classes`.
+        AttentadError: the file is missing or malformed, has a class that is not of `classes`, or
+            two of its videos are one annotated video.
     """
     if data.video_labels is None:
         return None
-    return read_video_labels(data.root / data.video_labels, classes=classes)
+    labels = read_video_labels(data.root / data.video_labels, classes=classes)
+    renamed = annotated_ids(labels.videos, videos)
+    if not renamed:
+        return labels
+    note(f"{labels.source}: {told_matches(len(renamed))}.")
+    return replace(
+        labels,
+        videos=with_ids(labels.videos, renamed, f"labels in {labels.source}"),
+        subsets={renamed.get(video, video): name for video, name in labels.subsets.items()},
+    )
 
 
 def training_subsets(annotations: Annotations, test: Collection[str]) -> tuple[str, ...]:

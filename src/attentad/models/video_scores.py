@@ -18,10 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from attentad.core import AttentadError
 from attentad.core.files import read_json
 from attentad.core.formats.npy import read_only_array
+from attentad.core.names import look_up
 from attentad.data.features import open_features
 from attentad.recipes.load import DetectionRecipe
 
-# Video id → (K,) scores in the order of the model's classes; None for a video without any.
+# Video id → (K,) scores in the order of the model's classes; None for a video without any. An
+# archive of one's own may name videos with their suffix, see `look_up`.
 VideoScores = Callable[[str], NDArray[np.floating] | None]
 
 # The 20 classes with temporal annotations among THUMOS14's 101, whose numbers begin at 1.
@@ -63,7 +65,7 @@ def video_scores(recipe: DetectionRecipe, classes: tuple[str, ...]) -> VideoScor
         return partial(scores_of, read_cuhk_scores(path, classes))
     if labels.source == "untrimmednet":
         return _untrimmednet(path, classes)
-    return _own_scores(path, len(classes)).get
+    return look_up(_own_scores(path, len(classes)))
 
 
 def no_class_scores(video: str) -> AttentadError:

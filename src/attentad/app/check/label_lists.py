@@ -41,7 +41,9 @@ def read_list(
         do = "Leave it out, or take a detector that learns from labels of whole videos."
         return None, [Finding("error", "video_labels", what, do)]
     classes = tuple(recipe.data.classes or annotations.classes)
-    return attempt("video_labels", _DO, lambda: read_labels(recipe.data, classes))
+    return attempt(
+        "video_labels", _DO, lambda: read_labels(recipe.data, classes, annotations.videos)
+    )
 
 
 def labelled(annotations: Annotations, labels: VideoLabels, train: Sequence[str]) -> Annotations:
