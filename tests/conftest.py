@@ -7,7 +7,9 @@ import shutil
 import signal
 from pathlib import Path
 
-# The tests share two cores among workers: threads that wait in a spin would slow all of them.
+# The tests share two cores among workers: more threads than one each, or threads that wait in a
+# spin, would slow all of them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # A shell starts what it runs in the background deaf to Ctrl-C, which some tests press.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
