@@ -62,10 +62,11 @@ def report_files(
         )
     files = dict(zip(detector_names(detections, names), detections, strict=True))
     truth = None if annotations is None else read_annotations(annotations)
-    known = None if truth is None else truth.classes
+    class_names = None if truth is None else truth.classes
     annotated = () if truth is None else truth.videos
     named = {
-        name: align_videos(read_detections(path, known), annotated) for name, path in files.items()
+        name: align_videos(read_detections(path, class_names), annotated)
+        for name, path in files.items()
     }
     classes, aligned = align_classes({name: item for name, (item, _) in named.items()})
     seen = list(dict.fromkeys(video for item in aligned.values() for video in item.videos))

@@ -151,8 +151,8 @@ def build_attention(
             raise AttentadError(
                 f"{where}: {name} {need}, which this site does not have; use another module."
             )
-    known = {key: size for key, size in sizes.items() if size is not None}
-    return module(**shared_options(module, known), **options)
+    fixed_sizes = {key: size for key, size in sizes.items() if size is not None}
+    return module(**shared_options(module, fixed_sizes), **options)
 
 
 def check_sites(attention: Iterable[str], sites: Collection[str]) -> None:

@@ -69,8 +69,8 @@ def read_clip_files(source: str | Path, *, subset: str | None = None) -> list[Cl
         files = _read_folders(source) if source.is_dir() else _read_csv(source)
     kept = [file for file in files if subset is None or file.subset == subset]
     if not kept:
-        known = ", ".join(sorted({file.subset for file in files if file.subset})) or "none"
-        reason = "" if subset is None else f" in subset {subset}; the subsets are: {known}"
+        subsets = ", ".join(sorted({file.subset for file in files if file.subset})) or "none"
+        reason = "" if subset is None else f" in subset {subset}; the subsets are: {subsets}"
         raise AttentadError(f"{source} lists no clips{reason or '; add at least one'}.")
     for file in kept:
         if not file.path.is_file():

@@ -61,12 +61,12 @@ def look_into(folder: Path) -> VideoFolder:
         raise AttentadError(f"{folder} could not be read ({error.strerror}).") from error
     videos = [path for path in inside if is_video_file(path)]
     tables = [path for path in inside if _is_table(path)]
-    known = {path.name for path in (*videos, *tables)}
-    known |= {path.with_suffix(".json").name for path in tables}
+    names = {path.name for path in (*videos, *tables)}
+    names |= {path.with_suffix(".json").name for path in tables}
     left_out = {
         readable_name(path.name): _what(path)
         for path in inside
-        if path.name not in known and (not path.name.startswith(".") or _is_hidden_video(path))
+        if path.name not in names and (not path.name.startswith(".") or _is_hidden_video(path))
     }
     return VideoFolder(folder, videos, tables, left_out)
 

@@ -85,13 +85,13 @@ class Band(NamedTuple):
 
 def bands(needed: NDArray[np.bool_], rows: int) -> list[Band]:
     """Rectangles of at most `rows` rows that together cover the true cells of `needed` (H, W)."""
-    found = []
+    parts = []
     for top in range(0, len(needed), rows):
         part = needed[top : top + rows]
         columns = np.flatnonzero(part.any(axis=0))
         if len(columns):
-            found.append(Band(top, top + len(part), int(columns[0]), int(columns[-1]) + 1))
-    return found
+            parts.append(Band(top, top + len(part), int(columns[0]), int(columns[-1]) + 1))
+    return parts
 
 
 def dilated(cells: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:

@@ -136,11 +136,11 @@ def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:
     """One curve per name over the video; where views overlap, the earlier one speaks."""
     joined: dict[str, Curve] = {}
     for curve in (curve for found in by_view for curve in found.curves):
-        known = joined.setdefault(curve.name, curve)
-        new = curve.time_sec > known.time_sec.max(initial=-np.inf)
-        time_sec = np.concatenate([known.time_sec, curve.time_sec[new]])
-        value = np.concatenate([known.value, curve.value[new]])
-        joined[curve.name] = Curve(known.name, time_sec, value, known.kind)
+        first = joined.setdefault(curve.name, curve)
+        new = curve.time_sec > first.time_sec.max(initial=-np.inf)
+        time_sec = np.concatenate([first.time_sec, curve.time_sec[new]])
+        value = np.concatenate([first.value, curve.value[new]])
+        joined[curve.name] = Curve(first.name, time_sec, value, first.kind)
     return list(joined.values())
 
 

@@ -122,12 +122,12 @@ class LoadedDetector:
                 look = _Look.at(
                     model, video, opened.sources[video], class_scores(video), meta, within
                 )
-                known = None if journal is None else journal.read(look.key)
-                entry = look.entry() if known is None else known
+                kept = None if journal is None else journal.read(look.key)
+                entry = look.entry() if kept is None else kept
             except AttentadError as error:
                 failures[video] = str(error)
                 continue
-            if journal is not None and known is None:
+            if journal is not None and kept is None:
                 journal.keep(look.key, entry)
             entries[video] = entry
             notes += entry.notes

@@ -173,8 +173,8 @@ def merged_sums(parts: Sequence[Sums]) -> Sums:
     """The sums of all processes together."""
     merged: Sums = {}
     for name in dict.fromkeys(name for part in parts for name in part):
-        found = [part[name] for part in parts if name in part]
-        merged[name] = (sum(total for total, _ in found), sum(count for _, count in found))
+        sums = [part[name] for part in parts if name in part]
+        merged[name] = (sum(total for total, _ in sums), sum(count for _, count in sums))
     return merged
 
 

@@ -87,11 +87,11 @@ class Pictures:
                 self.lost += 1
                 continue
             try:
-                found = video.stream.decode(packet)
+                decoded = video.stream.decode(packet)
             except (FFmpegError, OSError):
                 self.lost += 1
                 continue
-            yield from found
+            yield from decoded
 
     def _packets(self, video: OpenVideo) -> Iterator[Packet | None]:
         """Packets up to the end or to where the file cannot be read; the last one flushes."""

@@ -133,8 +133,8 @@ def check_subsets(
     for name in dict.fromkeys((*(train or ()), *test, *others)):
         if name not in sizes:
             meant = suggest(name, sizes)
-            known = ", ".join(sorted(sizes)) or "none"
-            what = f"no video is in subset {name!r}; there are: {known}."
+            subsets = ", ".join(sorted(sizes)) or "none"
+            what = f"no video is in subset {name!r}; there are: {subsets}."
             do = f"Write {meant!r}." if meant else "Name subsets that the annotations have."
             yield Finding("error", "unknown_subset", what, do)
     if train is None and not training_subsets(annotations, test):

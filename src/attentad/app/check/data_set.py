@@ -202,8 +202,8 @@ def _check_features(
         return findings, {}, {}
     findings += check_presence(streams, list(used.videos), annotations.videos)
     measured, broken = measure(streams, list(used.videos), progress)
-    known = {video: item for video, item in measured.items() if video in told}
-    lines, without = timelines(known, used, clock)
+    timed = {video: item for video, item in measured.items() if video in told}
+    lines, without = timelines(timed, used, clock)
     if swapped := list(check_transposed(measured, lines, used)):
         return [*findings, *broken, *swapped], {}, {}  # what else could be said would mislead
     findings += [*broken, *check_arrays(measured), *without]

@@ -111,14 +111,14 @@ def with_reference_durations(
         return annotations
     videos = {}
     for video, item in annotations.videos.items():
-        known = counts.get(video.removeprefix("v_"))
-        if known is None:
+        counted = counts.get(video.removeprefix("v_"))
+        if counted is None:
             raise AttentadError(
                 f"duration_ref {rule} needs the frame counts of video {video}; add them to the "
                 "file of data.frame_counts."
             )
         try:
-            duration = reference_duration_sec(known, rule)
+            duration = reference_duration_sec(counted, rule)
         except AttentadError as error:
             raise AttentadError(f"video {video}: {error}") from None
         # A frame rate told by frames and duration is that of the whole video.

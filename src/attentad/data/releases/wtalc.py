@@ -105,11 +105,11 @@ class WtalcRelease:
 
     def disagreeing(self) -> dict[str, list[str]]:
         """Subset → the videos whose `labels_all` are not the labels of their segments."""
-        found: dict[str, list[str]] = {}
+        videos_of: dict[str, list[str]] = {}
         for video, item in self.annotations.videos.items():
             if self.labels_all.videos[video] != self.from_segments.videos[video]:
-                found.setdefault(item.subset, []).append(video)
-        return found
+                videos_of.setdefault(item.subset, []).append(video)
+        return videos_of
 
 
 def read_wtalc(folder: str | Path) -> WtalcRelease:
@@ -166,20 +166,20 @@ def _find(folder: Path) -> tuple[Path, Path]:
     """The file of features and the folder of annotations."""
     if not folder.is_dir():
         raise AttentadError(f"{folder} is no folder; give the one that holds {_ACCEPTED}.")
-    found = sorted([*folder.glob(f"*{_FEATURES}"), *folder.glob(f"*/*{_FEATURES}")])
-    if len(found) != 1:
-        names = ", ".join(str(file.relative_to(folder)) for file in found) or "none"
+    archives = sorted([*folder.glob(f"*{_FEATURES}"), *folder.glob(f"*/*{_FEATURES}")])
+    if len(archives) != 1:
+        names = ", ".join(str(file.relative_to(folder)) for file in archives) or "none"
         raise AttentadError(
             f"{folder} must hold the features of one data set, and holds {names}; what is read is "
             f"{_ACCEPTED}."
         )
-    name = found[0].name.removesuffix(_FEATURES)
-    for place in dict.fromkeys((found[0].parent, folder)):
+    name = archives[0].name.removesuffix(_FEATURES)
+    for place in dict.fromkeys((archives[0].parent, folder)):
         notes_at = place / f"{name}-Annotations"
         if notes_at.is_dir():
-            return found[0], notes_at
+            return archives[0], notes_at
     raise AttentadError(
-        f"{folder} holds no folder {name}-Annotations beside {found[0].name}; what is read is "
+        f"{folder} holds no folder {name}-Annotations beside {archives[0].name}; what is read is "
         f"{_ACCEPTED}."
     )
 

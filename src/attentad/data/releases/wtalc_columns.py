@@ -63,10 +63,10 @@ def check_count(count: int, videos: Sequence[str], path: Path) -> None:
 
 def text(value: Any) -> str:
     """Text, which Python 2 and 3 wrote as bytes, that is not empty."""
-    found = value.decode() if type(value) is bytes else value
-    if type(found) is not str or not found.strip():
+    plain = value.decode() if type(value) is bytes else value
+    if type(plain) is not str or not plain.strip():
         raise ValueError
-    return found.strip()
+    return plain.strip()
 
 
 def seconds(value: Any) -> float:
@@ -80,10 +80,10 @@ def seconds(value: Any) -> float:
 
 def duration(value: Any) -> float:
     """A number of seconds above 0."""
-    found = seconds(value)
-    if found <= 0:
+    duration_sec = seconds(value)
+    if duration_sec <= 0:
         raise ValueError
-    return found
+    return duration_sec
 
 
 def segment_list(value: Any) -> list[tuple[float, float]]:
@@ -116,9 +116,9 @@ def read_ambiguous(path: Path) -> dict[str, list[tuple[float, float]]]:
     Raises:
         AttentadError: a line reads otherwise.
     """
-    found: dict[str, list[tuple[float, float]]] = {}
+    segments_of: dict[str, list[tuple[float, float]]] = {}
     if not path.exists():
-        return found
+        return segments_of
     for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines(), 1):
         fields = line.split()
         if not fields:
@@ -132,8 +132,8 @@ def read_ambiguous(path: Path) -> dict[str, list[tuple[float, float]]]:
                 f"{path}, line {number} must read `video start end`, not {line.strip()[:60]!r}; "
                 "correct or remove it."
             ) from None
-        found.setdefault(video, []).append((start, end))
-    return found
+        segments_of.setdefault(video, []).append((start, end))
+    return segments_of
 
 
 def _items(value: Any) -> list[Any]:
