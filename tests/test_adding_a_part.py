@@ -152,4 +152,10 @@ def test_parts_shows_it_and_its_options_are_checked(
 def test_any_module_runs_on_each_level(parts: dict[str, Any], recipe: Path, tmp_path: Path) -> None:
     for module in ("se", "transformer", "sta"):
         changes = [f"attention.pyramid={{name: {module}}}", "training.epochs=1"]
-        train(load_recipe(recipe, changes), tmp_path / module)
+        run = train(load_recipe(recipe, changes), tmp_path / module)
+        assert run is not None
+        loaded = load(run.model)
+        loaded.detect([tmp_path / "features.npz"])
+        gates = set(loaded.model.network.sites.curves())
+        levels = {f"pyramid level {level}" for level in (1, 2, 3)}
+        assert gates == (set() if module == "transformer" else levels)

@@ -236,7 +236,8 @@ def test_a_sidecar_of_an_earlier_version_stays_valid(encoder_model: Path, tmp_pa
         del told[key]
     (out / "t.json").write_text(json.dumps(told))
     before = (out / "t.npy").stat().st_mtime_ns
-    extract_features(encoder_model, [tmp_path / "t.mp4"], out)
+    (note,) = extract_features(encoder_model, [tmp_path / "t.mp4"], out).notes
+    assert "by the name alone" in note
     assert (out / "t.npy").stat().st_mtime_ns == before
     (out / "t.json").write_text("{")  # damaged: read again
     extract_features(encoder_model, [tmp_path / "t.mp4"], out)

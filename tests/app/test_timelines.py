@@ -106,7 +106,7 @@ def test_detect_draws_figures_where_asked(trained: Bench, tmp_path: Path) -> Non
 
 def test_a_video_without_detections_is_drawn(tmp_path: Path) -> None:
     (file,) = write_timelines(runs_report({"": run_of("v", found=no_detections())}), tmp_path)
-    ElementTree.parse(file)
+    assert ElementTree.parse(file).getroot().tag.endswith("svg")
 
 
 def test_two_videos_of_one_file_name_are_told(tmp_path: Path) -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from attentad.core import AttentadError, read_annotations, read_classes, read_detections
+from attentad.core import (
+    Annotations,
+    AttentadError,
+    read_annotations,
+    read_classes,
+    read_detections,
+)
 from attentad.core.files import read_json
 from attentad.core.formats.video_labels import read_video_labels
 from attentad.core.notes import Note
@@ -17,7 +23,7 @@ TABLE = "video,start,end,label\nKäfig,1,4,Gerät\nKüfig,5,9,Gerüt\n"
 DATABASE = {"database": {"v": {"annotations": [{"label": "Gerät", "segment": [1, 2]}]}}}
 
 
-def read(path: Path, text: str, code_page: str = "utf-8") -> object:
+def read(path: Path, text: str, code_page: str = "utf-8") -> Annotations:
     path.write_bytes(text.encode(code_page))
     return read_annotations(path)
 
@@ -126,7 +132,7 @@ def test_a_video_is_in_one_subset_and_has_one_duration(
 
 def test_a_duration_may_be_told_once_or_in_another_spelling(tmp_path: Path) -> None:
     text = "video,start,end,label,duration\nv,1,2,run,30\nv,5,6,run,\nv,7,8,run,30.0\n"
-    read(tmp_path / "a.csv", text)
+    assert read(tmp_path / "a.csv", text).videos["v"].duration_sec == 30
 
 
 @pytest.mark.parametrize(

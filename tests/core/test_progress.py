@@ -23,8 +23,11 @@ def test_progress_grows_in_fractions_within_an_item() -> None:
 
 
 def test_without_a_listener_the_names_come_alone() -> None:
-    for _, within in each_named(["a"], None):
+    names = []
+    for name, within in each_named(["a", "b"], None):
         within(1, 2)
+        names.append(name)
+    assert names == ["a", "b"]
 
 
 def test_a_line_now_and_then_with_the_time_left() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
+from tests.training.same import same
 from torch import nn
 
 from attentad.core import AttentadError
@@ -19,17 +20,6 @@ from attentad.training.task import learning, passes_of
 
 SCRIPT = str(Path(__file__).parent / "runs.py")
 KINDS = ["step", "epoch", "shared"]
-
-
-def same(a, b):
-    """Equality to the bit of nested dicts, lists, tensors and values."""
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, torch.Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
-    return a == b
 
 
 def state(folder):

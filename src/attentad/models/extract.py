@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,13 @@ class _Extraction:
         except AttentadError:
             return None  # damaged, or just being replaced by another run
         is_same = told.source == readable_name(path.name)
-        if told.source_size_bytes is not None:  # earlier versions noted the name alone
+        if told.source_size_bytes is None:
+            by_name = (
+                f"{target} is of a version that did not note the size and time of a video; it is "
+                f"taken for the features of {path} by the name alone. Delete it to read that again."
+            )
+            told = replace(told, notes=(*told.notes, by_name))
+        else:
             is_same = (told.source_size_bytes, told.source_modified_ns) == file_stamp(path)
             if not is_same and told.source_path != readable_name(path.resolve()):
                 raise AttentadError(
