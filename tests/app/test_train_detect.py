@@ -206,3 +206,14 @@ def test_annotated_ids_that_only_look_different(trained: Bench, tmp_path: Path) 
     assert run.notes == [
         "the annotations name none of the videos looked at: v00, v01, v02 and 9 more."
     ]
+
+
+def test_two_inputs_of_one_annotated_video_are_refused(trained: Bench, tmp_path: Path) -> None:
+    with np.load(trained.features) as archive:
+        np.save(tmp_path / "v00.npy", archive["v00"])
+        np.save(tmp_path / "v_v00.npy", archive["v00"])
+    known = read_annotations(trained.annotations)
+    detector = load(trained.model)
+    assert set(detector.detect([tmp_path]).results) == {"v00", "v_v00"}
+    with pytest.raises(AttentadError, match="of 'v00' and of 'v_v00' both belong to the annotated"):
+        detector.detect([tmp_path], annotations=known)

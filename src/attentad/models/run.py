@@ -22,7 +22,14 @@ from attentad.core import (
 )
 from attentad.core.files import file_stamp
 from attentad.core.found import Found
-from attentad.core.names import align_classes, annotated_ids, look_up, readable_name, told_matches
+from attentad.core.names import (
+    align_classes,
+    annotated_ids,
+    look_up,
+    readable_name,
+    told_matches,
+    with_ids,
+)
 from attentad.core.progress import NamedProgress, Progress, each_named
 from attentad.core.wording import first_few
 from attentad.data.tracks import Track, noting
@@ -245,8 +252,13 @@ def runs_report(
 
 
 def _told_annotated(videos: Sequence[str], annotated: Mapping[str, VideoAnnotation]) -> list[str]:
-    """How the videos are annotated, if that is not as plain as it looks."""
+    """How the videos are annotated, if that is not as plain as it looks.
+
+    Raises:
+        AttentadError: two of them belong to one annotated video.
+    """
     renamed = annotated_ids(videos, annotated)
+    with_ids(dict.fromkeys(videos), renamed, "input")
     if renamed:
         return [f"{told_matches(len(renamed))}."]
     if annotated and videos and not any(video in annotated for video in videos):
