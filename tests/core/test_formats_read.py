@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -373,3 +374,10 @@ def test_damaged_files_end_in_a_sentence(
         warnings.simplefilter("ignore")
         with suppress(AttentadError):
             read_annotations(path, fps=25)
+
+
+def test_a_class_of_calms21_with_an_endless_number(tmp_path: Path) -> None:
+    file, _, content = EXAMPLES["calms21"]
+    path = write(tmp_path, file, re.sub(r'("vocab": \{"[^"]+": )\d+', r"\g<1>1e999", content))
+    with pytest.raises(AttentadError, match="a vocab in metadata"):
+        read_annotations(path)

@@ -65,7 +65,7 @@ def _labels(item: Any, where: str) -> np.ndarray:
     try:
         names = {int(number): str(name) for name, number in item["metadata"]["vocab"].items()}
         return np.array([names[number] for number in item["annotations"]], dtype=np.str_)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise AttentadError(
             f"{where} needs annotations, a number for each frame, and a vocab in metadata that "
             "names each number."
