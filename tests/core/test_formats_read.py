@@ -378,6 +378,8 @@ def test_damaged_files_end_in_a_sentence(
 
 def test_a_class_of_calms21_with_an_endless_number(tmp_path: Path) -> None:
     file, _, content = EXAMPLES["calms21"]
-    path = write(tmp_path, file, re.sub(r'("vocab": \{"[^"]+": )\d+', r"\g<1>1e999", content))
+    numbered = re.sub(r'("vocab":\s*\{\s*"[^"]+":\s*)\d+', r"\g<1>Infinity", content)
+    assert numbered != content
+    path = write(tmp_path, file, numbered)
     with pytest.raises(AttentadError, match="a vocab in metadata"):
         read_annotations(path)
