@@ -28,6 +28,7 @@ SMALL = [
     "training.epochs=1",
     "data.folds=[fold1, fold2]",
 ]
+END = "End, channel_pool"
 CLASSES = tuple(f"c{i:02d}" for i in range(17))
 
 
@@ -80,13 +81,18 @@ def test_tables_are_no_recipes() -> None:
 
 def test_a_table_is_run_and_written(root: Path, tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "out"
-    said = run("csa/8", root, out, seeds=2, rows=["Middle", "End"])
+    said = run("csa/8", root, out, seeds=2, rows=["Middle, channel_pool", "End, channel_pool"])
     assert "8 trainings" in said[0]
     assert said[1].startswith("they will take about")
     assert len([line for line in said if line.startswith("[")]) == 8
     folder = out / "csa-8-salads50"
     content = json.loads((folder / "table.json").read_text())
-    start, middle, end = content["rows"]
+    assert [row["name"] for row in content["rows"]] == [
+        f"{place}, {mode}"
+        for place in ("Start", "Middle", "End")
+        for mode in ("channel_pool", "time_pool")
+    ]
+    start, _, middle, _, end, _ = content["rows"]
     assert start["values_by_seed"] is None
     assert np.shape(end["values_by_seed"]) == (2, 6)
     scores = [json.loads((Path(p) / "evaluation.json").read_text()) for p in middle["runs"]]
@@ -96,7 +102,7 @@ def test_a_table_is_run_and_written(root: Path, tmp_path: Path, capsys: Any) -> 
     with (folder / "table.csv").open() as file:
         rows = list(csv.reader(file))
     assert rows[0][:2] == ["", "paper 0.3"]
-    assert rows[1][0] == "Start"
+    assert rows[1][0] == "Start, channel_pool"
     assert "±" in rows[3][7]
     assert "no reproduction" in (folder / "table.md").read_text()
     for figure in ("bars", "loss", "timeline", "scores"):
@@ -108,7 +114,10 @@ def test_rows_of_a_table_on_one_video(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Figures 3 and 5 of HAM-Net; BMN with CSA stands for a network that shows its attention."""
-    options: dict[str, Any] = {"rows": ["Middle", "End"], "folds": ["fold1"]}
+    options: dict[str, Any] = {
+        "rows": ["Middle, channel_pool", "End, channel_pool"],
+        "folds": ["fold1"],
+    }
     run("csa/8", root, tmp_path, **options)
     settings = dict(text.split("=", 1) for text in SMALL)
     plan = plan_runs(
@@ -128,7 +137,7 @@ def test_rows_of_a_table_on_one_video(
     timelines.video_figures(plan)
     attentive, scores = drawn
     assert [list(tracks) for tracks, _, _ in drawn] == [
-        ["ground truth", "Middle", "End"],
+        ["ground truth", "Middle, channel_pool", "End, channel_pool"],
         ["ground truth"],
     ]
     assert len(attentive[0]["ground truth"][0][1]) == 23  # v0, the video with every class
@@ -137,27 +146,30 @@ def test_rows_of_a_table_on_one_video(
     assert list(attentive[2]) == ["encoder gate over time"]
     times, values = attentive[2]["encoder gate over time"]
     assert len(times) == len(values) > 1
-    assert list(scores[2]) == ["Middle", "End"]
+    assert list(scores[2]) == ["Middle, channel_pool", "End, channel_pool"]
 
 
 def test_what_is_done_is_not_done_again(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    run("csa/8", root, out, rows=["End"], folds=["fold1"])
+    run("csa/8", root, out, rows=[END], folds=["fold1"])
 
     def forbidden(*_: Any, **__: Any) -> None:
         raise AssertionError("trained again")
 
     monkeypatch.setattr(table_module, "train", forbidden)
-    again = run("csa/8", root, out, rows=["End"], folds=["fold1"])
+    again = run("csa/8", root, out, rows=[END], folds=["fold1"])
     assert "done before" in again[0]
     # Table 4's CSA and Table 7's 2-Conv are the same model.
-    assert "done before" in run("csa/4", root, out, rows=["CSA (2-Conv)"], folds=["fold1"])[0]
+    same = "CSA (2-Conv), channel_pool"
+    assert "done before" in run("csa/4", root, out, rows=[same], folds=["fold1"])[0]
+    # So is Table 1's BMN-CSA, which leaves temporal_mode to its default.
+    assert "done before" in run("csa/1", root, out, rows=["BMN-CSA"], folds=["fold1"])[0]
     with pytest.raises(AssertionError, match="trained again"):
-        run("csa/8", root, out, rows=["End"], folds=["fold2"])
+        run("csa/8", root, out, rows=[END], folds=["fold2"])
     with pytest.raises(AssertionError, match="trained again"):
-        run("csa/8", root, out, rows=["End"], folds=["fold1"], epochs=2)
+        run("csa/8", root, out, rows=[END], folds=["fold1"], epochs=2)
 
 
 def test_an_interrupted_table_goes_on(
@@ -176,8 +188,8 @@ def test_an_interrupted_table_goes_on(
 
     monkeypatch.setattr(table_module, "train", stops_at_the_second)
     with pytest.raises(KeyboardInterrupt):
-        run("csa/8", root, out, rows=["End"])
-    run("csa/8", root, out, rows=["End"])
+        run("csa/8", root, out, rows=[END])
+    run("csa/8", root, out, rows=[END])
     assert [folder.name for folder in trained] == ["fold1-seed0", "fold2-seed0", "fold2-seed0"]
 
 

@@ -81,7 +81,7 @@ def test_what_a_site_lacks():
 @pytest.mark.parametrize(
     ("module", "options", "said"),
     [
-        (CSA, {"temporal_mode": "pool"}, "CSA.temporal_mode cannot be 'pool'; use time_pool or"),
+        (CSA, {"temporal_mode": "pool"}, "CSA.temporal_mode cannot be 'pool'; use channel_pool or"),
         (CSA, {"kernel_size": 4}, "CSA.kernel_size cannot be 4; use an odd number"),
         (SE, {"reduction": 0}, "SE.reduction cannot be 0"),
         (SE, {"ratio": 2}, "SE has no option 'ratio'; it takes: "),

@@ -15,6 +15,7 @@ from attentad.core import AttentadError
 from attentad.core.options import check_options
 
 C, C_IN, T = 6, 5, 8
+TIME_POOL = {"temporal_mode": "time_pool"}
 
 
 def csa(**options):
@@ -41,8 +42,15 @@ def count(module):
         (400, 128, 100, 2, 412_716),
     ],
 )
-def test_published_parameter_counts(context_dim, feature_dim, length, convs, expected):
-    assert count(CSA(feature_dim, context_dim, length, convs=convs)) == expected
+def test_golden_parameter_counts(context_dim, feature_dim, length, convs, expected):
+    time_pool = CSA(feature_dim, context_dim, length, convs=convs, temporal_mode="time_pool")
+    assert count(time_pool) == expected
+    # CB_t's width is C_out in place of T: nothing else differs.
+    wider = sum(
+        3 * (before * feature_dim - narrow * length) + feature_dim - length
+        for before, narrow in [(context_dim, context_dim), (feature_dim, length)][:convs]
+    )
+    assert count(CSA(feature_dim, context_dim, length, convs=convs)) == expected + wider
 
 
 def conv1d_by_hand(x, weight, bias):
@@ -58,8 +66,9 @@ def conv1d_by_hand(x, weight, bias):
 
 
 @pytest.mark.parametrize("convs", [1, 2])
-def test_the_printed_equations(convs):
-    module = csa(convs=convs)
+@pytest.mark.parametrize("mode", ["channel_pool", "time_pool"])
+def test_the_equations(convs, mode):
+    module = csa(convs=convs, **({} if mode == "channel_pool" else {"temporal_mode": mode}))
     feature, context = pair(1)
     branch = {}
     for name in ("channel", "temporal"):
@@ -67,7 +76,8 @@ def test_the_printed_equations(convs):
         for conv in getattr(module, f"{name}_convs"):
             h = conv1d_by_hand(h, conv.weight, conv.bias).clamp(min=0)
         fc = getattr(module, f"{name}_fc")
-        branch[name] = 1 / (1 + torch.exp(-(fc.weight @ h.mean(1) + fc.bias)))
+        pooled = h.mean(0) if (name, mode) == ("temporal", "channel_pool") else h.mean(1)
+        branch[name] = 1 / (1 + torch.exp(-(fc.weight @ pooled + fc.bias)))
     by_time = feature[0] * branch["temporal"][None, :]
     by_channel = feature[0] * branch["channel"][:, None]
     weight = module.projection.weight[:, :, 0]
@@ -119,6 +129,29 @@ def test_channel_pool_is_tied_to_its_time_step():
     )
 
 
+@pytest.mark.parametrize("convs", [1, 2])
+def test_only_time_pool_cannot_see_when_something_happens(convs):
+    """An event of R is moved by 15 steps; numbers are such that sums are exact in any order."""
+    torch.manual_seed(0)
+    length, event = 64, torch.randint(-4, 5, (2, C_IN, 6)).double()
+    early, late = torch.zeros(2, 2, C_IN, length, dtype=torch.float64)
+    early[:, :, 20:26] = late[:, :, 35:41] = event
+
+    @torch.no_grad()
+    def change(**options):
+        torch.manual_seed(0)
+        module = CSA(C, C_IN, length, convs=convs, **options).double()
+        for parameter in module.parameters():
+            parameter.copy_((64 * parameter).round() / 64)
+        (a_c, a_t), (moved_a_c, moved_a_t) = module.gates(early), module.gates(late)
+        assert torch.equal(moved_a_c, a_c)  # says which channels, no matter when
+        return float((moved_a_t - a_t).abs().max())
+
+    assert change(temporal_mode="time_pool") == 0
+    assert change() > 0.01
+    assert change() == change(temporal_mode="channel_pool")
+
+
 def test_one_channel_pools_nothing():
     module = csa(temporal_mode="one_channel")
     assert [conv.out_channels for conv in module.temporal_convs] == [C, 1]
@@ -133,12 +166,13 @@ def test_one_channel_pools_nothing():
 @pytest.mark.parametrize(
     ("options", "channel_widths", "temporal_widths"),
     [
-        ({"convs": 3}, [C, C, C], [T, T, T]),
-        ({"convs": 3, "conv_width": "feature"}, [C, C, C], [C, C, T]),
-        ({"convs": 3, "conv_width": "context"}, [C_IN, C_IN, C], [C_IN, C_IN, T]),
-        ({"convs": 1, "conv_width": "context"}, [C], [T]),
-        ({"channel_width": "context"}, [C_IN, C_IN], [T, T]),
-        ({"temporal_mode": "channel_pool"}, [C, C], [C, C]),
+        ({"convs": 3, **TIME_POOL}, [C, C, C], [T, T, T]),
+        ({"convs": 3, "conv_width": "feature", **TIME_POOL}, [C, C, C], [C, C, T]),
+        ({"convs": 3, "conv_width": "context", **TIME_POOL}, [C_IN, C_IN, C], [C_IN, C_IN, T]),
+        ({"convs": 1, "conv_width": "context", **TIME_POOL}, [C], [T]),
+        ({"channel_width": "context", **TIME_POOL}, [C_IN, C_IN], [T, T]),
+        ({"convs": 3, "conv_width": "context"}, [C_IN, C_IN, C], [C_IN, C_IN, C]),
+        ({}, [C, C], [C, C]),
         ({"temporal_mode": "one_channel", "conv_width": "context"}, [C_IN, C], [C_IN, 1]),
     ],
 )

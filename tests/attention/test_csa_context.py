@@ -46,8 +46,8 @@ def conv(c_in, c_out, k=1):
     ("c_in", "c", "length"), [(400, 256, 100), (2048, 256, 256), (400, 128, 100), (512, 256, 100)]
 )
 def test_parameter_counts_of_the_rows(c_in, c, length):
-    def built(row):
-        return count(build_attention("csa", ROWS[row], SiteShape(c, c_in, length)))
+    def built(row, **options):
+        return count(build_attention("csa", ROWS[row] | options, SiteShape(c, c_in, length)))
 
     fusion = conv(2 * c, c)
     squeezed = conv(c_in, c_in // 16) + conv(c_in // 16, c)
@@ -55,9 +55,10 @@ def test_parameter_counts_of_the_rows(c_in, c, length):
     assert built("FF-CSA") == squeezed + fusion
 
     layer = 4 * conv(256, 256) + conv(256, 1024) + conv(1024, 256) + 4 * 256
-    rest = conv(256, c) + conv(c, c) + conv(256, length) + conv(length, length) + fusion
-    assert built("G-CSA") == 2 * (conv(c_in, 256) + layer) + rest
-    assert built("LG-CSA") == 2 * (conv(c_in, 256, 3) + layer) + rest
+    for mode, width in (("channel_pool", c), ("time_pool", length)):
+        rest = conv(256, c) + conv(c, c) + conv(256, width) + conv(length, length) + fusion
+        assert built("G-CSA", temporal_mode=mode) == 2 * (conv(c_in, 256) + layer) + rest
+        assert built("LG-CSA", temporal_mode=mode) == 2 * (conv(c_in, 256, 3) + layer) + rest
 
 
 def test_golden_parameter_counts():
@@ -67,7 +68,8 @@ def test_golden_parameter_counts():
     assert built(context="feed_forward") == 149_315
     assert built(context="feed_forward", reduction="single") == 102_656 + 10_100 + 131_328
     assert built(context="feed_forward", branches="channel") == 16_681
-    assert built(context="local", reduction="single") == built() == 861_740
+    assert built(context="local", reduction="single") == built()
+    assert built(temporal_mode="time_pool") == 861_740
 
 
 def test_table_6_and_7_parameter_counts():
@@ -183,7 +185,7 @@ def test_no_valid_step_is_finite(context):
         ("wide", {}, "context cannot be 'wide'; use local or feed_forward"),
         ("local", {"heads": 4}, "heads means nothing with context local"),
         ("feed_forward", {"convs": 1}, "convs means nothing"),
-        ("feed_forward", {"temporal_mode": "channel_pool"}, "temporal_mode means nothing"),
+        ("feed_forward", {"temporal_mode": "time_pool"}, "temporal_mode means nothing"),
         ("feed_forward", {"dropout": 0.2}, "dropout means nothing"),
         ("global", {"kernel_size": 5}, "kernel_size means nothing"),
         ("local_global", {"convs": 1}, "convs means nothing"),

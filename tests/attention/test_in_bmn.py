@@ -43,7 +43,7 @@ def conv(c_in, c_out, k=1):
 
 def csa_count(c_in, c, length, convs=2):
     channel = conv(c_in, c, 3) + (convs - 1) * conv(c, c, 3) + conv(c, c)
-    time = conv(c_in, length, 3) + (convs - 1) * conv(length, length, 3) + conv(length, length)
+    time = conv(c_in, c, 3) + (convs - 1) * conv(c, c, 3) + conv(length, length)
     return channel + time + conv(2 * c, c)
 
 
@@ -55,8 +55,9 @@ def test_added_parameters_at_the_papers_sizes():
         return sum(p.numel() for p in network.sites.parameters())
 
     assert added("input", "csa") == csa_count(400, 400, 100)
-    assert added("middle", "csa") == csa_count(400, 256, 100) == 861_740
-    assert added("encoder", "csa") == 861_740
+    assert added("middle", "csa") == added("encoder", "csa") == csa_count(400, 256, 100)
+    for site in ("middle", "encoder"):
+        assert added(site, "csa", temporal_mode="time_pool") == 861_740
     assert added("middle", "se") == 8_464
     assert added("middle", "transformer") == 789_760
     assert added("encoder", "cbam") == 8_479

@@ -45,9 +45,13 @@ def test_parameter_counts_of_the_spec(shape: tuple[int, int, int, int], count: i
 def test_parameter_counts_of_the_variants() -> None:
     c, l, h, w = 32, 6, 3, 5
     assert parameters(STA(c, l, h, w, variant="ta")) == c * h * w + 9
-    assert parameters(STA(c, l, h, w, variant="sa")) == c * l * h * w + 5 + 4 * c
-    assert parameters(STA(c, l, h, w, variant="sa", sa_time="mean")) == c * h * w + 5 + 4 * c
+    # `sa` is Conv1, which has all that squeezes merged in, and Conv2.
+    assert parameters(STA(c, l, h, w, variant="sa")) == c * l * h * w + 1 + 2 * c
+    assert parameters(STA(c, l, h, w, variant="sa", sa_time="mean")) == c * h * w + 1 + 2 * c
     assert parameters(STA(c, l, h, w, variant="sa", deconv=False)) == c * l * h * w + 1 + 2 * c
+    widened = {"variant": "sa", "deconv": True}
+    assert parameters(STA(c, l, h, w, **widened)) == c * l * h * w + 5 + 4 * c
+    assert parameters(STA(c, l, h, w, **widened, sa_time="mean")) == c * h * w + 5 + 4 * c
     squeezed = STA(c, l, h, w, squeeze_channels=4)
     assert parameters(squeezed) == (c * h * w + 1) * 4 + (3 * 4 + 1) * 4 + (3 * 4 + 1) * c
 
@@ -99,8 +103,9 @@ EVERY = [
     {"variant": "ta", "deconv": False},
     {"variant": "sa"},
     {"variant": "sa", "sa_time": "mean"},
-    {"variant": "sa", "deconv": False},
-    {"variant": "sa", "deconv_padding": 1, "step": 2},
+    {"variant": "sa", "deconv": True},
+    {"variant": "sa", "deconv": True, "sa_time": "mean"},
+    {"variant": "sa", "deconv": True, "deconv_padding": 1, "step": 2},
     {"squeeze_channels": 3, "gate": "2sigmoid"},
     {"gate": "1+sigmoid", "gate_bias": 4.0},
 ]
@@ -205,6 +210,9 @@ def test_nan_stays_in_its_item() -> None:
         {"gate": "relu"},
         {"step": 0},
         {"step": 2, "deconv": False},
+        {"step": 2, "variant": "sa"},
+        {"deconv_padding": 1, "deconv": False},
+        {"deconv_padding": 1, "variant": "sa"},
         {"deconv_padding": 2},
         {"sa_time": "max"},
         {"on_size_mismatch": "crop"},

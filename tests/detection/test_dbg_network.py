@@ -59,8 +59,9 @@ def test_published_parameter_counts():
     assert count(DBG(400, 100)) == 2_874_758
     assert count(DBG(2048, 100)) == 4_140_422
     assert count(DBG(400, 100, streams="full")) == 2_874_758 + 2 * 200 * 256 * 3
-    assert count(CSA(128, 400, 100, convs=2)) == 412_716
-    assert count(DBG(400, 100, attention={"encoder": ("csa", {})})) == 2_874_758 + 412_716
+    csa = {"convs": 2, "temporal_mode": "time_pool"}
+    assert count(CSA(128, 400, 100, **csa)) == 412_716
+    assert count(DBG(400, 100, attention={"encoder": ("csa", csa)})) == 2_874_758 + 412_716
 
 
 def test_weight_decay_by_group():

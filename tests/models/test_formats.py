@@ -1,4 +1,4 @@
-"""Model files: those of format 1 load and say what they said; what is written is of format 2."""
+"""Model files: those of format 1 load and say what they said; what is written is of format 3."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_format_1_loads_and_detects_as_it_did(name: str, tmp_path: Path) -> None
     check_found(model, SAID[name])
     save_detector(tmp_path / "again.safetensors", model)
     _, contract = load_model(tmp_path / "again.safetensors")
-    assert contract["format"] == FORMAT == 2
+    assert contract["format"] == FORMAT == 3
     assert contract["parts"]["detector"]["name"] == model.recipe.detector.name
     again = load_detector(tmp_path / "again.safetensors")
     assert (again.recipe, again.clock) == (model.recipe, model.clock)

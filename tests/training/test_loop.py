@@ -141,7 +141,9 @@ def test_another_recipe_is_not_resumed(runs, tmp_path):
         with pytest.raises(AttentadError, match=words):
             runs.line(tmp_path, **changes)
     chosen = TrainingSettings(**runs.LINE)
-    with pytest.raises(AttentadError, match="made by another recipe or other data"):
+    with pytest.raises(
+        AttentadError, match="made by another recipe or other data, or by a version with"
+    ):
         fit(runs.Task(nn.Linear(2, 1), runs.line_loss), runs.Line(), chosen, tmp_path, resume=True,
             fingerprint="b")  # fmt: skip
     with pytest.raises(AttentadError, match="made with 26 training items, not 2"):

@@ -4,12 +4,16 @@ Two branches read R, what the recogniser says, and gate F, what the detector mak
 which channels of F matter for the classes present, the other which time steps.
 
     channel: A_C = σ(W_c · mean_t CB_c(R) + b_c)      CB_c: C_in → C_out
-    time:    A_T = σ(W_t · mean   CB_t(R) + b_t)      CB_t: C_in → T, mean over time
+    time:    A_T = σ(W_t · mean   CB_t(R) + b_t)      CB_t: C_in → C_out, mean over channels
     fuse:    F_A = ReLU(conv([A_T ⊙ F ; A_C ⊙ F]))
 
 CB is a stack of convolutions, each followed by a ReLU: it learns from a step's neighbourhood, and
 the paper's Table 5 asks what else could stand in its place (`context`). The paper leaves several
 points open; the options below name the readings (spec csa §1.2, §1.3).
+
+A_T above is not as printed: Eq. 1 averages CB_t over time, T channels of it (`time_pool`). A
+convolution and a mean over time after it cannot tell *when* something happens, and the paper says
+of A_T that it weighs time points.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from attentad.core.options import Count, DropRate, OddCount, checked, shared_opt
 from attentad.layers.masking import masked, masked_mean
 
 Context = Literal["local", "feed_forward", "global", "local_global"]
-TemporalMode = Literal["time_pool", "channel_pool", "one_channel"]
+TemporalMode = Literal["channel_pool", "time_pool", "one_channel"]
 Fusion = Literal["concat", "add", "mean", "add_conv"]
 Branches = Literal["both", "channel", "temporal"]
 ConvWidth = Literal["output", "feature", "context"]
@@ -64,9 +68,10 @@ class CSA(nn.Module):
             first 1×1 (LG-CSA).
         kernel_size: k of the context convolutions.
         convs: n, convolutions per branch; the paper's headline model has 2, its ablations 1.
-        temporal_mode: how R becomes T numbers. `time_pool` (the literal reading): T conv channels,
-            mean over time. `channel_pool`: C_out conv channels, mean over channels, so that entry
-            t is tied to time t. `one_channel`: the last conv has one channel.
+        temporal_mode: how R becomes T numbers. `channel_pool`: C_out conv channels, mean over
+            channels, so that entry t is tied to time t. `time_pool` (as Eq. 1 is printed): T conv
+            channels, mean over time; behind convolutions A_T then does not change when an event
+            of R is moved, apart from the ends. `one_channel`: the last conv has one channel.
         conv_width: channels between several convs: `output`, those of the branch's last conv
             (C_out in `one_channel`); `feature`, C_out; `context`, C_in.
         channel_width: channels of the channel branch's last conv: `feature` (C_out) or `context`
@@ -95,7 +100,7 @@ class CSA(nn.Module):
         context: Context = "local",
         kernel_size: OddCount = 3,
         convs: Count = 2,
-        temporal_mode: TemporalMode = "time_pool",
+        temporal_mode: TemporalMode = "channel_pool",
         conv_width: ConvWidth = "output",
         channel_width: Literal["feature", "context"] = "feature",
         reduction: Count | Literal["single"] | None = None,
@@ -112,7 +117,7 @@ class CSA(nn.Module):
         super().__init__()
         _check_used(shared_options(CSA, locals()))
         if context == "feed_forward":
-            channel_width, temporal_mode = "context", "channel_pool"
+            channel_width = "context"
             reduction = SQUEEZE if reduction is None else reduction
         squeeze = None if reduction == "single" else reduction
         transformer = partial(

@@ -36,7 +36,9 @@ class STA(nn.Module):
         step: the step size of Deconv, which is also Conv2's, so that L frames give L weights
             again (Fig. 7; 1 is best there).
         deconv: false leaves Deconv out (Table IX); Conv2 then pads by 1 (`sta`, `ta`) or has a
-            kernel of 1 (`sa`, where a pair of linear maps remains).
+            kernel of 1 (`sa`, where a pair of linear maps remains). None is true, with `sa` false:
+            the paper merges all that squeezes, S_s, into Conv1, and one number has no time to
+            be widened in.
         deconv_padding: 0 widens L to (L−1)·step + 3; 1 keeps the length, and Conv2 pads by 1.
         sa_time: how `sa` sums up time: `conv` (Conv1 spans the L frames) or `mean`.
         squeeze_channels: channels between Conv1 and Conv2; 1 in the paper's count.
@@ -47,7 +49,7 @@ class STA(nn.Module):
             averages them adaptively to it first, `error` refuses them.
 
     Raises:
-        AttentadError: `step` without Deconv.
+        AttentadError: `step` or `deconv_padding` without Deconv.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class STA(nn.Module):
         *,
         variant: Literal["sta", "ta", "sa"] = "sta",
         step: Count = 1,
-        deconv: bool = True,
+        deconv: bool | None = None,
         deconv_padding: Literal[0, 1] = 0,
         sa_time: Literal["conv", "mean"] = "conv",
         squeeze_channels: Count = 1,
@@ -68,8 +70,13 @@ class STA(nn.Module):
         on_size_mismatch: Literal["pool", "error"] = "pool",
     ) -> None:
         super().__init__()
-        if step > 1 and not deconv:
-            raise AttentadError("sta: step is Deconv's step size; with deconv: false leave it 1.")
+        if deconv is None:
+            deconv = variant != "sa"
+        if not deconv and (step > 1 or deconv_padding):
+            said = "step" if step > 1 else "deconv_padding"
+            raise AttentadError(
+                f"sta: {said} is Deconv's, which is not there: set deconv: true or leave it out."
+            )
         self.variant, self.sa_time, self.gate = variant, sa_time, gate
         self.step, self.deconv_padding = step, deconv_padding
         self.on_size_mismatch = on_size_mismatch

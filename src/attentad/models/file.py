@@ -37,10 +37,12 @@ from attentad.models.labels import SNIPPET_SCORES, Labeller, SnippetScores
 from attentad.models.long_videos import TrainedSteps
 from attentad.models.model import DetectorModel, RecogniserModel, best_device
 from attentad.models.snippet_classifier import SnippetClassifier
+from attentad.recipes.changed_defaults import as_first_meant
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, parse_recipe
 from attentad.training.weights import check_fit, load_into
 
-FORMAT = 2
+# 3 has the contract of 2, with recipes whose unsaid options have today's defaults.
+FORMAT = 3
 # A single metadata key: safetensors writes several in an order that changes from run to run.
 _KEY = "attentad"
 Recipe = TypeVar("Recipe", DetectionRecipe, RecognitionRecipe)
@@ -247,7 +249,8 @@ def _load_parts(path: Path) -> tuple[dict[str, Part], dict[str, Any]]:
     for kind, told in checked.parts.items():
         start = f"{FORMAT_1_KINDS.get(kind, kind) if is_old else kind}."
         own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-        parts[kind] = Part(told.name, told.options, told.sizes, told.classes, own)
+        options = as_first_meant(told.options) if contract["format"] < 3 else told.options
+        parts[kind] = Part(told.name, options, told.sizes, told.classes, own)
     return parts, contract | {"clock": checked.clock}
 
 

@@ -13,6 +13,7 @@ from pydantic import Field, PositiveFloat, TypeAdapter, ValidationError, model_v
 from attentad.core import AttentadError
 from attentad.core.validation import first_fault
 from attentad.core.wording import quoted
+from attentad.recipes.changed_defaults import spelled_out
 from attentad.recipes.schema import (
     Component,
     DetectorChoice,
@@ -231,14 +232,23 @@ def parse_setting(text: str, what: str = "override") -> tuple[str, Any]:
     return key, parse_yaml(value, f"{what} {quoted(text)}")
 
 
+def said_by(recipe: Recipe, exclude: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What the recipe says beyond the defaults, so that a key added later changes nothing.
+
+    Options whose default has changed are said in any case: the same recipe of an earlier version
+    is another. `exclude` names keys to leave out, as pydantic's `model_dump` takes them.
+    """
+    content = recipe.model_dump(mode="json", exclude_defaults=True, exclude=dict(exclude or {}))
+    return spelled_out(content)
+
+
 def recipe_hash(recipe: Recipe, training: set[str] | bool) -> str:
     """Of what is trained, whatever the folder that the data lie in and the recipe's title.
 
-    Only what the recipe says beyond the defaults counts: a key added later changes nothing.
-    Nor do the keys of `training` that are named, or all of them where it is True.
+    Only what `said_by` the recipe counts. Nor do the keys of `training` that are named, or all of
+    them where it is True.
     """
-    exclude: dict[str, Any] = {"about": True, "data": {"root"}, "training": training}
-    content = recipe.model_dump(mode="json", exclude_defaults=True, exclude=exclude)
+    content = said_by(recipe, {"about": True, "data": {"root"}, "training": training})
     return hashlib.sha256(repr(sorted(_flat(content))).encode()).hexdigest()
 
 

@@ -111,7 +111,8 @@ class Run:
         if old != new:
             raise AttentadError(f"{path} was made by the phases {old}, not {new}; {advice}")
         if self.fingerprint != theirs.fingerprint:
-            raise AttentadError(f"{path} was made by another recipe or other data; {advice}")
+            made_by = "another recipe or other data, or by a version with other defaults"
+            raise AttentadError(f"{path} was made by {made_by}; {advice}")
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

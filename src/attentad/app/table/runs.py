@@ -20,7 +20,7 @@ from attentad.models.model import DetectorModel
 from attentad.models.score import detect_annotated
 from attentad.models.sets import open_store, read_sets
 from attentad.models.train import MODEL_NAME, train
-from attentad.recipes.load import DetectionRecipe, fold_recipe, recipe_hash
+from attentad.recipes.load import DetectionRecipe, fold_recipe, recipe_hash, said_by
 from attentad.recipes.paper_tables import PaperRow, PaperTable, row_recipe
 from attentad.training.logs import read_log
 
@@ -130,7 +130,7 @@ def plan_runs(
 def is_done(run: RowRun) -> bool:
     """Whether this very training has been finished."""
     marker = run.folder / DONE
-    return marker.exists() and read_json(marker).get("recipe") == _plain(run.recipe)
+    return marker.exists() and read_json(marker).get("recipe") == said_by(run.recipe)
 
 
 def estimate_seconds(runs: Sequence[RowRun]) -> float:
@@ -201,7 +201,7 @@ def _train_run(run: RowRun) -> None:
     seconds = time.perf_counter() - start
     model = run_model(run)
     content = {
-        "recipe": _plain(run.recipe),
+        "recipe": said_by(run.recipe),
         "parameters": sum(p.numel() for p in model.network.parameters() if p.requires_grad),
         "ms_per_video": _detection_ms(run, model),
         "seconds": seconds,
@@ -257,8 +257,3 @@ def _folds(recipe: DetectionRecipe, wanted: Sequence[str] | None) -> tuple[str, 
                 f"the data have no fold {fold!r}; their folds are: {', '.join(recipe.data.folds)}."
             )
     return tuple(wanted or recipe.data.folds)
-
-
-def _plain(recipe: DetectionRecipe) -> dict[str, Any]:
-    """What the recipe says beyond the defaults, so that a key added later changes nothing."""
-    return recipe.model_dump(mode="json", exclude_defaults=True)
