@@ -215,6 +215,13 @@ def diagnose(
     buckets: Annotated[
         str, typer.Option(help="How instances are sorted: thumos14 or activitynet.")
     ] = "thumos14",
+    counted_instances: Annotated[
+        str,
+        typer.Option(
+            help="What the attribute `instances` counts: those of the same class in the video, "
+            "or all of the video, as the authors' tool (class or video)."
+        ),
+    ] = "class",
     gt_set: Annotated[
         str, typer.Option(help="Ground-truth set: all, full, opentad211, gtad210.")
     ] = "all",
@@ -236,6 +243,7 @@ def diagnose(
         tiou=tiou,
         subset=subset,
         buckets=buckets,
+        counted_instances=counted_instances,
         ground_truth_set=gt_set,
         restrict_to_gt_videos=restrict_to_gt_videos,
         strict=strict,

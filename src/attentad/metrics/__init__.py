@@ -7,6 +7,7 @@ from attentad.metrics.detection import detection_map as detection_map
 from attentad.metrics.detection import precision_recall as precision_recall
 from attentad.metrics.diagnosis import Diagnosis as Diagnosis
 from attentad.metrics.diagnosis import diagnose as diagnose
+from attentad.metrics.diagnosis_attributes import COUNTED_INSTANCES as COUNTED_INSTANCES
 from attentad.metrics.diagnosis_attributes import DIAGNOSIS_BUCKETS as DIAGNOSIS_BUCKETS
 from attentad.metrics.diagnosis_attributes import AttributeProfile as AttributeProfile
 from attentad.metrics.diagnosis_errors import ERROR_TYPES as ERROR_TYPES

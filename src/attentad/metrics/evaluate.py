@@ -249,9 +249,9 @@ def _load_detections(
     if isinstance(source, str | Path):
         numbered = label_ids if label_ids is not None else annotations.class_ids
         named = [name for name in annotations.classes if name != annotations.marker]
-        detections = read_detections(source, named, label_ids=numbered)
+        detections = read_detections(source, named, label_ids=numbered, keep_reversed=True)
     else:
-        detections = detections_from(source, classes=classes)
+        detections = detections_from(source, classes=classes, keep_reversed=True)
     return align_videos(detections, annotations.videos)
 
 

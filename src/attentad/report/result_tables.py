@@ -165,6 +165,11 @@ def detection_notes(result: DetectionResult | ProposalResult | Diagnosis) -> lis
             f"({first_few(sorted(videos), 5)}) "
             f"{'count as false positives' if counted else 'were left out'}."
         )
+    if backwards := detected.get("reversed"):
+        remarks.append(
+            f"{backwards} of {detected['evaluated']} detections end before they start; as in the "
+            f"tool that this protocol is from, they count as {detected['reversed_count_as']}."
+        )
     remarks += _undetected(result)
     if detected.get("renamed_videos"):
         remarks.append(f"{told_matches(detected['renamed_videos'])}.")
