@@ -106,8 +106,11 @@ def _checked_segments(path: Path, table: DetectionTable, keep_reversed: bool) ->
         row = int(np.argmax(refused))
         video = table.video(row)
         where = path if table.lines is None else f"{path}, {table.place(row)}"
-        check = checked_times if keep_reversed or table.unordered else checked_segment
-        check(*segments[row].tolist(), f"{where}: video {video}")
+        start, end = segments[row].tolist()
+        if keep_reversed or table.unordered:
+            checked_times(start, end, f"{where}: video {video}")
+        else:
+            checked_segment(start, end, f"{where}: video {video}")
         raise AttentadError(f"{where}: video {video} has a score that is not finite; correct it.")
     if not backwards.any():
         return segments
