@@ -143,7 +143,7 @@ def test_detections_backwards_count_as_the_protocols_tool_counts_them(
     assert result.average_map == pytest.approx(expected)
     assert result.detections["reversed"] == 1
     (note,) = [line for line in detection_notes(result) if "before they start" in line]
-    assert note.startswith("1 of 3 detections end before they start;")
+    assert note.startswith("1 of the detections end before they start;")
     assert note.endswith(f"count as {said}.")
 
 
@@ -169,7 +169,7 @@ def test_proposals_backwards_cover_nothing_and_are_background_errors() -> None:
     recall = average_recall(annotations, detections)
     assert recall.recall.max() == 0
     assert recall.detections["reversed"] == 1
-    assert "count as proposals that cover nothing" in " ".join(detection_notes(recall))
+    assert "those evaluated count as proposals that cover nothing" in " ".join(detection_notes(recall))
     long = Annotations(
         {"v": VideoAnnotation(np.array([[10.0, 20.0]]), ("a",), duration_sec=99.0)}, ("a",)
     )

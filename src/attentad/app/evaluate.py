@@ -118,7 +118,9 @@ def evaluate_and_write(
         chosen = _among(options, ("protocol", "subset", "strict", "blocked"))
         scored = _proposals(evaluate_proposals(files[:-1], files[-1], tiou=tiou, **chosen))
     elif task == "framewise":
-        chosen = _among(options, ("protocol", "strict"))
+        of_frames = ("protocol", "strict")
+        _refuse_others({**options, "bootstrap": bootstrap, "figures": outputs.figures}, of_frames)
+        chosen = _among(options, of_frames)
         results = evaluate_framewise(
             files[:-1],
             files[-1],
@@ -203,6 +205,14 @@ def _framewise(results: Mapping[str, FramewiseResult]) -> _Scored:
 def _among(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """The options that a task knows."""
     return {name: value for name, value in options.items() if name in names}
+
+
+def _refuse_others(options: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Say so where an option was given that frame labels have nothing to do with."""
+    given = [name for name, value in options.items() if value and name not in names]
+    if given:
+        option = {"ground_truth_set": "gt-set"}.get(given[0], given[0].replace("_", "-"))
+        raise AttentadError(f"--{option} is not for the task framewise; leave it out here.")
 
 
 def _named(text: str) -> tuple[str, ...]:

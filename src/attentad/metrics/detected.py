@@ -145,7 +145,7 @@ def collect_detections(
         "undetected_videos": list(flat.undetected),
         "undetected_classes": undetected,
         "outside_counts_as": "left out" if restrict_to_gt_videos else "false positives",
-        "reversed": int(reversed_segments(segments).sum()),
+        "reversed": int(reversed_segments(flat.segments).sum()),
         "reversed_count_as": (
             "segments from the earlier to the later time" if sort_times else "false positives"
         ),

@@ -229,8 +229,8 @@ def detection_notes(result: DetectionResult | ProposalResult | Diagnosis) -> lis
         )
     if backwards := detected.get("reversed"):
         remarks.append(
-            f"{backwards} of {detected['evaluated']} detections end before they start; as in the "
-            f"tool that this protocol is from, they count as {detected['reversed_count_as']}."
+            f"{backwards} of the detections end before they start; as in the tool that this "
+            f"protocol is from, those evaluated count as {detected['reversed_count_as']}."
         )
     remarks += _undetected(result)
     if detected.get("renamed_videos"):
