@@ -169,7 +169,9 @@ def test_proposals_backwards_cover_nothing_and_are_background_errors() -> None:
     recall = average_recall(annotations, detections)
     assert recall.recall.max() == 0
     assert recall.detections["reversed"] == 1
-    assert "those evaluated count as proposals that cover nothing" in " ".join(detection_notes(recall))
+    assert "those evaluated count as proposals that cover nothing" in " ".join(
+        detection_notes(recall)
+    )
     long = Annotations(
         {"v": VideoAnnotation(np.array([[10.0, 20.0]]), ("a",), duration_sec=99.0)}, ("a",)
     )
