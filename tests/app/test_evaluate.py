@@ -14,18 +14,21 @@ from hypothesis import strategies as st
 
 from attentad.core import AttentadError
 from attentad.metrics.evaluate import evaluate_files
-from attentad.metrics.thresholds import parse_tiou
+from attentad.metrics.thresholds import parse_tiou, tiou_key
 from attentad.report.result_tables import class_table, notes, print_result, result_table
 
+# numpy.linspace(.5, .95, 10), as ActivityNet's evaluation has it.
+OFFICIAL = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.8999999999999999, 0.95)
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("0.3:0.7:0.1", (0.3, 0.4, 0.5, 0.6, 0.7)),
+        ("0.3:0.7:0.1", (0.3, 0.39999999999999997, 0.5, 0.6, 0.7)),
         ("0.1:0.7:0.1", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)),
-        ("0.5:0.95:0.05", (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
+        ("0.5:0.95:0.05", OFFICIAL),
+        ("0.3:0.75:0.1", (0.3, 0.39999999999999997, 0.5, 0.6, 0.7)),
         (".3 : .7 : .25", (0.3, 0.55)),
         ("0.5:0.5:0.1", (0.5,)),
         ("0.5", (0.5,)),
@@ -34,15 +37,19 @@ DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
     ],
 )
 def test_thresholds_as_typed(text: str | list[float], expected: tuple[float, ...]) -> None:
-    assert parse_tiou(text) == expected  # equal to the last bit: no dust
+    assert parse_tiou(text) == expected  # equal to the last bit
 
 
 @given(st.integers(1, 100), st.integers(0, 99), st.integers(1, 30))
 @settings(deadline=None, max_examples=100)
-def test_ranges_have_both_ends_and_no_dust(start: int, more: int, step: int) -> None:
+def test_ranges_have_both_ends_and_the_spacing_asked_for(start: int, more: int, step: int) -> None:
     stop = min(100, start + more)
-    values = parse_tiou(f"{start / 100}:{stop / 100}:{step / 100}")
-    assert values == tuple(n / 100 for n in range(start, stop + 1, step))
+    text = f"{start / 100}:{stop / 100}:{step / 100}"
+    decimals = tuple(n / 100 for n in range(start, stop + 1, step))
+    assert parse_tiou(text, "decimal") == decimals  # no dust
+    linspace = np.linspace(decimals[0], decimals[-1], len(decimals))
+    assert parse_tiou(text) == tuple(linspace.tolist())
+    assert [tiou_key(value) for value in linspace] == [f"{value:.10g}" for value in decimals]
 
 
 @pytest.mark.parametrize(

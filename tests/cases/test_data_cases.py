@@ -268,6 +268,8 @@ def test_pt_dict_of_lists(case: Path) -> None:
 def test_rc3d_detections_backwards(case: Path) -> None:
     said = attentad("eval", "tmp_run.txt", "gt", "--protocol", "thumos14-official")
     assert re.search(r"42 of 94 detections end before they start, the first in line 5", said.err)
+    assert "42 of the detections end before they start; as in the tool" in said.err
+    assert "count as segments from the earlier to the later time." in said.err
     assert re.search(r"0\.5\D*83\.33", said.out)
 
 

@@ -124,8 +124,37 @@ def test_thumos14_text_backwards_is_taken_as_the_toolkit_takes_it(tmp_path: Path
     assert found.videos["v"].segments.tolist() == [[1, 2], [15, 29.5], [3, 3]]
     assert found.videos["w"].segments.tolist() == [[8, 9]]
     path.write_text("v inf 15 7 0.4\n")
-    with pytest.raises(AttentadError, match="line 1: video v: start 15"), pytest.warns(Note):
+    with pytest.raises(AttentadError, match="line 1: video v: start inf and end 15"):
         read_detections(path)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_detections_backwards_are_kept_for_an_evaluation_only(tmp_path: Path, kept: bool) -> None:
+    text, table = tmp_path / "d.txt", tmp_path / "d.csv"
+    submission = tmp_path / "d.json"
+    text.write_text("v 5 2 7 0.5\nw 1 4 7 0.4\nv 0 9 7 0.3\n")
+    table.write_text("video,start,end,label,score\nw,1,4,run,.4\n\nv,5,2,run,.5\nv,0,9,run,.3\n")
+    segments = {"w": [[1, 4]], "v": [[5, 2], [0, 9]]}
+    items = {
+        video: [{"segment": pair, "score": 1, "label": "run"} for pair in pairs]
+        for video, pairs in segments.items()
+    }
+    submission.write_text(_results(**items))
+    places = {text: "line 1", table: "line 4", submission: "video v"}
+    for path, place in places.items():
+        if kept:
+            with pytest.warns(Note, match=f"1 of 3 detections end before they start.*in {place}"):
+                found = read_detections(path, keep_reversed=True)
+            assert found.videos["v"].segments.tolist() == [[5, 2], [0, 9]]
+        elif path == text:
+            with pytest.warns(Note, match="taken from the earlier to the later time"):
+                assert read_detections(path).videos["v"].segments.tolist() == [[2, 5], [0, 9]]
+        else:
+            with pytest.raises(AttentadError, match=f"{place}.* ends at 2 s, before it starts at"):
+                read_detections(path)
+    table.write_text("video,start,end,label,score\nv,5,nan,run,.5\n")
+    with pytest.raises(AttentadError, match=r"line 2: video v: start 5\.0 and end nan must be"):
+        read_detections(table, keep_reversed=kept)
 
 
 def _results(**videos: list[object]) -> str:

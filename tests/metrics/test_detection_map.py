@@ -221,6 +221,8 @@ def test_what_does_not_match_is_counted_and_named() -> None:
         "undetected_videos": [],
         "undetected_classes": [],
         "outside_counts_as": "false positives",
+        "reversed": 0,
+        "reversed_count_as": "false positives",
         "discarded_ambiguous": {},
     }
     assert result.ground_truth == {

@@ -308,7 +308,7 @@ def test_perfect_detections_of_one_class() -> None:
     assert all(item.sensitivity == (1, 1) for item in result.attributes)
 
 
-BUCKET_TIOU = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+BUCKET_TIOU = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.8999999999999999, 0.95)
 
 
 def test_plain_json() -> None:
@@ -434,3 +434,34 @@ def test_as_many_detections_as_of_a_published_detector() -> None:
         found[f"v{number}"] = VideoDetections(segments[17:], rng.random(200), label[17:])
     result = diagnose(Annotations(truth, names), Detections(found, names))
     assert result.slot_count.sum() == 34_000
+
+
+def test_instances_are_counted_by_class_or_by_video() -> None:
+    # v: one of a and three of b; w: one of a. Edges 0, 1, 40: XS holds 1, S holds 2 to 40.
+    truth: list[Truth] = [
+        ("v", "a", 0, 1),
+        *(("v", "b", start, start + 1) for start in (2, 4, 6)),
+        ("w", "a", 0, 1),
+    ]
+    found: list[Found] = [("v", "a", 0, 1, 0.9), ("v", "b", 2, 3, 0.8)]
+    known = annotations(truth, {"v": 20.0, "w": 20.0})
+    for counted, counts, missed in (
+        ("class", [2, 3], [1 / 2, 2 / 3]),
+        ("video", [1, 4], [1, 1 / 2]),
+    ):
+        result = diagnose(known, detections(found), counted_instances=counted)
+        (profile,) = [item for item in result.attributes if item.name == "instances"]
+        assert profile.truth_count.tolist() == [*counts, 0, 0]
+        assert profile.false_negative_rate[:2].tolist() == pytest.approx(missed)
+        assert result.to_dict()["counted_instances"] == counted
+    with pytest.raises(AttentadError, match="'scene'"):
+        diagnose(known, detections(found), counted_instances="scene")
+
+
+def test_of_two_labels_on_one_segment_the_own_class_is_blamed() -> None:
+    # The authors' tool blames the first in the file, b, and calls the third detection wrong label.
+    truth: list[Truth] = [("v", "b", 0, 10), ("v", "a", 0, 10)]
+    found: list[Found] = [("v", "a", 0, 10, 0.9), ("v", "a", 0, 10, 0.8)]
+    for order in (truth, truth[::-1]):
+        result = diagnose(annotations(order, {"v": 20.0}), detections(found))
+        assert shares(result, 2) == {"double detection": 1.0}

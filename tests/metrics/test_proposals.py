@@ -192,7 +192,7 @@ def test_on_a_tie_in_score_the_later_proposal_comes_first() -> None:
 def test_thumos14_columns_and_thresholds() -> None:
     truth, found = perfect(3, 1200)
     result = average_recall(annotations(truth), proposals(found), protocol="thumos14")
-    assert result.tiou == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
+    assert result.tiou == tuple(np.linspace(0.5, 1.0, 11).tolist())
     assert result.at == dict.fromkeys((50, 100, 200, 500, 1000), 1.0)
     assert result.recall.shape == (11, 1000)
     assert result.detections["retrieved"] == 3000

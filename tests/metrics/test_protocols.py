@@ -393,8 +393,9 @@ def test_the_area_under_the_curve_is_the_average_precision(protocol: str) -> Non
 
 def test_thresholds_of_the_protocols() -> None:
     assert list(PROTOCOLS) == ["activitynet", "thumos14", "thumos14-official", "wtalc"]
-    assert PROTOCOL_RULES["activitynet"].tiou == tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
-    assert PROTOCOL_RULES["thumos14"].tiou == (0.3, 0.4, 0.5, 0.6, 0.7)
+    assert PROTOCOL_RULES["activitynet"].tiou == tuple(np.linspace(0.5, 0.95, 10).tolist())
+    assert PROTOCOL_RULES["activitynet"].tiou[8] == 0.8999999999999999
+    assert PROTOCOL_RULES["thumos14"].tiou == tuple(np.linspace(0.3, 0.7, 5).tolist())
     assert PROTOCOL_RULES["thumos14-official"].tiou == (0.1, 0.2, 0.3, 0.4, 0.5)
     assert PROTOCOL_RULES["wtalc"].tiou == (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 

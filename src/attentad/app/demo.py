@@ -24,7 +24,7 @@ VIDEOS = 60  # a third of them for testing
 CLASSES_PER_VIDEO = (1, 3)
 CLIPS_PER_CLASS = 150
 SUBSET = "test"
-TIOU = (0.3, 0.4, 0.5, 0.6, 0.7)
+TIOU = "0.3:0.7:0.1"
 # Name on the page → recipe: what learns from segments, and what from the classes of whole videos.
 DETECTORS = {"BMN-CSA (full)": "demo/detector", "HAM-Net (weak)": "demo/weak"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from attentad.core import Annotations, Detections, no_detections, read_annotations
+from attentad.core import (
+    Annotations,
+    Detections,
+    VideoDetections,
+    no_detections,
+    read_annotations,
+)
 from attentad.core.files import write_json
 from attentad.core.found import Found
+from attentad.core.segments import forwards
 from attentad.metrics import VERDICTS, Diagnosis, diagnose, tiou_key
 from attentad.metrics.evaluate import score_file
 from attentad.report import (
@@ -24,6 +32,9 @@ from attentad.report import (
     write_page,
 )
 from attentad.report.result_tables import detection_notes, truth_notes
+
+# What the attribute `instances` is called by what it counts.
+_INSTANCES = {"class": "instances", "video": "instances of the video"}
 
 
 def diagnose_files(
@@ -86,12 +97,13 @@ def attribute_table(diagnosis: Diagnosis) -> Table:
     table.add_column("bucket")
     for heading in ("instances", "missed %", "mAP_N %", "× all"):
         table.add_column(heading, justify="right")
+    named = {"instances": _INSTANCES[diagnosis.counted_instances]}
     for item in diagnosis.attributes:
         values = (item.truth_count, item.false_negative_rate, item.mean_ap_n)
         rows = zip(item.buckets, item.ranges, *(part.tolist() for part in values), strict=True)
         for number, (bucket, text, count, missed, value) in enumerate(rows):
             table.add_row(
-                item.name if number == 0 else "",
+                named.get(item.name, item.name) if number == 0 else "",
                 f"{bucket:2} {text} {item.unit}".rstrip(),
                 f"{count}",
                 *(_percent(x) if count else "–" for x in (missed, value)),
@@ -139,7 +151,7 @@ def _write_page(
             video=video,
             duration_sec=item.duration_sec or 0.0,
             source=None,
-            found={"": Found(detections.videos.get(video, no_detections()))},
+            found={"": Found(_drawn(detections.videos.get(video, no_detections())))},
             ground_truth=item,
         )
         for video, item in chosen.videos.items()
@@ -157,6 +169,12 @@ def _write_page(
     pictures = {title: figure_svg(item) for title, item in diagnosis_figures(diagnosis).items()}
     title = f"Diagnosis of {Path(diagnosis.detections['file']).name}"
     write_page(path, Report(title, detections.classes, videos, facts=facts, figures=pictures))
+
+
+def _drawn(detections: VideoDetections) -> VideoDetections:
+    """The detections as a timeline can show them; what those that end before they start count as
+    is among the notes."""
+    return replace(detections, segments=forwards(detections.segments))
 
 
 def _percent(value: float) -> str:

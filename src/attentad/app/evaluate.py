@@ -11,6 +11,7 @@ from attentad.core.files import read_bytes, write_json
 from attentad.core.progress import Progress
 from attentad.metrics import (
     DetectionResult,
+    FramewiseResult,
     ProposalResult,
     RecognitionResult,
     VideoMapResult,
@@ -21,6 +22,7 @@ from attentad.metrics.evaluate import (
     Comparison,
     MapOptions,
     compare_files,
+    evaluate_framewise,
     evaluate_proposals,
     evaluate_recognition,
 )
@@ -41,6 +43,8 @@ from attentad.report.result_tables import (
     class_table,
     comparison_table,
     detection_notes,
+    framewise_notes,
+    framewise_table,
     print_tables,
     recall_table,
     recognition_table,
@@ -48,7 +52,7 @@ from attentad.report.result_tables import (
     truth_notes,
 )
 
-TASKS = ("detection", "proposals", "recognition")
+TASKS = ("detection", "proposals", "recognition", "framewise")
 # Resamples behind the intervals when files are compared and nobody says how many.
 COMPARING_SAMPLES = 1000
 # A table of as many columns does not fit a terminal's 80.
@@ -83,6 +87,7 @@ def evaluate_and_write(
     tiou: str | None = None,
     classes_path: Path | None = None,
     blocked_path: Path | None = None,
+    background: str | None = None,
     per_class: bool = False,
     bootstrap: int | None = None,
     seed: int = 0,
@@ -103,14 +108,28 @@ def evaluate_and_write(
         raise AttentadError("--class-table is for the task detection; leave it out here.")
     if task != "recognition" and len(files) < 2:
         raise AttentadError(f"{files[0]} stands alone: give the detections, then the annotations.")
+    if background is not None and task != "framewise":
+        raise AttentadError("--background is for the task framewise; leave it out here.")
     if blocked_path is not None:
         options["blocked"] = _lines(blocked_path)
     if task == "recognition":
         scored = _recognition(evaluate_recognition(files))
     elif task == "proposals":
-        of_recall = ("protocol", "subset", "strict", "blocked")
-        chosen = {name: value for name, value in options.items() if name in of_recall}
+        chosen = _among(options, ("protocol", "subset", "strict", "blocked"))
         scored = _proposals(evaluate_proposals(files[:-1], files[-1], tiou=tiou, **chosen))
+    elif task == "framewise":
+        of_frames = ("protocol", "strict")
+        _refuse_others({**options, "bootstrap": bootstrap, "figures": outputs.figures}, of_frames)
+        chosen = _among(options, of_frames)
+        results = evaluate_framewise(
+            files[:-1],
+            files[-1],
+            tiou=tiou,
+            background=None if background is None else _named(background),
+            classes_path=classes_path,
+            **chosen,
+        )
+        scored = _framewise(results)
     else:
         if bootstrap is None:
             bootstrap = COMPARING_SAMPLES if len(files) > 2 else 0
@@ -166,6 +185,39 @@ def _recognition(results: Mapping[str, RecognitionResult | VideoMapResult]) -> _
             if isinstance(result, RecognitionResult)
         },
     )
+
+
+def _framewise(results: Mapping[str, FramewiseResult]) -> _Scored:
+    several = len(results) > 1
+    remarks = [
+        f"{name}: {note}" if several else note
+        for name, result in results.items()
+        for note in framewise_notes(result)
+    ]
+    return _Scored(
+        table=framewise_table(results),
+        content=_by_name(results),
+        figures=dict,
+        remarks=remarks,
+    )
+
+
+def _among(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The options that a task knows."""
+    return {name: value for name, value in options.items() if name in names}
+
+
+def _refuse_others(options: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Say so where an option was given that frame labels have nothing to do with."""
+    given = [name for name, value in options.items() if value and name not in names]
+    if given:
+        option = {"ground_truth_set": "gt-set"}.get(given[0], given[0].replace("_", "-"))
+        raise AttentadError(f"--{option} is not for the task framewise; leave it out here.")
+
+
+def _named(text: str) -> tuple[str, ...]:
+    """Names with commas; an empty text is none."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _fitting(table: Table) -> Table:

@@ -26,7 +26,7 @@ from attentad.report import Report, VideoPage, plain_facts, write_page
 from attentad.training.logs import loss_curves
 from attentad.video import VIDEO_SUFFIXES, probe
 
-TIOU = (0.3, 0.4, 0.5, 0.6, 0.7)
+TIOU = "0.3:0.7:0.1"
 
 
 def report_files(

@@ -131,13 +131,20 @@ def evaluate(
         typer.Argument(
             metavar="DETECTIONS... ANNOTATIONS",
             help="Detections of any known kind, then annotations of any known layout; "
-            "for recognition score files alone.",
+            "for recognition score files alone; for framewise files or folders of frame labels, "
+            "predicted and then true.",
         ),
     ],
-    task: Annotated[str, typer.Option(help="detection, proposals or recognition.")] = "detection",
+    task: Annotated[
+        str, typer.Option(help="detection, proposals, recognition or framewise.")
+    ] = "detection",
     protocol: Annotated[
-        str, typer.Option(help="activitynet, thumos14, thumos14-official or wtalc.")
-    ] = "activitynet",
+        str | None,
+        typer.Option(
+            help="activitynet, thumos14, thumos14-official or wtalc; of framewise: ms-tcn or "
+            "ed-tcn. Default: the first."
+        ),
+    ] = None,
     tiou: Annotated[
         str | None,
         typer.Option(help="start:stop:step, or values with commas; default: the protocol's."),
@@ -156,6 +163,12 @@ def evaluate(
     ] = False,
     blocked: Annotated[
         Path | None, typer.Option(help="Text file of video ids to leave out of both sides.")
+    ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(
+            help="Of framewise: labels in which nothing happens, with commas. Default: background."
+        ),
     ] = None,
     classes: ClassList = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Show every class.")] = False,
@@ -178,7 +191,8 @@ def evaluate(
     ] = None,
     page: Page = None,
 ) -> None:
-    """Score detections (mAP), proposals (AR@AN, AUC) or recognition; several files compare."""
+    """Score detections (mAP), proposals (AR@AN, AUC), recognition or frame labels (accuracy,
+    edit, F1); several files compare."""
     from attentad.app.evaluate import Outputs, evaluate_and_write
     from attentad.core.progress import progress_bar
 
@@ -188,7 +202,7 @@ def evaluate(
             files,
             task,
             outputs,
-            protocol=protocol,
+            **({} if protocol is None else {"protocol": protocol}),
             tiou=tiou,
             subset=subset,
             ground_truth_set=gt_set,
@@ -197,6 +211,7 @@ def evaluate(
             deduplicate=deduplicate,
             drop_empty=drop_empty,
             blocked_path=blocked,
+            background=background,
             classes_path=classes,
             per_class=per_class,
             bootstrap=bootstrap,
@@ -215,6 +230,13 @@ def diagnose(
     buckets: Annotated[
         str, typer.Option(help="How instances are sorted: thumos14 or activitynet.")
     ] = "thumos14",
+    counted_instances: Annotated[
+        str,
+        typer.Option(
+            help="What the attribute `instances` counts: those of the same class in the video, "
+            "or all of the video, as the authors' tool (class or video)."
+        ),
+    ] = "class",
     gt_set: Annotated[
         str, typer.Option(help="Ground-truth set: all, full, opentad211, gtad210.")
     ] = "all",
@@ -236,6 +258,7 @@ def diagnose(
         tiou=tiou,
         subset=subset,
         buckets=buckets,
+        counted_instances=counted_instances,
         ground_truth_set=gt_set,
         restrict_to_gt_videos=restrict_to_gt_videos,
         strict=strict,

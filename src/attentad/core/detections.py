@@ -19,7 +19,8 @@ class VideoDetections:
     """Detections of one video, or class-agnostic proposals (label −1).
 
     Args:
-        segments: (N, 2) start and end in seconds.
+        segments: (N, 2) start and end in seconds, start ≤ end, unless they were read for an
+            evaluation, whose protocol says what to make of the others.
         scores: (N,) float64, larger is surer.
         labels: (N,) int64 class indices; −1 where no class has been given yet.
     """

@@ -28,12 +28,11 @@ def as_segments(values: ArrayLike) -> Segments:
     return segments
 
 
-def checked_segment(start: Any, end: Any, where: str) -> tuple[float, float]:
-    """Two numbers as a segment in seconds.
+def checked_times(start: Any, end: Any, where: str) -> tuple[float, float]:
+    """Two numbers as seconds, in whatever order.
 
     Raises:
-        AttentadError: one is no finite number, or it ends before it starts; `where`, file and
-            video, begins the error.
+        AttentadError: one is no finite number; `where`, file and video, begins the error.
     """
     try:
         if isinstance(start, bool) or isinstance(end, bool):
@@ -45,6 +44,16 @@ def checked_segment(start: Any, end: Any, where: str) -> tuple[float, float]:
         ) from None
     if not (math.isfinite(start) and math.isfinite(end)):
         raise AttentadError(f"{where}: start {start} and end {end} must be finite seconds.")
+    return start, end
+
+
+def checked_segment(start: Any, end: Any, where: str) -> tuple[float, float]:
+    """Two numbers as a segment in seconds.
+
+    Raises:
+        AttentadError: as `checked_times`, or it ends before it starts.
+    """
+    start, end = checked_times(start, end, where)
     if end < start:
         raise AttentadError(
             f"{where}: a segment ends at {end:g} s, before it starts at {start:g} s; swap or "
@@ -57,6 +66,17 @@ def broken_segments(segments: Segments) -> Bools:
     """Which of (N, 2) are not finite or end before they start, (N,)."""
     forward: Bools = segments[:, 1] >= segments[:, 0]
     return ~(forward & np.isfinite(segments).all(axis=1))
+
+
+def reversed_segments(segments: Segments) -> Bools:
+    """Which of (N, 2) end before they start, (N,)."""
+    backwards: Bools = segments[:, 1] < segments[:, 0]
+    return backwards
+
+
+def forwards(segments: Segments) -> Segments:
+    """Each of (N, 2) from its earlier to its later time."""
+    return np.sort(segments, axis=1)
 
 
 def tiou(a: Segments, b: Segments) -> Floats:

@@ -7,10 +7,16 @@ from attentad.metrics.detection import detection_map as detection_map
 from attentad.metrics.detection import precision_recall as precision_recall
 from attentad.metrics.diagnosis import Diagnosis as Diagnosis
 from attentad.metrics.diagnosis import diagnose as diagnose
+from attentad.metrics.diagnosis_attributes import COUNTED_INSTANCES as COUNTED_INSTANCES
 from attentad.metrics.diagnosis_attributes import DIAGNOSIS_BUCKETS as DIAGNOSIS_BUCKETS
 from attentad.metrics.diagnosis_attributes import AttributeProfile as AttributeProfile
 from attentad.metrics.diagnosis_errors import ERROR_TYPES as ERROR_TYPES
 from attentad.metrics.diagnosis_errors import VERDICTS as VERDICTS
+from attentad.metrics.frame_sequences import annotated_labels as annotated_labels
+from attentad.metrics.frame_sequences import detected_labels as detected_labels
+from attentad.metrics.framewise import FRAMEWISE_PROTOCOLS as FRAMEWISE_PROTOCOLS
+from attentad.metrics.framewise import FramewiseResult as FramewiseResult
+from attentad.metrics.framewise import framewise_scores as framewise_scores
 from attentad.metrics.ground_truth import GROUND_TRUTH_SETS as GROUND_TRUTH_SETS
 from attentad.metrics.proposals import PROPOSAL_PROTOCOLS as PROPOSAL_PROTOCOLS
 from attentad.metrics.proposals import ProposalResult as ProposalResult
@@ -25,5 +31,7 @@ from attentad.metrics.recognition import recognition_scores as recognition_score
 from attentad.metrics.recognition import video_map as video_map
 from attentad.metrics.score_files import ScoreTable as ScoreTable
 from attentad.metrics.score_files import read_scores as read_scores
+from attentad.metrics.segmental import edit_score as edit_score
+from attentad.metrics.segmental import overlap_counts as overlap_counts
 from attentad.metrics.thresholds import parse_tiou as parse_tiou
 from attentad.metrics.thresholds import tiou_key as tiou_key

@@ -12,6 +12,7 @@ import numpy as np
 from attentad.core import AttentadError, Detections, Segments
 from attentad.core.arrays import Floats, Ints
 from attentad.core.detections import concatenate, label_name
+from attentad.core.segments import forwards, reversed_segments
 from attentad.core.wording import and_more, first_few, number_of
 from attentad.metrics.ground_truth import GroundTruth
 from attentad.metrics.matching import Instances
@@ -98,9 +99,17 @@ def flat_detections(
 
 
 def collect_detections(
-    detections: Detections, truth: GroundTruth, *, strict: bool, restrict_to_gt_videos: bool
+    detections: Detections,
+    truth: GroundTruth,
+    *,
+    strict: bool,
+    restrict_to_gt_videos: bool,
+    sort_times: bool = False,
 ) -> Detected:
     """Flatten detections and match their videos and classes by name; see `detection_map`.
+
+    Those that end before they start are taken from the earlier to the later time with `sort_times`;
+    otherwise they stay, and overlap nothing.
 
     Raises:
         AttentadError: a score or time is not finite; `strict` and a video or class is unknown, or
@@ -125,6 +134,7 @@ def collect_detections(
     videos = tuple(dict.fromkeys((*truth.videos, *flat.sizes)))
     video = flat.video({name: row for row, name in enumerate(videos)})
     evaluated = label >= 0
+    segments = flat.segments[evaluated]
     facts = {
         "total": sum(map(len, detections.videos.values())),
         "evaluated": int(evaluated.sum()),
@@ -135,8 +145,14 @@ def collect_detections(
         "undetected_videos": list(flat.undetected),
         "undetected_classes": undetected,
         "outside_counts_as": "left out" if restrict_to_gt_videos else "false positives",
+        "reversed": int(reversed_segments(flat.segments).sum()),
+        "reversed_count_as": (
+            "segments from the earlier to the later time" if sort_times else "false positives"
+        ),
     }
-    instances = Instances(flat.segments[evaluated], video[evaluated], label[evaluated])
+    if sort_times:
+        segments = forwards(segments)
+    instances = Instances(segments, video[evaluated], label[evaluated])
     return Detected(instances, flat.scores[evaluated], videos, facts)
 
 

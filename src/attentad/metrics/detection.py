@@ -33,7 +33,8 @@ class DetectionResult:
         ground_truth: subset, ground-truth set, counts; `dropped`, how many and why;
             `dropped_videos`, their ids; `notes`, sentences that a reader should see.
         detections: counts, unknown labels and videos outside the ground truth, by name and
-            what these count as; `undetected_videos` and `undetected_classes`, the names of those
+            what these count as; `reversed`, how many end before they start, and what these count
+            as; `undetected_videos` and `undetected_classes`, the names of those
             with instances; `discarded_ambiguous`, how many at each threshold.
         ranking: what the average precision was computed from; not in `to_dict`.
     """
@@ -108,8 +109,11 @@ def detection_map(
         annotations: ground truth in file order; videos without instances may be among them.
             The protocols thumos14-official and wtalc need the segments of the class Ambiguous,
             which readers keep on request; the others drop them.
-        detections: class names are matched by name; label −1 is the name `action`.
-        tiou: thresholds in (0, 1], as `parse_tiou`; None for the protocol's own.
+        detections: class names are matched by name; label −1 is the name `action`. One that ends
+            before it starts is a false positive, as in ActivityNet's and W-TALC's tools; in
+            thumos14-official it is taken from the earlier to the later time, as in that toolkit.
+        tiou: thresholds in (0, 1], as `parse_tiou`, a range spaced as the protocol's own are;
+            None for these.
         protocol: a key of `PROTOCOLS`.
         subset: evaluate these subsets of the annotations; None for all. Detections in other
             videos count as false positives.
@@ -133,7 +137,7 @@ def detection_map(
     """
     check_choice(protocol, PROTOCOLS, "evaluation protocol")
     rules = PROTOCOL_RULES[protocol]
-    thresholds = parse_tiou(rules.tiou if tiou is None else tiou)
+    thresholds = parse_tiou(rules.tiou_range if tiou is None else tiou, rules.spacing)
     truth = collect_ground_truth(
         annotations,
         subset=subset,
@@ -144,7 +148,11 @@ def detection_map(
         blocked=blocked,
     )
     detected = collect_detections(
-        detections, truth, strict=strict, restrict_to_gt_videos=restrict_to_gt_videos
+        detections,
+        truth,
+        strict=strict,
+        restrict_to_gt_videos=restrict_to_gt_videos,
+        sort_times=rules.sorts_times,
     )
     order, hit, counted = rules.judge(truth, detected, thresholds)
     shape = (len(detected.videos), len(truth.classes))

@@ -1,8 +1,9 @@
 """Error diagnosis: what goes wrong, what it costs, and which instances are hard.
 
 After DETAD (Alwassel, Caba Heilbron, Escorcia and Ghanem, ECCV 2018); rules in
-specs/amnet_afsd_gaf.md §5, with two of the public tool's slips mended: in a video without ground
-truth every false positive is background, and sensitivity matches anew at each threshold.
+specs/amnet_afsd_gaf.md §5, with three of the public tool's slips mended: in a video without ground
+truth every false positive is background, sensitivity matches anew at each threshold, and of two
+instances that a false positive overlaps alike one of its own class is blamed, not the file's first.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from attentad.core.arrays import Floats, Ints
 from attentad.core.names import check_choice
 from attentad.metrics.detected import collect_detections
 from attentad.metrics.diagnosis_attributes import (
+    COUNTED_INSTANCES,
     DIAGNOSIS_BUCKETS,
     AttributeProfile,
     attribute_profiles,
@@ -44,6 +46,7 @@ class Diagnosis:
         tiou: the J thresholds.
         low_tiou: below it an overlap counts as none.
         buckets: key of `DIAGNOSIS_BUCKETS`.
+        counted_instances: key of `COUNTED_INSTANCES`.
         classes: the K classes of the evaluated ground truth.
         mean_instances: N̄, instances per class on average.
         shares: (top, 6) shares in 0..1 by slot and verdict (`VERDICTS`): slot k holds, of a
@@ -62,6 +65,7 @@ class Diagnosis:
     tiou: tuple[float, ...]
     low_tiou: float
     buckets: str
+    counted_instances: str
     classes: tuple[str, ...]
     mean_instances: float
     shares: Floats
@@ -95,6 +99,7 @@ class Diagnosis:
             "false_negatives": {"rate": self.false_negative_rate},
             "sensitivity": {"average_mAP_N": self.map_n},
             "buckets": self.buckets,
+            "counted_instances": self.counted_instances,
             "attributes": {item.name: item.to_dict() for item in self.attributes},
             "classes": list(self.classes),
             "ground_truth": dict(self.ground_truth),
@@ -110,6 +115,7 @@ def diagnose(
     tiou: str | Sequence[float] | None = None,
     subset: str | Iterable[str] | None = None,
     buckets: str = "thumos14",
+    counted_instances: str = "class",
     low_tiou: float = 0.1,
     top: int = 10,
     ground_truth_set: str = "all",
@@ -132,6 +138,8 @@ def diagnose(
         subset, ground_truth_set, restrict_to_gt_videos, strict, blocked: as in `detection_map`,
             the set by default all; detections in other videos are background errors.
         buckets: a key of `DIAGNOSIS_BUCKETS`: which values of an attribute are small or large.
+        counted_instances: what the attribute `instances` counts, a key of `COUNTED_INSTANCES`:
+            those of the same `class` in the video, or all of the `video`, as the authors' tool.
         low_tiou: a false positive below this is background; at most the smallest threshold.
         top: slots of the false-positive profile: it looks at the first top·G detections of a
             class with G instances. Misses and sensitivity look at all.
@@ -141,6 +149,7 @@ def diagnose(
             or time is not finite, or `strict` finds something.
     """
     check_choice(buckets, DIAGNOSIS_BUCKETS, "set of buckets")
+    check_choice(counted_instances, COUNTED_INSTANCES, "count of instances")
     thresholds = parse_tiou(DIAGNOSIS_TIOU[buckets] if tiou is None else tiou)
     if not 0 < low_tiou <= min(thresholds):
         raise AttentadError(
@@ -167,11 +176,14 @@ def diagnose(
     judged = judge(ranked, truth.instances, thresholds, low_tiou)
     shares, slot_count = error_shares(judged, top)
     top_map_n, gain = gains(judged, top)
-    profiles, miss_rate, map_n = attribute_profiles(judged, truth.instances, duration_sec, buckets)
+    profiles, miss_rate, map_n = attribute_profiles(
+        judged, truth.instances, duration_sec, buckets, counted_instances
+    )
     return Diagnosis(
         tiou=thresholds,
         low_tiou=float(low_tiou),
         buckets=buckets,
+        counted_instances=counted_instances,
         classes=truth.classes,
         mean_instances=judged.mean_instances,
         shares=shares,

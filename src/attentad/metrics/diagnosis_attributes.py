@@ -35,6 +35,12 @@ DIAGNOSIS_BUCKETS: Mapping[str, Mapping[str, tuple[float, ...]]] = {
 }
 """Attribute → the ascending edges of its buckets; a bucket holds its right edge."""
 
+COUNTED_INSTANCES: Mapping[str, str] = {
+    "class": "instances of the same class in the video",
+    "video": "all instances in the video, as the authors' tool",
+}
+"""What the attribute `instances` counts."""
+
 SIZES = ("XS", "S", "M", "L", "XL")
 
 _UNITS = {"coverage": "%", "length": "s", "instances": ""}
@@ -48,8 +54,8 @@ class AttributeProfile:
     """Misses and sensitivity by one attribute of the instances.
 
     Args:
-        name: `coverage` (length over the video's), `length` in seconds, or `instances` (of the
-            same class in the video).
+        name: `coverage` (length over the video's), `length` in seconds, or `instances` (those
+            in the video that `COUNTED_INSTANCES` says).
         edges: (B + 1,) ascending; bucket b holds values above edge b up to edge b + 1.
         truth_count: (B,) instances per bucket.
         false_negative_rate: (B,) share of the bucket's instances that are missed, 0..1.
@@ -119,11 +125,20 @@ class AttributeProfile:
         }
 
 
-def attribute_values(truth: Instances, duration_sec: Floats) -> dict[str, Floats]:
-    """Attribute → its value for each instance, (M,); no `coverage` unless all are known."""
+def attribute_values(
+    truth: Instances, duration_sec: Floats, counted_instances: str = "class"
+) -> dict[str, Floats]:
+    """Attribute → its value for each instance, (M,); no `coverage` unless all are known.
+
+    Args:
+        truth: the M instances.
+        duration_sec: (V,) length of the videos; NaN where unknown.
+        counted_instances: a key of `COUNTED_INSTANCES`.
+    """
     length = truth.segments[:, 1] - truth.segments[:, 0]
     coverage = length / duration_sec[truth.video]
-    group = np.stack([truth.video, truth.label])
+    counted = truth.classless() if counted_instances == "video" else truth
+    group = np.stack([counted.video, counted.label])
     _, inverse, count = np.unique(group, axis=1, return_inverse=True, return_counts=True)
     values = {"coverage": coverage} if np.isfinite(coverage).all() else {}
     return values | {"length": length, "instances": count[inverse.ravel()].astype(np.float64)}
@@ -166,7 +181,11 @@ def bucket_mean_ap(judged: Judged, truth: Instances, bucket: Ints, buckets: int)
 
 
 def attribute_profiles(
-    judged: Judged, truth: Instances, duration_sec: Floats, buckets: str
+    judged: Judged,
+    truth: Instances,
+    duration_sec: Floats,
+    buckets: str,
+    counted_instances: str = "class",
 ) -> tuple[tuple[AttributeProfile, ...], float, float]:
     """Misses and sensitivity by each attribute; the share of all instances that is missed; and
     average-mAP_N of all detections.
@@ -176,12 +195,13 @@ def attribute_profiles(
         truth: what they were judged against.
         duration_sec: (V,) length of the videos; NaN where unknown.
         buckets: a key of `DIAGNOSIS_BUCKETS`.
+        counted_instances: a key of `COUNTED_INSTANCES`.
     """
     miss = missed(judged, len(truth))
     everything = np.zeros(len(truth), dtype=np.int64)
     overall = float(bucket_mean_ap(judged, truth, everything, 1)[0])
     profiles = []
-    for name, values in attribute_values(truth, duration_sec).items():
+    for name, values in attribute_values(truth, duration_sec, counted_instances).items():
         edges = DIAGNOSIS_BUCKETS[buckets][name]
         size = len(edges) - 1
         # Values lie above the first edge and up to the last.

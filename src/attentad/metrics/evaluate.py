@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
 
 from attentad.core import (
     Annotations,
@@ -18,11 +21,16 @@ from attentad.core import (
     read_detections,
 )
 from attentad.core.files import write_json
+from attentad.core.formats.class_list import named_labels
+from attentad.core.formats.frame_sequences import NOTHING, read_frame_sequences
 from attentad.core.formats.plain import annotations_from, detections_from
 from attentad.core.progress import Progress
+from attentad.core.wording import first_few
 from attentad.metrics.bootstrap import BootstrapResult, bootstrap_map
 from attentad.metrics.detection import DetectionResult, detection_map
 from attentad.metrics.diagnosis import Diagnosis
+from attentad.metrics.frame_sequences import indexed
+from attentad.metrics.framewise import FRAMEWISE_TIOU, FramewiseResult, framewise_scores
 from attentad.metrics.proposals import ProposalResult, average_recall
 from attentad.metrics.recognition import (
     RecognitionResult,
@@ -190,6 +198,66 @@ def evaluate_recognition(
     return results
 
 
+def evaluate_framewise(
+    predicted_paths: Sequence[str | Path],
+    truth_path: str | Path,
+    *,
+    background: Collection[str] | None = None,
+    classes_path: str | Path | None = None,
+    tiou: str | Sequence[float] | None = None,
+    protocol: str = "ms-tcn",
+    strict: bool = False,
+) -> dict[str, FramewiseResult]:
+    """Accuracy, edit score and segmental F1 of files, or folders, of frame labels: name → result.
+
+    Args:
+        predicted_paths: see `read_frame_sequences`.
+        truth_path: ditto.
+        background: labels of frames in which nothing happens; None for `background` where it
+            occurs, as in MS-TCN's evaluation.
+        classes_path: class list, where labels are numbers.
+        tiou: overlaps of the F1, as `metrics.parse_tiou`; None for 0.1, 0.25 and 0.5.
+        protocol: a key of `FRAMEWISE_PROTOCOLS`.
+        strict: see `framewise_scores`.
+
+    Raises:
+        AttentadError: a file is missing or malformed, a background that is named never occurs, or
+            as `framewise_scores`.
+    """
+    label_ids = {} if classes_path is None else read_classes(classes_path)
+    truth = _frame_labels(truth_path, label_ids)
+    results = {}
+    for name, path in zip(_names(predicted_paths), predicted_paths, strict=True):
+        predicted = _frame_labels(path, label_ids)
+        sides = [*truth.values(), *predicted.values()]
+        classes = np.unique(np.concatenate(sides)).tolist()
+        absent = sorted(set(background or ()) - set(classes))
+        if absent:
+            raise AttentadError(
+                f"neither {truth_path} nor {path} has the background {absent[0]!r}; their labels "
+                f"are {first_few(classes, 8)}."
+            )
+        marks = {NOTHING} & set(classes) if background is None else set(background)
+        try:
+            result = framewise_scores(
+                indexed(truth, classes),
+                indexed(predicted, classes),
+                classes=classes,
+                background=[classes.index(mark) for mark in marks],
+                tiou=FRAMEWISE_TIOU if tiou is None else tiou,
+                protocol=protocol,
+                strict=strict,
+            )
+        except AttentadError as error:
+            raise AttentadError(f"{path} against {truth_path}: {error}") from error
+        results[name] = replace(
+            result,
+            ground_truth={"file": str(truth_path), **result.ground_truth},
+            detections={"file": str(path), **result.detections},
+        )
+    return results
+
+
 def score_file(
     score: Callable[[Annotations, Detections], Result],
     path: str | Path,
@@ -249,10 +317,19 @@ def _load_detections(
     if isinstance(source, str | Path):
         numbered = label_ids if label_ids is not None else annotations.class_ids
         named = [name for name in annotations.classes if name != annotations.marker]
-        detections = read_detections(source, named, label_ids=numbered)
+        detections = read_detections(source, named, label_ids=numbered, keep_reversed=True)
     else:
-        detections = detections_from(source, classes=classes)
+        detections = detections_from(source, classes=classes, keep_reversed=True)
     return align_videos(detections, annotations.videos)
+
+
+def _frame_labels(path: str | Path, label_ids: Mapping[int, str]) -> dict[str, NDArray[np.str_]]:
+    """Video → label of each frame, with names for numbers where a class list has them."""
+    videos = read_frame_sequences(path)
+    known = sorted({str(label) for labels in videos.values() for label in np.unique(labels)})
+    named = named_labels(known, frozenset(label_ids.values()), label_ids, str(path))
+    names = np.array(named)
+    return {video: names[np.searchsorted(known, labels)] for video, labels in videos.items()}
 
 
 def _names(paths: Sequence[str | Path]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from attentad.core import Annotations, AttentadError, Detections
 from attentad.core.arrays import Floats, Ints
 from attentad.core.names import check_choice
+from attentad.core.segments import reversed_segments
 from attentad.metrics.detected import flat_detections
 from attentad.metrics.ground_truth import GroundTruth, collect_ground_truth
 from attentad.metrics.matching import Instances, overlapping_pairs
@@ -34,18 +35,16 @@ class ProposalProtocol:
     reported: tuple[int, ...]
 
 
-_STEPS = tuple(round(0.5 + 0.05 * step, 2) for step in range(11))
-
 PROPOSAL_PROTOCOLS: Mapping[str, ProposalProtocol] = {
     "activitynet": ProposalProtocol(
         "AR at 1 to 100 proposals per video on average, tIoU 0.5 to 0.95, and AUC",
-        _STEPS[:-1],
+        parse_tiou("0.5:0.95:0.05"),
         100,
         (1, 5, 10, 100),
     ),
     "thumos14": ProposalProtocol(
         "the same retrieval up to 1,000 proposals per video, tIoU 0.5 to 1",
-        _STEPS,
+        parse_tiou("0.5:1:0.05"),
         1000,
         (50, 100, 200, 500, 1000),
     ),
@@ -141,7 +140,7 @@ def average_recall(
     Args:
         annotations: ground truth. The class `Ambiguous` is left out; a video without an
             instance is not among the V, but its proposals count in the file's total.
-        proposals: labels are ignored.
+        proposals: labels are ignored. One that ends before it starts covers nothing.
         protocol: a key of `PROPOSAL_PROTOCOLS`.
         subset, ground_truth_set, blocked: as in `detection_map`, the set by default all.
         tiou: thresholds in (0, 1], as `parse_tiou`; None for the protocol's.
@@ -230,6 +229,8 @@ def _ranked(
         "blocked_videos": len(proposals.videos) - len(flat.sizes),
         "videos_outside_ground_truth": dict(flat.outside),
         "undetected_videos": list(flat.undetected),
+        "reversed": int(reversed_segments(ranked.segments).sum()),
+        "reversed_count_as": "proposals that cover nothing",
     }
     return ranked, facts
 

@@ -13,8 +13,10 @@ from attentad.core.arrays import Bools, Floats, Ints
 from attentad.metrics.detected import Detected
 from attentad.metrics.ground_truth import GroundTruth
 from attentad.metrics.matching import Instances, choose_in_turn, overlapping_pairs, rank, touching
+from attentad.metrics.thresholds import Spacing, parse_tiou
 
-ACTIVITYNET_TIOU = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+ACTIVITYNET_RANGE = "0.5:0.95:0.05"
+ACTIVITYNET_TIOU = parse_tiou(ACTIVITYNET_RANGE)
 
 # Features of W-TALC: one snippet for 16 frames at 25 frames per second.
 _SNIPPETS_PER_SEC = 25 / 16
@@ -120,14 +122,33 @@ def _in_snippets(instances: Instances) -> Instances:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One row of the table of protocols; `interpolated` is said of the precision that AP sums."""
+    """One row of the table of protocols.
+
+    Args:
+        about: one line for help texts.
+        judge: which detections are true positives.
+        tiou_range: its own thresholds, as `parse_tiou` takes them.
+        interpolated: said of the precision that AP sums.
+        ground_truth_set: the one that it is evaluated on unless another is named.
+        use_ambiguous: whether it needs the segments of the class Ambiguous.
+        spacing: how it makes ranges of thresholds, its own and a user's; see `parse_tiou`.
+        sorts_times: a detection that ends before it starts is taken from the earlier to the later
+            time. Otherwise it overlaps nothing.
+    """
 
     about: str
     judge: Callable[[GroundTruth, Detected, Sequence[float]], Judgement]
-    tiou: tuple[float, ...]
+    tiou_range: str
     interpolated: bool
     ground_truth_set: str = "all"
     use_ambiguous: bool = False
+    spacing: Spacing = "linspace"
+    sorts_times: bool = False
+
+    @property
+    def tiou(self) -> tuple[float, ...]:
+        """Its own thresholds, J values."""
+        return parse_tiou(self.tiou_range, self.spacing)
 
 
 PROTOCOL_RULES: Mapping[str, Protocol] = {
@@ -136,14 +157,14 @@ PROTOCOL_RULES: Mapping[str, Protocol] = {
         "each detection takes the free instance of largest tIoU ≥ threshold (on a tie the later); "
         "Ambiguous segments are dropped; all-point interpolation",
         judge_activitynet,
-        ACTIVITYNET_TIOU,
+        ACTIVITYNET_RANGE,
         interpolated=True,
     ),
     "thumos14": Protocol(
         "the rules and ties of activitynet on THUMOS14's ground-truth set gtad210, opentad211 or "
         "full, so that a detection on an Ambiguous segment is a false positive",
         judge_activitynet,
-        (0.3, 0.4, 0.5, 0.6, 0.7),
+        "0.3:0.7:0.1",
         interpolated=True,
         ground_truth_set="gtad210",
     ),
@@ -152,18 +173,22 @@ PROTOCOL_RULES: Mapping[str, Protocol] = {
         "tIoU > threshold (on a tie the higher score); others on an Ambiguous segment are "
         "discarded; ties in score by the video's name, then the earlier entry; no interpolation",
         judge_official,
-        (0.1, 0.2, 0.3, 0.4, 0.5),
+        "0.1:0.5:0.1",
         interpolated=False,
         use_ambiguous=True,
+        # The toolkit takes one threshold a call; W-TALC lists its own.
+        spacing="decimal",
+        sorts_times=True,
     ),
     "wtalc": Protocol(
         "tIoU of whole snippets of 16/25 s; detections on an Ambiguous segment are removed; by "
         "falling score (on a tie the earlier entry first) each other one takes the first free "
         "instance in file order with tIoU ≥ threshold; no interpolation",
         judge_wtalc,
-        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+        "0.1:0.7:0.1",
         interpolated=False,
         use_ambiguous=True,
+        spacing="decimal",
     ),
 }
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from attentad.core.formats.frame_labels import BACKGROUND
 from attentad.core.names import suggest, told_matches
 from attentad.core.wording import first_few, number_of
 from attentad.metrics import (
     BootstrapResult,
     DetectionResult,
     Diagnosis,
+    FramewiseResult,
     ProposalResult,
     RecognitionResult,
     VideoMapResult,
@@ -91,6 +93,66 @@ def recall_table(results: Mapping[str, ProposalResult]) -> Table:
     return Table(columns, rows, note=note)
 
 
+def framewise_table(results: Mapping[str, FramewiseResult]) -> Table:
+    """Accuracy with and without background, edit score and F1 in percent, a row per method."""
+    first = next(iter(results.values()))
+    overlaps = (f"F1@{100 * value:.10g}" for value in first.tiou)
+    columns = ("%", "accuracy", "without bg", "edit", *overlaps)
+    rows = tuple(
+        (
+            name,
+            _percent(result.accuracy),
+            _percent(result.foreground_accuracy),
+            _percent(result.edit),
+            *map(_percent, result.f1),
+        )
+        for name, result in results.items()
+    )
+    truth = first.ground_truth
+    note = (
+        f"protocol {first.protocol}: {truth['frames']} frames and {truth['segments']} segments in "
+        f"{truth['videos']} videos; background: {', '.join(truth['background']) or 'none'}"
+    )
+    return Table(columns, rows, note=note)
+
+
+def framewise_notes(result: FramewiseResult) -> list[str]:
+    """What did not match in a file of frame labels, and what was taken for an action."""
+    remarks = []
+    predicted, truth = result.detections, result.ground_truth
+    if videos := predicted["undetected_videos"]:
+        remarks.append(
+            f"{number_of(videos, 'video')} of the truth without a prediction left out: "
+            f"{first_few(videos, 5)}."
+        )
+    if videos := predicted["videos_outside_ground_truth"]:
+        remarks.append(
+            f"{number_of(videos, 'predicted video')} without a truth left out: "
+            f"{first_few(videos, 5)}."
+        )
+    if labels := predicted["unknown_labels"]:
+        meant = _meant(labels, truth["labels"])
+        remarks.append(
+            f"{sum(labels.values())} frames have a predicted label that the truth never has: "
+            f"{first_few(sorted(labels), 5)}{meant}; they are wrong."
+        )
+    if surplus := predicted["surplus_frames"]:
+        remarks.append(
+            f"{number_of(surplus, 'prediction')} overhang their video's end by up to "
+            f"{max(surplus.values())} frames, which belong to segments and not to accuracy, as in "
+            "MS-TCN's evaluation."
+        )
+    if quiet := [
+        name
+        for name in sorted(BACKGROUND & set(truth["labels"]))
+        if name not in truth["background"]
+    ]:
+        remarks.append(
+            f"{first_few(quiet, 5)} counted as actions; --background leaves such labels out."
+        )
+    return remarks
+
+
 def recognition_table(results: Mapping[str, RecognitionResult | VideoMapResult]) -> Table:
     """Accuracies or video-level mAP in percent, a row per method; ± between its splits."""
     rows = []
@@ -164,6 +226,11 @@ def detection_notes(result: DetectionResult | ProposalResult | Diagnosis) -> lis
             f"{sum(videos.values())} detections in {len(videos)} videos without ground truth "
             f"({first_few(sorted(videos), 5)}) "
             f"{'count as false positives' if counted else 'were left out'}."
+        )
+    if backwards := detected.get("reversed"):
+        remarks.append(
+            f"{backwards} of the detections end before they start; as in the tool that this "
+            f"protocol is from, those evaluated count as {detected['reversed_count_as']}."
         )
     remarks += _undetected(result)
     if detected.get("renamed_videos"):

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from attentad.core.arrays import Floats
+from attentad.core.arrays import Floats, Ints
 from attentad.core.detections import NO_LABEL, Detections, label_name
 from attentad.core.errors import AttentadError
 from attentad.core.formats.csv_rows import read_table, write_csv
-from attentad.core.segments import Segments, as_segments, broken_segments, checked_segment
+from attentad.core.segments import Segments, as_segments, checked_times
 
 # Our columns, each with the names that ActionFormer's tables and pandas give it.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -38,6 +38,8 @@ class DetectionTable:
         labels: N names, or numbers as text.
         meta: what else the file says.
         ids_from_one: the format numbers its classes from 1.
+        lines: (N,) the line of each in the file; None where the format knows no lines.
+        unordered: the format's own tool takes a segment's two times in either order.
     """
 
     sizes: Mapping[str, int]
@@ -46,6 +48,17 @@ class DetectionTable:
     labels: list[str]
     meta: Mapping[str, Any] = field(default_factory=dict)
     ids_from_one: bool = False
+    lines: Ints | None = None
+    unordered: bool = False
+
+    def place(self, row: int) -> str:
+        """Where the detection at `row` stands: its line, or else its video."""
+        return f"line {self.lines[row]}" if self.lines is not None else f"video {self.video(row)}"
+
+    def video(self, row: int) -> str:
+        """The video of the detection at `row`."""
+        stops = np.cumsum(list(self.sizes.values()), dtype=np.int64)
+        return list(self.sizes)[int(np.searchsorted(stops, row, side="right"))]
 
 
 def table_by_video(
@@ -53,6 +66,7 @@ def table_by_video(
     segments: Segments,
     scores: Floats,
     labels: Sequence[str],
+    lines: Sequence[int] | None = None,
 ) -> DetectionTable:
     """Columns of N detections in any order → the same by video, in the order they first occur."""
     index: dict[str, int] = {}
@@ -66,6 +80,7 @@ def table_by_video(
         segments[order],
         scores[order],
         [labels[row] for row in order.tolist()],
+        lines=None if lines is None else np.array(lines, dtype=np.int64)[order],
     )
 
 
@@ -113,7 +128,11 @@ def write_csv_table(path: Path, detections: Detections, separator: str = ",") ->
 def table_of_texts(
     path: Path, lines: Sequence[int], rows: Sequence[Sequence[str]]
 ) -> DetectionTable:
-    """Rows of video, start, end, label, score as text → columns; `lines` are for errors."""
+    """Rows of video, start, end, label, score as text → columns.
+
+    Raises:
+        AttentadError: a video is empty, or a time or score is no finite number.
+    """
     videos = [row[0].strip() for row in rows]
     labels = [row[3] or NO_LABEL for row in rows]
     try:
@@ -123,9 +142,9 @@ def table_of_texts(
     except ValueError:
         raise _row_error(path, lines, rows) from None
     segments = as_segments(np.column_stack([start, end]))
-    if not all(videos) or (broken_segments(segments) | ~np.isfinite(scores)).any():
+    if not (all(videos) and np.isfinite(segments).all() and np.isfinite(scores).all()):
         raise _row_error(path, lines, rows)
-    return table_by_video(videos, segments, scores, labels)
+    return table_by_video(videos, segments, scores, labels, lines)
 
 
 def _row_error(path: Path, lines: Sequence[int], rows: Sequence[Sequence[str]]) -> AttentadError:
@@ -135,7 +154,7 @@ def _row_error(path: Path, lines: Sequence[int], rows: Sequence[Sequence[str]]) 
         if not video.strip():
             return AttentadError(f"{where}: the video is empty; name one.")
         try:
-            checked_segment(start, end, f"{where}: video {video}")
+            checked_times(start, end, f"{where}: video {video}")
         except AttentadError as error:
             return error
         try:

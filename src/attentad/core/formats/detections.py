@@ -25,7 +25,15 @@ from attentad.core.formats.exports import (
 from attentad.core.formats.marks import of_detections
 from attentad.core.formats.thumos14 import read_thumos14_detections
 from attentad.core.formats.webvtt import write_webvtt
-from attentad.core.segments import broken_segments, checked_segment
+from attentad.core.notes import note
+from attentad.core.segments import (
+    Segments,
+    checked_segment,
+    checked_times,
+    forwards,
+    reversed_segments,
+)
+from attentad.core.wording import number_of
 
 
 def read_detections(
@@ -33,6 +41,7 @@ def read_detections(
     classes: Sequence[str] | None = None,
     *,
     label_ids: Mapping[int, str] | None = None,
+    keep_reversed: bool = False,
 ) -> Detections:
     """Read detections, whatever their layout, which the suffix tells (`.gz` after it unzips).
 
@@ -49,11 +58,15 @@ def read_detections(
             beyond them are appended, sorted, so that an evaluation can report them.
         label_ids: class number → name, as of `read_classes` or `Annotations.class_ids`. A number
             that it lacks stays, as text, and is then a label beyond the classes.
+        keep_reversed: leave detections that end before they start as they are, for an evaluation
+            whose protocol says what they count for; a note says how many. Otherwise those of
+            THUMOS14 text are taken from the earlier to the later time, as its toolkit does, with
+            a note, and others are refused.
 
     Raises:
         AttentadError: the file is missing, malformed or of another kind, a segment ends before it
-            starts, a score is not a finite number, or the class numbers of the file and of
-            `label_ids` do not start alike.
+            starts and none of the above holds, a time or score is not a finite number, or the
+            class numbers of the file and of `label_ids` do not start alike.
     """
     path = Path(path)
     read = _READERS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
@@ -64,14 +77,8 @@ def read_detections(
         )
     with collector_paused():
         table = read(path)
+    segments = _checked_segments(path, table, keep_reversed)
     stops = np.cumsum(list(table.sizes.values()), dtype=np.int64)
-    broken = broken_segments(table.segments) | ~np.isfinite(table.scores)
-    if broken.any():
-        row = int(np.argmax(broken))
-        video = list(table.sizes)[int(np.searchsorted(stops, row, side="right"))]
-        start, end = table.segments[row].tolist()
-        checked_segment(start, end, f"{path}: video {video}")
-        raise AttentadError(f"{path}: video {video} has a score that is not finite; correct it.")
     meta = dict(table.meta)
     listed = meta.pop("classes", ())
     names = tuple(listed if classes is None else classes)
@@ -84,8 +91,41 @@ def read_detections(
     videos = {}
     for video, size, stop in zip(table.sizes, table.sizes.values(), stops.tolist(), strict=True):
         rows = slice(stop - size, stop)
-        videos[video] = VideoDetections(table.segments[rows], table.scores[rows], labels[rows])
+        videos[video] = VideoDetections(segments[rows], table.scores[rows], labels[rows])
     return Detections(videos, names, meta)
+
+
+def _checked_segments(path: Path, table: DetectionTable, keep_reversed: bool) -> Segments:
+    """The segments, all finite; see `read_detections` for those that end before they start."""
+    segments = table.segments
+    backwards = reversed_segments(segments)
+    refused = ~(np.isfinite(segments).all(axis=1) & np.isfinite(table.scores))
+    if not (keep_reversed or table.unordered):
+        refused |= backwards
+    if refused.any():
+        row = int(np.argmax(refused))
+        video = table.video(row)
+        where = path if table.lines is None else f"{path}, {table.place(row)}"
+        start, end = segments[row].tolist()
+        if keep_reversed or table.unordered:
+            checked_times(start, end, f"{where}: video {video}")
+        else:
+            checked_segment(start, end, f"{where}: video {video}")
+        raise AttentadError(f"{where}: video {video} has a score that is not finite; correct it.")
+    if not backwards.any():
+        return segments
+    said = (
+        f"{path}: {backwards.sum()} of {number_of(table.labels, 'detection')} end before they "
+        f"start, the first in {table.place(int(np.argmax(backwards)))}"
+    )
+    if keep_reversed:
+        note(f"{said}.")
+        return segments
+    note(
+        f"{said}; they were taken from the earlier to the later time, as the official THUMOS14 "
+        "toolkit does."
+    )
+    return forwards(segments)
 
 
 _READERS: Mapping[str, Callable[[Path], DetectionTable]] = {

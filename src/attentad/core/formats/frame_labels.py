@@ -19,13 +19,13 @@ _KNOWN = (
     (re.compile(r"rgb-\d\d-\d"), "50 Salads", 30.0),
     (re.compile(r"P\d\d_(cam|webcam|stereo)\d*_P\d\d_\w+"), "Breakfast", 15.0),
 )
-_SPAN = re.compile(r"(\d+)-(\d+)\s+(\S+)")
+SPAN = re.compile(r"(\d+)-(\d+)\s+(\S+)")
 
 
 def holds_frame_labels(source: Source) -> bool:
     """A word on each line, most of them the one above; or `1-30 SIL`."""
     lines = [line for line in source.text.splitlines() if line.strip()]
-    if lines and all(_SPAN.fullmatch(line.strip()) for line in lines):
+    if lines and all(SPAN.fullmatch(line.strip()) for line in lines):
         return True
     one_word = all(len(line.split()) == 1 and "," not in line for line in lines)
     return one_word and len(lines) > 1 and sum(1 for _ in groupby(lines)) * 2 <= len(lines)
@@ -42,7 +42,7 @@ def read_frame_labels(source: Source) -> Contents:
     """
     where, video, fps = str(source.path), source.video, _frame_rate(source)
     lines = [line.strip() for line in source.text.splitlines() if line.strip()]
-    spans = [_SPAN.fullmatch(line) for line in lines]
+    spans = [SPAN.fullmatch(line) for line in lines]
     if all(spans):
         found = [(int(s[1]) - 1, int(s[2]), s[3]) for s in spans if s is not None]
         frames = max(end for _, end, _ in found)

@@ -60,14 +60,20 @@ def read_frame_table(source: Source) -> Contents:
     gathered.video(video, where, fps=fps, frames=frames, duration=frames / fps)
     background = set(names) & BACKGROUND
     found = []
-    for name in names:
+    for name, present in zip(*frame_columns(source), strict=True):
         if name not in background:
-            present = np.array([float(cell) for cell in table.column(name)]) > 0
             found += [(*segment, name) for segment in runs(present, fps).tolist()]
     for start, end, label in sorted(found):
         gathered.instance(video, (start, end), label, where)
     tell_background(source, background)
     return Contents(gathered.annotations())
+
+
+def frame_columns(source: Source) -> tuple[list[str], Bools]:
+    """The K behaviours of a table, and in which of the T frames each happens, (K, T)."""
+    names = _behaviours(source.table)
+    cells = [[float(cell) for cell in source.table.column(name)] for name in names]
+    return names, np.array(cells) > 0
 
 
 def write_frame_table(path: Path, video: str, marks: Marks) -> None:

@@ -12,7 +12,15 @@ from attentad.core.arrays import Floats
 from attentad.core.detections import Detections, VideoDetections, label_name
 from attentad.core.errors import AttentadError
 from attentad.core.formats.detection_tables import COLUMNS
-from attentad.core.segments import Segments, as_segments, broken_segments, checked_segment
+from attentad.core.notes import note
+from attentad.core.segments import (
+    Segments,
+    as_segments,
+    broken_segments,
+    checked_segment,
+    checked_times,
+    reversed_segments,
+)
 
 
 def annotations_from(values: Any, *, classes: Sequence[str] | None = None) -> Annotations:
@@ -55,7 +63,9 @@ def annotations_from(values: Any, *, classes: Sequence[str] | None = None) -> An
     return Annotations(videos, names, marker=marker_among(names))
 
 
-def detections_from(values: Any, *, classes: Sequence[str] | None = None) -> Detections:
+def detections_from(
+    values: Any, *, classes: Sequence[str] | None = None, keep_reversed: bool = False
+) -> Detections:
     """Detections from what a program holds.
 
     Args:
@@ -69,6 +79,8 @@ def detections_from(values: Any, *, classes: Sequence[str] | None = None) -> Det
             Without labels they are class-agnostic proposals. A label is a name, or a number that
             counts `classes` from 0.
         classes: class names in their order; by default the sorted names that occur.
+        keep_reversed: leave detections that end before they start as they are, with a note, for an
+            evaluation whose protocol says what they count for; otherwise they are refused.
 
     Raises:
         AttentadError: as `annotations_from`, or a score is not finite.
@@ -85,7 +97,9 @@ def detections_from(values: Any, *, classes: Sequence[str] | None = None) -> Det
                 raise AttentadError(f"{where} has label numbers; name the classes they count.")
             named = [label_name(label, tuple(classes or ())) for label in item.labels.tolist()]
             item = (item.segments, item.scores, named)
-        segments, labels, scores = _video_columns(item, where, score=True)
+        segments, labels, scores = _video_columns(
+            item, where, score=True, keep_reversed=keep_reversed
+        )
         if scores.shape != (len(segments),) or len(labels) not in (0, len(segments)):
             raise _layout_error(where, "scores" if len(scores) != len(segments) else "labels")
         if not np.isfinite(scores).all():
@@ -99,6 +113,10 @@ def detections_from(values: Any, *, classes: Sequence[str] | None = None) -> Det
     for video, (segments, scores, names) in parts.items():
         ids = [-1] * len(segments) if names is None else [index[name] for name in names]
         videos[video] = VideoDetections(segments, scores, np.array(ids, dtype=np.int64))
+    backwards = sum(int(reversed_segments(segments).sum()) for segments, _, _ in parts.values())
+    if backwards:
+        total = sum(len(segments) for segments, _, _ in parts.values())
+        note(f"{backwards} of {total} detections end before they start.")
     return Detections(videos, together)
 
 
@@ -132,7 +150,9 @@ def _has(values: Any, column: str) -> bool:
         return False
 
 
-def _video_columns(item: Any, where: str, *, score: bool) -> tuple[Segments, list[Any], Any]:
+def _video_columns(
+    item: Any, where: str, *, score: bool, keep_reversed: bool = False
+) -> tuple[Segments, list[Any], Any]:
     """Segments, labels and scores of one video in any of the layouts."""
     scores: Any = []
     try:
@@ -153,8 +173,10 @@ def _video_columns(item: Any, where: str, *, score: bool) -> tuple[Segments, lis
         raise AttentadError(f"{where} lacks {error.args[0]!r}; give it for each of them.") from None
     except (TypeError, ValueError, IndexError):
         raise _layout_error(where, "segments") from None
-    for start, end in rows[broken_segments(rows)]:
-        checked_segment(start, end, where)
+    refused = ~np.isfinite(rows).all(axis=1) if keep_reversed else broken_segments(rows)
+    check = checked_times if keep_reversed else checked_segment
+    for start, end in rows[refused]:
+        check(start, end, where)
     return rows, labels, values
 
 

@@ -14,7 +14,6 @@ from attentad.core.formats.class_list import class_number, read_classes
 from attentad.core.formats.detection_tables import DetectionTable, table_of_texts
 from attentad.core.formats.gathered import Contents, Gathered
 from attentad.core.notes import note
-from attentad.core.wording import number_of
 
 _CLASS_LIST = "detclasslist.txt"
 # The end of a file's name, or the middle of a video's id → the subset.
@@ -92,8 +91,8 @@ def read_thumos14_detections(path: Path) -> DetectionTable:
 
     Lines of `video start end class score`, separated by white space, for all classes in one file;
     times in seconds, the class as its number in `detclasslist.txt`, counted from 1. Empty lines
-    and lines that begin with # or % are passed over. A detection that ends before it starts is
-    taken from the earlier to the later time, as the toolkit does, with a note.
+    and lines that begin with # or % are passed over. The toolkit takes the two times of a
+    detection in either order.
 
     Raises:
         AttentadError: the file is missing or empty, or a line does not read so.
@@ -121,30 +120,7 @@ def read_thumos14_detections(path: Path) -> DetectionTable:
             f"{path} is empty; THUMOS14 detection text has a line `video start end class score` "
             "per detection."
         )
-    return replace(table_of_texts(path, lines, _forwards(path, lines, rows)), ids_from_one=True)
-
-
-def _forwards(path: Path, lines: list[int], rows: list[list[str]]) -> list[list[str]]:
-    """The rows, each from the earlier to the later time."""
-    turned = [_ends_first(start, end) for _, start, end, *_ in rows]
-    if not any(turned):
-        return rows
-    note(
-        f"{path}: {turned.count(True)} of {number_of(rows, 'detection')} end before they start, "
-        f"the first in line {lines[turned.index(True)]}; they were taken from the earlier to the "
-        "later time, as the official THUMOS14 toolkit does."
-    )
-    return [
-        [video, end, start, *rest] if turn else [video, start, end, *rest]
-        for turn, (video, start, end, *rest) in zip(turned, rows, strict=True)
-    ]
-
-
-def _ends_first(start: str, end: str) -> bool:
-    try:
-        return float(end) < float(start)
-    except ValueError:
-        return False  # refused later, where all times are checked
+    return replace(table_of_texts(path, lines, rows), ids_from_one=True, unordered=True)
 
 
 def _fields(path: Path) -> list[tuple[int, list[str]]]:
