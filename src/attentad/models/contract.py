@@ -32,7 +32,7 @@ class TrainedStepsContract(Described):
 
 
 class Contract(Described):
-    """A contract in the shape of format 2.
+    """A contract in the shape of formats 2 and 3.
 
     Args:
         parts: kind → the part.

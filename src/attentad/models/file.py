@@ -33,6 +33,7 @@ from attentad.data.clocks import read_clock
 from attentad.models.build import build_detector, build_recogniser
 from attentad.models.contract import CONTRACT
 from attentad.models.format_1 import FORMAT_1_KINDS, as_format_2, renamed_from_format_1
+from attentad.models.format_2 import as_first_decoded
 from attentad.models.labels import SNIPPET_SCORES, Labeller, SnippetScores
 from attentad.models.long_videos import TrainedSteps
 from attentad.models.model import DetectorModel, RecogniserModel, best_device
@@ -40,7 +41,8 @@ from attentad.models.snippet_classifier import SnippetClassifier
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, parse_recipe
 from attentad.training.weights import check_fit, load_into
 
-FORMAT = 2
+# 3 has the contract of 2, with recipes whose unsaid options have today's defaults.
+FORMAT = 3
 # A single metadata key: safetensors writes several in an order that changes from run to run.
 _KEY = "attentad"
 Recipe = TypeVar("Recipe", DetectionRecipe, RecognitionRecipe)
@@ -113,6 +115,8 @@ def load_detector(path: str | Path) -> DetectorModel:
     with _of_this_version(path):
         part = parts["detector"]
         recipe = _recipe(part, DetectionRecipe)
+        if contract["format"] < 3:
+            recipe = as_first_decoded(recipe)
         feature_dim, classes = part.sizes["feature_dim"], len(part.classes)
         clock, steps = contract["clock"], contract.get("trained_steps")
         return DetectorModel(
