@@ -256,8 +256,12 @@ def loss(
     """
     cells = _countable_cells(targets["iou"], valid)
 
-    rules: dict[str, Any] = {"ratio_clamp": ratio_clamp, "without_positive": without_positive}
-    classification = partial(balanced_bce, positive_above=0.5, **rules)
+    classification = partial(
+        balanced_bce,
+        positive_above=0.5,
+        ratio_clamp=ratio_clamp,
+        without_positive=without_positive,
+    )
     scores = outputs.actionness.unbind(1)
     action = [classification(score, targets["action"], where=valid) for score in scores]
     starts = targets["start"][:, :, None].expand_as(cells)

@@ -187,8 +187,8 @@ def decode_proposals(
             or of the step after it (`exclusive`; no proposal then ends with the view).
         confidence: the proposal's own score: p_c · p_r, or its square root as in the BMN paper.
         boundary_scores: whether p_s · p_e multiplies it.
-        max_proposals: how many of a view to keep, the best; None for all, as every public code does.
-            1,000 was the default of earlier versions, and of the model files that they wrote.
+        max_proposals: how many of a view to keep, the best; all by default, as in the public codes.
+            Model files of format 1 and 2 that do not say it keep 1,000.
 
     Raises:
         AttentadError: the outputs are not finite.
