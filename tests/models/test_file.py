@@ -78,7 +78,7 @@ def broken(model, tmp_path):
     content = model.read_bytes()
     flipped = bytearray(content)
     flipped[-3] ^= 1
-    newer = content.replace(b'\\"format\\": 3', b'\\"format\\": 7')
+    newer = content.replace(f'\\"format\\": {FORMAT}'.encode(), b'\\"format\\": 7')
     assert newer != content
     save_file({"a": torch.ones(2)}, tmp_path / "theirs.safetensors")
     save_file({"a": torch.ones(2)}, tmp_path / "meta.safetensors", {"attentad": "[1]"})
