@@ -205,7 +205,7 @@ def test_thumos14_detection_on_files(thumos14: Path, tmp_path: Path) -> None:
         load(run.model).detect(streams)
 
 
-@pytest.mark.parametrize("variant", [*VARIANTS, "dbg_upstream"])
+@pytest.mark.parametrize("variant", [*VARIANTS, "bmn_jjboy", "dbg_upstream"])
 def test_activitynet13_the_whole_way(activitynet13: Path, tmp_path: Path, variant: str) -> None:
     recipe = recipe_of(f"activitynet13/{variant}", activitynet13, small(variant.split("_")[0]))
     assert not [item for item in check(recipe) if item.severity != "info"]
@@ -221,11 +221,17 @@ def test_activitynet13_the_whole_way(activitynet13: Path, tmp_path: Path, varian
     assert "Cricket" not in labels
 
 
-def test_activitynet13_reference_durations(activitynet13: Path) -> None:
-    sets = read_sets(recipe_of("activitynet13/bmn_upstream", activitynet13, []).data)
+@pytest.mark.parametrize("variant", ["bmn_upstream", "bmn_jjboy"])
+def test_activitynet13_reference_durations(activitynet13: Path, variant: str) -> None:
+    sets = read_sets(recipe_of(f"activitynet13/{variant}", activitynet13, []).data)
     assert sets.test is not None
     assert sets.train.videos["id1"].duration_sec == pytest.approx(1008 / 25)
     assert sets.test.videos["id5"].duration_sec == pytest.approx(1024 / 25)
+    # G-TAD's code divides by the part with features and multiplies by the whole video.
+    both = read_sets(recipe_of("activitynet13/gtad_upstream", activitynet13, []).data)
+    assert both.test is not None
+    assert both.train.videos["id1"].duration_sec == pytest.approx(1008 / 25)
+    assert both.test.videos["id5"].duration_sec == pytest.approx(1035 / 25)
     whole = read_sets(recipe_of("activitynet13/bmn", activitynet13, []).data)
     assert whole.train.videos["id1"].duration_sec == pytest.approx(1007 / 25)
 

@@ -91,18 +91,24 @@ def test_pad_reaches_every_window() -> None:
     assert starts == {0, 1, 2, 3, 4}
 
 
-@given(sizes, sizes)
-def test_avg_is_the_mean_of_equal_chunks(n: int, length: int) -> None:
+@given(sizes, sizes, seeds)
+def test_avg_is_the_mean_of_equal_chunks(n: int, length: int, seed: int) -> None:
     values = rng(n).normal(size=(n, 3)).astype(np.float32)
-    features, valid = sample_snippets(values, length, "avg", rng())
-    edges = [math.floor(i * n / length) for i in range(length + 1)]
+    features, valid = sample_snippets(values, length, "avg", rng(seed))
     if n >= length:
-        expected = [values[edges[i] : edges[i + 1]].mean(axis=0) for i in range(length)]
-    else:
-        expected = [values[edges[i]] for i in range(length)]
+        expected = [chunk.mean(axis=0) for chunk in np.array_split(values, length)]
+    else:  # the public code then draws
+        expected = [values[row] for row in snippet_rows(n, length, "perturb", rng(seed))]
     np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-6)
     assert features.dtype == np.float32
     assert valid.all()
+
+
+def test_avg_golden_chunks() -> None:
+    """Spec §10: the public code cuts 10 snippets into 4 as 3, 3, 2, 2."""
+    assert snippet_rows(10, 4, "avg", rng()).tolist() == [0, 3, 6, 8]
+    features, _ = sample_snippets(ramp(10), 4, "avg", rng())
+    np.testing.assert_array_equal(features[:, 0], [1, 4, 6.5, 8.5])
 
 
 def test_all_is_the_video_itself() -> None:

@@ -130,6 +130,17 @@ def test_best_k():
     np.testing.assert_array_equal(best.segments, everything.segments[:5])
 
 
+@pytest.mark.parametrize("pairing", ["inclusive", "exclusive"])
+def test_a_flat_map_loses_no_candidate(pairing):
+    """Where every boundary is probable, all pairs of steps are candidates."""
+    length = 60
+    shapes = [(1, length)] * 2 + [(1, length, length)] * 2
+    flat = ProposalOutput(*(torch.full(shape, 0.5) for shape in shapes))
+    found = decode(flat, [seconds_timeline(length)], pairing=pairing)[0]
+    last = length if pairing == "inclusive" else length - 1
+    assert len(found) == last * (last + 1) // 2 > 1000
+
+
 def test_no_valid_step_gives_nothing():
     found = decode(
         random_output(4, 4, 0), [seconds_timeline(4)], valid=torch.zeros(1, 4, dtype=torch.bool)

@@ -93,6 +93,10 @@ def test_best_k():
     np.testing.assert_array_equal(best.segments, everything.segments[:5])
 
 
+def test_every_cell_is_kept():
+    assert len(decode(random_output(60, 0), [seconds_timeline(60)])[0]) == 60 * 61 // 2
+
+
 def test_batch_of_n_is_n_single_calls():
     outputs = [random_output(9, seed) for seed in range(3)]
     batch = DBGOutput(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))

@@ -52,6 +52,33 @@ def test_finite_without_positives_or_negatives(target, ratio_clamp):
     assert p.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("count", [2, 3, 50])
+def test_negatives_alone_weigh_half_as_in_dbgs_code(count):
+    """r = N/max(P, 1); negatives weigh r/(2(r − 1)), whatever P is."""
+    p = torch.linspace(0.1, 0.9, count)
+    plain = -torch.log(1 - p + 1e-6).mean().item()
+    assert balanced_bce(p, torch.zeros(count), 0.5).item() == pytest.approx(plain)
+    half = balanced_bce(p, torch.zeros(count), 0.5, without_positive="half").item()
+    assert half == pytest.approx(plain * count / (2 * (count - 1)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(entries)
+def test_beside_a_positive_all_rules_agree(values):
+    p, y = torch.tensor(values, dtype=torch.float32).T
+    y[0] = 1
+    half = balanced_bce(p, y, 0.5, without_positive="half")
+    assert half == balanced_bce(p, y, 0.5)
+    assert half.isfinite()
+
+
+def test_one_negative_alone_is_finite():
+    p = torch.tensor([0.4])
+    assert balanced_bce(p, torch.zeros(1), 0.5, without_positive="half") == balanced_bce(
+        p, torch.zeros(1), 0.5
+    )
+
+
 def test_nothing_counts():
     p = torch.tensor([math.nan, 0.5], requires_grad=True)
     value = balanced_bce(p, torch.zeros(2), 0.5, torch.zeros(2, dtype=torch.bool))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from attentad.models.file import (
     save_detector,
     save_recogniser,
 )
+from attentad.models.format_2 import as_first_decoded
 from attentad.models.labels import SnippetScores
 from attentad.models.model import DetectorModel
 from attentad.models.snippet_classifier import SnippetClassifier
@@ -58,6 +60,41 @@ def test_format_1_loads_and_detects_as_it_did(name: str, tmp_path: Path) -> None
     again = load_detector(tmp_path / "again.safetensors")
     assert (again.recipe, again.clock) == (model.recipe, model.clock)
     check_found(again, SAID[name])
+
+
+def told(path: Path) -> dict[str, object]:
+    """`detector.decode` of the recipe as it stands in a model file."""
+    return load_model(path)[1]["parts"]["detector"]["options"]["detector"]["decode"]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_earlier_formats_keep_a_thousand_proposals(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default of format 3 is to keep all, as the public codes do."""
+    path = FOLDER / "format1.safetensors"
+    if number > 1:
+        model = load_detector(path)
+        choice = model.recipe.detector.model_copy(update={"decode": {}})
+        recipe = model.recipe.model_copy(update={"detector": choice})
+        path = tmp_path / "model.safetensors"
+        monkeypatch.setattr("attentad.models.file.FORMAT", number)
+        save_detector(path, replace(model, recipe=recipe))
+        monkeypatch.undo()
+        assert told(path) == {}
+    loaded = load_detector(path)
+    assert loaded.recipe.detector.decode == ({"max_proposals": 1000} if number < 3 else {})
+    # What an earlier format meant is written down, and does not change again.
+    save_detector(tmp_path / "again.safetensors", loaded)
+    assert load_detector(tmp_path / "again.safetensors").recipe == loaded.recipe
+    weak = load_detector(FOLDER / "format1_weak.safetensors").recipe.detector
+    assert "max_proposals" not in weak.decode
+
+
+def test_what_an_earlier_format_says_itself_stands() -> None:
+    model = load_detector(FOLDER / "format1.safetensors")
+    choice = model.recipe.detector.model_copy(update={"decode": {"max_proposals": 7}})
+    assert as_first_decoded(model.recipe.model_copy(update={"detector": choice})).detector == choice
 
 
 def test_the_parts_of_format_1(tmp_path: Path) -> None:

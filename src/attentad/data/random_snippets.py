@@ -26,7 +26,8 @@ def snippet_rows(
     - `perturb`: snippet i is drawn from {b_i, …, b_{i+1}}, both ends included, the last one from
       {b_i, …, n − 1}; all n of them where n = N.
     - `uniform`: b_i.
-    - `avg`: b_i, where the chunks begin that `sample_snippets` takes means of.
+    - `avg`: where the chunks begin that `sample_snippets` takes means of: first n mod N chunks of
+      ⌊n/N⌋ + 1 snippets, then those of ⌊n/N⌋ (10 in 4: 3, 3, 2, 2). As `perturb` where n < N.
     - `pad`: N neighbours from a random place on, or all n where there are fewer.
     - `all`: all n.
 
@@ -46,8 +47,12 @@ def snippet_rows(
     if sampling == "pad":
         start = int(rng.integers(0, max(n - length, 0), endpoint=True))
         return np.arange(start, start + min(n, length))
-    base = np.arange(length) * n // length
-    if sampling == "perturb" and n != length:
+    steps = np.arange(length)
+    if sampling == "avg" and n >= length:
+        size, longer = divmod(n, length)
+        return steps * size + np.minimum(steps, longer)
+    base = steps * n // length
+    if sampling != "uniform" and n != length:
         return rng.integers(base, np.append(base[1:], n - 1), endpoint=True)
     return base
 
@@ -57,8 +62,7 @@ def sample_snippets(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """A view of N = `length` snippets of a video, features (n, C), by the rules of `snippet_rows`.
 
-    Besides, `pad` fills up with zeros, and `avg` takes the mean of each of N nearly equal chunks
-    where n ≥ N (a shorter video repeats snippets).
+    Besides, `pad` fills up with zeros, and `avg` takes the mean of each chunk where n ≥ N.
     Errors are those of `snippet_rows`.
 
     Returns:

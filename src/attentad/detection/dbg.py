@@ -22,7 +22,7 @@ from attentad.attention.sites import AttentionChoice, Sites, SiteShape
 from attentad.core import AttentadError, Timeline
 from attentad.core.found import Found, Truth
 from attentad.core.options import Bound, Count, DropRate
-from attentad.layers.balanced_loss import balanced_bce, drawn_cells
+from attentad.layers.balanced_loss import WithoutPositive, balanced_bce, drawn_cells
 from attentad.layers.masking import masked
 from attentad.layers.network_ends import network_input, probability
 from attentad.layers.proposal_features import POINTS, ProposalFeatures, proposal_cells, repeat_last
@@ -237,6 +237,7 @@ def loss(
     action_weight: float = 2.0,
     completeness_weight: float = 10.0,
     ratio_clamp: bool = False,
+    without_positive: WithoutPositive = "mean",
     generator: torch.Generator | None = None,
 ) -> dict[str, Tensor]:
     """L = 2·L_action + 10·L_completeness + L_start + L_end (§4.3).
@@ -247,7 +248,7 @@ def loss(
         valid: (B, T); steps without video and proposals that touch one do not count.
         action_weight: of L_action, the mean over the three actionness scores.
         completeness_weight: of L_completeness, see `completeness_loss`.
-        ratio_clamp: see `balanced_bce`.
+        ratio_clamp, without_positive: see `balanced_bce`.
         generator: draws the cells of L_completeness.
 
     Returns:
@@ -255,7 +256,12 @@ def loss(
     """
     cells = _countable_cells(targets["iou"], valid)
 
-    classification = partial(balanced_bce, positive_above=0.5, ratio_clamp=ratio_clamp)
+    classification = partial(
+        balanced_bce,
+        positive_above=0.5,
+        ratio_clamp=ratio_clamp,
+        without_positive=without_positive,
+    )
     scores = outputs.actionness.unbind(1)
     action = [classification(score, targets["action"], where=valid) for score in scores]
     starts = targets["start"][:, :, None].expand_as(cells)
@@ -303,7 +309,7 @@ def decode(
     valid: Tensor | None = None,
     *,
     boundary_scores: bool = True,
-    max_proposals: int = 1000,
+    max_proposals: Count | None = None,
 ) -> list[Found]:
     """Proposals of each view in seconds, best first, labels −1, and its boundaries (§4.4).
 
@@ -313,7 +319,7 @@ def decode(
         valid: (B, T), that of the network; proposals that touch padding are left out.
         boundary_scores: whether a proposal's completeness is multiplied by its start's and its
             end's probability, as published.
-        max_proposals: how many to keep.
+        max_proposals: see `layers.proposals.decode_proposals`.
 
     Raises:
         AttentadError: the outputs are not finite.

@@ -229,6 +229,5 @@ def loss(
 
 
 # By p_c · p_r. Both releases pair `exclusive`; the one for ActivityNet takes `peaks`, and at inner
-# steps only, which are all that `exclusive` can use; the one for THUMOS14 takes `all` (and then
-# more than 1000 proposals; raise `max_proposals`).
+# steps only, which are all that `exclusive` can use; the one for THUMOS14 takes `all`.
 decode = partial(decode_proposals, boundary_scores=False)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+WithoutPositive = Literal["mean", "half"]
 
 
 def balanced_bce(
@@ -16,11 +19,13 @@ def balanced_bce(
     *,
     ratio_clamp: bool = False,
     added_count: float = 0.0,
+    without_positive: WithoutPositive = "mean",
 ) -> Tensor:
     """Binary cross-entropy in which the positives weigh as much as the negatives (BMN, eq. 9).
 
     Counted over all entries of the batch it equals ½·mean over positives of −log p plus ½·mean
-    over negatives of −log(1 − p). Without a positive, or without a negative, it is the plain mean.
+    over negatives of −log(1 − p). Without a positive, or without a negative, it is the plain mean;
+    most public codes then say NaN or infinity.
 
     Args:
         probability: any shape, 0..1.
@@ -32,6 +37,9 @@ def balanced_bce(
         added_count: imagined positives and as many imagined entries besides, in the counts only:
             G-TAD's THUMOS14 release adds 10, which guards the empty cases and makes rare positives
             weigh less.
+        without_positive: what N negatives alone weigh: `mean`, 1 each, the plain mean; `half`, as
+            in DBG's code, which counts one positive where there is none, N/(2(N − 1)) each, about
+            what they weigh beside positives. Without effect on `ratio_clamp`.
 
     Returns:
         A scalar; 0 where nothing counts.
@@ -49,7 +57,8 @@ def balanced_bce(
         mixed = torch.ones_like(positives, dtype=torch.bool)
     else:
         ratio = total / positives.clamp(min=1)
-        mixed = (positives > 0) & (positives < total)
+        known = positives.clamp(min=1 if without_positive == "half" else 0)
+        mixed = (known > 0) & (known < total)
     weight_positive = torch.where(mixed, ratio / 2, 1.0)
     weight_negative = torch.where(mixed, ratio / (2 * (ratio - 1)), 1.0)
     log_positive = torch.log(probability + epsilon) * positive

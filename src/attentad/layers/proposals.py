@@ -171,7 +171,7 @@ def decode_proposals(
     pairing: Pairing = "inclusive",
     confidence: Confidence = "product",
     boundary_scores: bool = True,
-    max_proposals: int = 1000,
+    max_proposals: Count | None = None,
 ) -> list[Found]:
     """Proposals of each view in seconds, best first, labels −1, and its boundary probabilities.
 
@@ -187,7 +187,8 @@ def decode_proposals(
             or of the step after it (`exclusive`; no proposal then ends with the view).
         confidence: the proposal's own score: p_c · p_r, or its square root as in the BMN paper.
         boundary_scores: whether p_s · p_e multiplies it.
-        max_proposals: how many to keep.
+        max_proposals: how many of a view to keep, the best; all by default, as in the public codes.
+            Model files of format 1 and 2 that do not say it keep 1,000.
 
     Raises:
         AttentadError: the outputs are not finite.
@@ -224,7 +225,7 @@ def best_proposals(
     ends: NDArray[np.int64],
     scores: NDArray[np.float64],
     timeline: Timeline,
-    limit: int,
+    limit: int | None,
 ) -> VideoDetections:
     """The best `limit` boxes [start, end) that lie in the video, cut to it, labels −1."""
     boxes = timeline.clip(timeline.seconds(np.stack([starts, ends], axis=1)))

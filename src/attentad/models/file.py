@@ -33,6 +33,7 @@ from attentad.data.clocks import read_clock
 from attentad.models.build import build_detector, build_recogniser
 from attentad.models.contract import CONTRACT
 from attentad.models.format_1 import FORMAT_1_KINDS, as_format_2, renamed_from_format_1
+from attentad.models.format_2 import as_first_decoded
 from attentad.models.labels import SNIPPET_SCORES, Labeller, SnippetScores
 from attentad.models.long_videos import TrainedSteps
 from attentad.models.model import DetectorModel, RecogniserModel, best_device
@@ -115,6 +116,8 @@ def load_detector(path: str | Path) -> DetectorModel:
     with _of_this_version(path):
         part = parts["detector"]
         recipe = _recipe(part, DetectionRecipe)
+        if contract["format"] < 3:
+            recipe = as_first_decoded(recipe)
         feature_dim, classes = part.sizes["feature_dim"], len(part.classes)
         clock, steps = contract["clock"], contract.get("trained_steps")
         return DetectorModel(
