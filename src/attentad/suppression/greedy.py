@@ -208,7 +208,7 @@ def _take_some(
 def _worth_a_look(key: Floats, top: Floats, floor: float) -> bool:
     """Whether the loop should go on with fewer candidates, or not at all."""
     ended = np.count_nonzero(top < floor)
-    return 4 * ended >= len(top) or np.count_nonzero(key > -np.inf) <= 0.75 * key.size
+    return bool(4 * ended >= len(top) or np.count_nonzero(key > -np.inf) <= 0.75 * key.size)
 
 
 def _take_alone(fields: Floats, rule: Rule, steps: int) -> tuple[Ints, Floats]:
