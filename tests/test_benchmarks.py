@@ -156,7 +156,14 @@ def test_hamnet(run, monkeypatch):
 
 def test_suppression(run):
     output = run("suppression", "--rounds", "1", "--classes", "2", "--candidates", "50")
-    assert output.count("(meets 1e-12)") == 2
+    assert output.count("(meets 1e-12)") == 3
+    assert "the same are kept: yes" in output
+    few = output[output.index("2 classes of 50, all kept") :]
+    loop, ours = re.findall(r"([\d.]+) ms of processor time", few)[:2]
+    ratio = re.findall(r"([\d.]+) x$", few, re.MULTILINE)[0]
+    assert float(ratio) == pytest.approx(float(loop) / float(ours), rel=0.1, abs=0.1)
+    verdict = "meets" if float(ratio) >= 13 else "misses"
+    assert re.search(rf"^ +{verdict} 13 x$", output, re.MULTILINE)
 
 
 def test_evaluation(run, tmp_path):

@@ -152,6 +152,25 @@ def test_box_voting() -> None:
     np.testing.assert_allclose(cut.segments[0], expected, rtol=1e-12)
 
 
+def test_votes_weigh_as_in_actionformer() -> None:
+    # Spec actionformer §12: [0, 10] at .9 and [1, 11] at .8, tIoU 9/11, voting .7.
+    segments, scores = as_segments([[0, 10], [1, 11], [2, 6]]), np.array([0.9, 0.8, 0.7])
+    by_tiou = vote_segments(segments[:1], segments, scores, 0.7, "score_tiou")
+    shift = 0.8 * 9 / 11 / (0.9 + 0.8 * 9 / 11)
+    np.testing.assert_allclose(by_tiou, [[shift, 10 + shift]], rtol=1e-14)
+    np.testing.assert_allclose(by_tiou, [[0.421053, 10.421053]], atol=5e-7)
+    by_score = vote_segments(segments[:1], segments, scores, 0.7)
+    np.testing.assert_allclose(by_score, [[0.470588, 10.470588]], atol=5e-7)
+    items = VideoDetections(segments, scores, np.zeros(3, dtype=np.int64))
+    options: dict[str, Any] = {"method": "hard", "voting_tiou": 0.7}
+    whole = suppress(items, voting_weight="score_tiou", **options)
+    np.testing.assert_allclose(whole.segments[0], by_tiou[0], rtol=1e-14)
+    assert whole.scores.tolist() == [0.9, 0.7]
+    assert_same(suppress(items, voting_weight="score", **options), suppress(items, **options))
+    with pytest.raises(AttentadError, match="choose one of score, score_tiou"):
+        suppress(items, voting_weight="tiou", **options)
+
+
 def test_nothing_to_suppress_and_wrong_options() -> None:
     for method in METHODS:
         for threshold in (None, 0.95):

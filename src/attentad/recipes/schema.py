@@ -168,6 +168,9 @@ class Suppression(Section):
     voting_tiou: float | None = Field(
         None, gt=0, le=1, description="what is kept becomes the mean of those that overlap so much"
     )
+    voting_weight: Literal["score", "score_tiou"] = Field(
+        "score", description="voting_tiou: weight in that mean; score_tiou: as ActionFormer does"
+    )
     sigma: float = Field(0.4, gt=0, description="gauss, adaptive")
     t1: float = Field(0.5, ge=0, le=1, description="adaptive: tIoU threshold of short segments")
     t2: float = Field(0.9, ge=0, le=1, description="adaptive: tIoU threshold of long segments")

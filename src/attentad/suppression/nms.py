@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from attentad.core import AttentadError, Segments, as_segments
-from attentad.core.arrays import Floats, Ints
+from attentad.core.arrays import Bools, Floats, Ints
+from attentad.suppression.greedy import TINY_SEC, Candidates, Rule, take
 
 TIES: Final = ("first", "last")
 
-# Keeps the union of two points from being zero; vanishes beside any real length.
-TINY_SEC: Final = 1e-300
+# Larger groups, or few groups, are swept each by itself, in blocks of so many candidates.
+_LARGE, _FEW, _BLOCK = 512, 4, 64
 
 
 def nms(
@@ -24,6 +25,7 @@ def nms(
     keep: int | None = None,
     ties: str = "first",
     plus_one: bool = False,
+    groups: ArrayLike | None = None,
 ) -> Ints:
     """Hard NMS: a segment goes when its tIoU with a kept, better one exceeds the threshold.
 
@@ -31,13 +33,15 @@ def nms(
         segments: (N, 2) seconds.
         scores: (N,).
         tiou_threshold: 0..1.
-        keep: at most so many; None for all.
+        keep: at most so many, of each group; None for all.
         ties: which of equal scores is the better one: the `first` in order, or the `last` (what
             an ascending sort read from its end gives, as in S-CNN's toolkit).
         plus_one: lengths and intersections count one second more, see `soft_nms`.
+        groups: as in `soft_nms`.
 
     Returns:
-        Indices of the kept segments, best first.
+        Indices of the kept segments, best first; with groups, one after the other in ascending
+        order.
 
     Raises:
         AttentadError: a score or a time is not finite, the threshold is outside 0..1, or `ties`
@@ -48,33 +52,79 @@ def nms(
     rows, values = checked(segments, scores)
     if ties not in TIES:
         raise AttentadError(f"ties go to the {' or the '.join(TIES)}, not {ties!r}.")
+    members = checked_groups(groups, len(values))
+    check_keep(keep)
     order = np.argsort(-values, kind="stable")
     if ties == "last":
         order = np.argsort(values, kind="stable")[::-1]
-    start, end = rows[order, 0], rows[order, 1] + float(plus_one)
+    rows, members = rows[order], members[order]
+    start, end = rows[:, 0], rows[:, 1] + float(plus_one)
+    _, which, sizes = np.unique(members, return_inverse=True, return_counts=True)
+    alone = (sizes > _LARGE) | (len(sizes) <= _FEW)
+    small = np.flatnonzero(~alone[which])
+    candidates = Candidates(
+        start[small], end[small], -small.astype(float), np.full(len(small), tiou_threshold)
+    )
+    kept = [small[take(candidates, members[small], Rule(_remove), keep)[0]]]
+    for group in np.flatnonzero(alone):
+        large = np.flatnonzero(which == group)
+        kept.append(large[_sweep(start[large], end[large], tiou_threshold, keep)])
+    found = np.concatenate(kept)
+    return order[found[np.argsort(members[found], kind="stable")]]
+
+
+def _remove(key: Floats, overlap: Floats) -> None:
+    np.copyto(key, -np.inf, where=overlap > 0)
+
+
+def _sweep(start: Floats, end: Floats, tiou_threshold: float, keep: int | None) -> Ints:
+    """Positions of what is kept of segments that come best first."""
     length = np.maximum(end - start, TINY_SEC)
-    kept: list[int] = []
-    limit = limited(keep, len(order))
-    while len(order) and len(kept) < limit:
-        kept.append(int(order[0]))
-        inter = np.maximum(np.minimum(end, end[0]) - np.maximum(start, start[0]), 0.0)
-        stays = inter / (length + length[0] - inter) <= tiou_threshold
-        stays[0] = False
-        order, start, end, length = order[stays], start[stays], end[stays], length[stays]
-    return np.array(kept, dtype=np.int64)
+    # A tIoU above t asks for an intersection above t/(1 + t) of both lengths: few pairs have it,
+    # and the division decides among those alone.
+    share = length * (tiou_threshold / (1 + tiou_threshold) * (1 - 1e-12))
+
+    def exceeds(better: Ints, worse: Ints) -> Bools:
+        inter = np.minimum(end[better, None], end[worse])
+        inter -= np.maximum(start[better, None], start[worse])
+        found: Bools = inter > share[better, None] + share[worse]
+        i, j = np.nonzero(found)
+        overlap = inter[i, j] / (length[worse[j]] + length[better[i]] - inter[i, j])
+        found[i, j] = overlap > tiou_threshold
+        return found
+
+    left, kept = np.arange(len(start)), [np.zeros(0, dtype=np.int64)]
+    limit = limited(keep, len(left))
+    while len(left) and sum(map(len, kept)) < limit:
+        block, rest = left[:_BLOCK], left[_BLOCK:]
+        stays, free = ~exceeds(block, block), np.ones(len(block), dtype=bool)
+        for i in range(len(block)):
+            if free[i]:
+                free[i + 1 :] &= stays[i, i + 1 :]
+        kept.append(block[free])
+        left = rest[~exceeds(block[free], rest).any(axis=0)]
+    return np.concatenate(kept)[:limit]
 
 
 def limited(keep: int | None, count: int) -> int:
-    """How many of `count` are kept at most.
+    """How many of `count` are kept at most."""
+    return count if keep is None else min(keep, count)
 
-    Raises:
-        AttentadError: `keep` is negative.
-    """
-    if keep is None:
-        return count
-    if keep < 0:
+
+def check_keep(keep: int | None) -> None:
+    """Refuse a negative number of segments to keep."""
+    if keep is not None and keep < 0:
         raise AttentadError(f"the number of segments to keep must not be negative, as {keep} is.")
-    return min(keep, count)
+
+
+def checked_groups(groups: ArrayLike | None, count: int) -> Ints:
+    """The group of each of `count` candidates, (count,); all in one where None is given."""
+    if groups is None:
+        return np.zeros(count, dtype=np.int64)
+    members = np.asarray(groups)
+    if members.shape != (count,) or (count and members.dtype.kind not in "iu"):
+        raise ValueError(f"{count} segments have groups of shape {members.shape}, {members.dtype}")
+    return members.astype(np.int64)
 
 
 def checked(segments: ArrayLike, scores: ArrayLike) -> tuple[Segments, Floats]:

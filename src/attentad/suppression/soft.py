@@ -1,18 +1,18 @@
-"""Soft-NMS of temporal segments: one loop, the rules of the field as options."""
+"""Soft-NMS of temporal segments: the rules of the field as options."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from attentad.core import AttentadError
+from attentad.core import AttentadError, Segments
 from attentad.core.arrays import Floats, Ints
 from attentad.core.names import check_choice
-from attentad.suppression.nms import TINY_SEC, checked, limited
+from attentad.suppression.greedy import LOWEST_KEY, Candidates, Rule, take
+from attentad.suppression.nms import check_keep, checked, checked_groups
 
 SOFT_RULES: Final = ("gauss", "adaptive", "linear")
 NEGATIVE: Final = ("error", "drop", "keep")
@@ -20,12 +20,8 @@ NEGATIVE: Final = ("error", "drop", "keep")
 # Stands for log 0: finite, so that a zero score stays ahead of the segments already taken (-inf),
 # and so large that no decay changes it.
 _LOG_ZERO = -1e300
-
-# Lowers the keys (N,) in place, given the tIoU (N,) with the segment just taken, which it may
-# overwrite.
-_Decay: TypeAlias = Callable[[Floats, Floats], None]
-# From the length of a segment in seconds to the tIoU above which it decays others when taken.
-_Threshold: TypeAlias = Callable[[float], float]
+# A fraction this near to a number of so few decimals is that number, but for rounding.
+_DECIMALS, _ROUNDING = 12, 1e-15
 
 
 def soft_nms(
@@ -43,6 +39,7 @@ def soft_nms(
     negative: str = "error",
     legacy_drop_last: bool = False,
     keep: int | None = None,
+    groups: ArrayLike | None = None,
 ) -> tuple[Ints, Floats]:
     """Soft-NMS (Bodla et al. 2017): overlap lowers a score instead of removing the segment.
 
@@ -59,7 +56,8 @@ def soft_nms(
         sigma: width of the Gaussian decay, > 0; larger is milder.
         method: `gauss` multiplies by exp(−tIoU²/sigma) at any overlap; `adaptive` (BSN, BMN) does
             above t1 + (t2 − t1)·w, w the length of the taken segment as a fraction of
-            `duration_sec`; `linear` multiplies by 1 − tIoU above `tiou_threshold`.
+            `duration_sec`, and computes in such fractions as their code does, so that ties fall
+            alike in all videos; `linear` multiplies by 1 − tIoU above `tiou_threshold`.
         t1: threshold of `adaptive` for the shortest segments.
         t2: threshold of `adaptive` for a segment as long as the video.
         duration_sec: length of the video, needed by `adaptive`.
@@ -71,10 +69,13 @@ def soft_nms(
             0 as the others are, and so raised (HAM-Net).
         legacy_drop_last: stop while one candidate is left, which is lost, be it the only one of
             its video (earlier releases of BMN and AFSD).
-        keep: at most so many; None for all.
+        keep: at most so many, of each group; None for all.
+        groups: (N,) integers. Each group is suppressed by itself, in one pass with the others
+            (classes of a video, windows, videos); None for one group.
 
     Returns:
-        Indices of the segments taken and their decayed scores, both (M,).
+        Indices of the segments taken and their decayed scores, both (M,); with groups, one after
+        the other in ascending order.
 
     Raises:
         AttentadError: an option is unknown or out of range, a score is negative or not finite.
@@ -83,112 +84,85 @@ def soft_nms(
         raise AttentadError(f"the sigma of Soft-NMS must be positive, not {sigma}.")
     if not 0 <= tiou_threshold <= 1:
         raise AttentadError(f"tiou_threshold must lie in 0..1, not {tiou_threshold}.")
-    extra_sec = float(plus_one)
-    threshold = _threshold(method, t1, t2, duration_sec, tiou_threshold, extra_sec)
+    check_choice(method, SOFT_RULES, "rule of Soft-NMS")
     rows, values = checked(segments, scores)
+    extra = float(plus_one)
+    if method == "adaptive":
+        rows = _in_fractions(rows, duration_sec)
+        extra /= duration_sec or 1.0
+    members = checked_groups(groups, len(values))
+    check_keep(keep)
     check_choice(negative, NEGATIVE, "treatment of negative scores")
     if negative == "error" and values.size and values.min() < 0:
         raise AttentadError(
             f"Soft-NMS needs scores that are not negative, not {values.min():g}; give "
             "probabilities, not logits."
         )
-    candidates = np.flatnonzero(values >= (-np.inf if negative == "keep" else 0))
-    start, end = rows[candidates, 0], rows[candidates, 1] + extra_sec
-    limit = limited(keep, len(candidates))
-    loop = _Loop(start, end, threshold, limit, least=2 if legacy_drop_last else 1)
-    taken, decayed = _decayed(values[candidates], method, sigma, score_floor, loop)
-    return candidates[taken], decayed
+    chosen = np.flatnonzero(values >= (-np.inf if negative == "keep" else 0))
+    rows, values = rows[chosen], values[chosen]
+    threshold = _thresholds(method, rows, t1, t2, tiou_threshold)
+    candidates = Candidates(rows[:, 0], rows[:, 1] + extra, values, threshold)
+    taken, decayed = _decayed(
+        candidates, members[chosen], method, sigma, score_floor, keep, legacy_drop_last
+    )
+    return chosen[taken], decayed
 
 
-class _Loop(NamedTuple):
-    """What the loop goes over; it takes up to `limit` while `least` reach the floor."""
-
-    start: Floats
-    end: Floats
-    threshold: _Threshold | None
-    limit: int
-    least: int
-
-
-def _threshold(
+def _thresholds(
     method: str,
+    rows: Segments,
     t1: float,
     t2: float,
-    duration_sec: float | None,
     tiou_threshold: float,
-    extra_sec: float,
-) -> _Threshold | None:
-    """The rule's threshold for a taken segment, `extra_sec` longer than it is; None for 0."""
-    check_choice(method, SOFT_RULES, "rule of Soft-NMS")
+) -> Floats | None:
+    """The tIoU above which each of (N, 2), once taken, lowers others; None for 0."""
     if method == "gauss":
         return None
     if method == "linear":
-        return lambda taken_sec: tiou_threshold
+        return np.full(len(rows), tiou_threshold)
+    return t1 + (t2 - t1) * (rows[:, 1] - rows[:, 0])
+
+
+def _in_fractions(rows: Segments, duration_sec: float | None) -> Segments:
+    """Segments as fractions of the video.
+
+    BMN decides on fractions such as 0.35, whose tIoU often equals the threshold: 0.35 of the
+    duration in seconds, divided by it again, must be 0.35, not its neighbour.
+    """
     if not (duration_sec is not None and duration_sec > 0):
         raise AttentadError(
             f"Soft-NMS with the rule adaptive needs the video's duration, not {duration_sec}."
         )
-    return lambda taken_sec: t1 + (t2 - t1) * (taken_sec - extra_sec) / duration_sec
+    fractions = rows / duration_sec
+    decimal = np.round(fractions, _DECIMALS)
+    near = np.abs(decimal - fractions) <= _ROUNDING * np.maximum(np.abs(fractions), 1.0)
+    return np.where(near, decimal, fractions)
 
 
 def _decayed(
-    values: Floats, method: str, sigma: float, score_floor: float, loop: _Loop
+    candidates: Candidates,
+    groups: Ints,
+    method: str,
+    sigma: float,
+    score_floor: float,
+    keep: int | None,
+    legacy_drop_last: bool,
 ) -> tuple[Ints, Floats]:
-    """Positions among the candidates of score `values`, as taken, and their decayed scores."""
-    floor = score_floor if score_floor > 0 else -np.inf
+    """Positions among the candidates, whose keys are their scores, and their decayed scores."""
+    least, as_bmn = 2 if legacy_drop_last else 1, method == "adaptive"
+    floor = score_floor if score_floor > 0 else LOWEST_KEY
+    values = candidates.key
     if method == "linear" or (values < 0).any():
         decay = _multiply_linear if method == "linear" else partial(_multiply_gauss, sigma)
-        return _take(values, loop, decay, floor)
+        return take(candidates, groups, Rule(decay, floor, least, as_bmn), keep)
     # The decays are products of exponentials, so they are sums here: key = sigma·log(score), and
     # a neighbour costs tIoU². No exponential in the loop, and no underflow.
-    initial = _log(values) * sigma
+    initial = np.maximum(_log(values) * sigma, LOWEST_KEY)
     if score_floor > 0:
         floor = float(_log(np.array([score_floor]))[0] * sigma)
-    taken, key = _take(initial, loop, _subtract_square, floor)
+    rule = Rule(_subtract_square, floor, least, as_bmn)
+    taken, key = take(candidates._replace(key=initial), groups, rule, keep)
     return taken, values[taken] * np.exp((key - initial[taken]) / sigma)
-
-
-def _take(keys: Floats, loop: _Loop, decay: _Decay, floor: float) -> tuple[Ints, Floats]:
-    """Positions in the order taken, largest key first, and their keys at that time."""
-    start, end, threshold, limit, least = loop
-    key, index, left = keys.copy(), np.arange(len(keys)), len(keys)
-    length = np.maximum(end - start, TINY_SEC)
-    taken, taken_key, count = np.empty(limit, dtype=np.int64), np.empty(limit), 0
-    overlap, work, zero = np.empty(left), np.empty(left), np.zeros(left)
-    while count < limit:
-        best = int(key.argmax())
-        if key[best] < floor or (least > 1 and _reaching(key, floor) < least):
-            break
-        taken[count], taken_key[count] = index[best], key[best]
-        count += 1
-        key[best] = -np.inf
-        # Minimum and maximum of two arrays take a third of the time of array and number.
-        overlap.fill(end[best])
-        np.minimum(overlap, end, out=overlap)
-        work.fill(start[best])
-        np.maximum(work, start, out=work)
-        np.subtract(overlap, work, out=overlap)
-        np.maximum(overlap, zero, out=overlap)
-        np.add(length, length[best], out=work)
-        np.subtract(work, overlap, out=work)
-        np.divide(overlap, work, out=overlap)
-        if threshold is not None:
-            reached = threshold(end[best] - start[best])
-            np.multiply(overlap, overlap > reached, out=overlap)
-        decay(key, overlap)
-        left -= 1
-        # What was taken leaves the arrays now and then, not each time.
-        if left < 0.9 * len(key) and left > 64:
-            alive = key > -np.inf
-            key, start, end = key[alive], start[alive], end[alive]
-            length, index = length[alive], index[alive]
-            overlap, work, zero = np.empty(left), np.empty(left), np.zeros(left)
-    return taken[:count], taken_key[:count]
-
-
-def _reaching(key: Floats, floor: float) -> int:
-    """How many of those not taken (−inf) reach the floor."""
-    return int(np.count_nonzero((key > -np.inf) & (key >= floor)))
 
 
 def _subtract_square(key: Floats, overlap: Floats) -> None:
