@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.backbones import RecogniserOutput, ResNet3D
+from attentad.backbones.pictures import normalised
 from attentad.core import AttentadError, Sampling
-from attentad.data.augment import normalised
 from attentad.models.encode import snippet_features
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from attentad.backbones.pictures import normalised, resized
 from attentad.core import AttentadError, Sampling, Timeline
 from attentad.core.progress import Progress
-from attentad.data.augment import normalised, resized
 from attentad.data.tracks import Track
 from attentad.models.model import RecogniserModel, inferring
 from attentad.video import frames, probe
