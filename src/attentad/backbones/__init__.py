@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 from torch import Tensor, nn
 
 from attentad.backbones.backbone import Backbone
-from attentad.backbones.hf import hf, restored_hf
-from attentad.backbones.image import image, restored_image
+from attentad.backbones.hf import hf, restored_hf, told_hf
+from attentad.backbones.image import image, restored_image, told_image
 from attentad.backbones.output import BackboneOutput, RecogniserOutput, loss
 from attentad.backbones.resnet3d import ResNet3D
 
@@ -48,16 +48,18 @@ class Pretrained(NamedTuple):
         build: (**options) → the backbone with its public weights.
         restore: (options, sizes, folder of the model file) → the same as a model file tells of it,
             without the tensors that the file brings.
+        told: what a sidecar says of it (`Backbone.facts`) → the same, to go into a model file.
     """
 
     build: Callable[..., Backbone]
     restore: Callable[[Mapping[str, Any], Mapping[str, int], Path], Backbone]
+    told: Callable[[Mapping[str, Any]], Backbone]
 
 
 BACKBONES: Final[dict[str, Recogniser | Pretrained]] = {
     "resnet3d": Recogniser(ResNet3D, loss),
-    "image": Pretrained(image, restored_image),
-    "hf": Pretrained(hf, restored_hf),
+    "image": Pretrained(image, restored_image, told_image),
+    "hf": Pretrained(hf, restored_hf, told_hf),
 }
 RECOGNISERS = {name: part for name, part in BACKBONES.items() if isinstance(part, Recogniser)}
 PRETRAINED = {name: part for name, part in BACKBONES.items() if isinstance(part, Pretrained)}

@@ -34,6 +34,11 @@ class Stage(NamedTuple):
 
 
 STEM_CHANNELS = 32
+# Convolution → the batch norm behind it.
+NORMS = {
+    **{"conv_stem": "bn0", "conv_head": "bn1"},
+    **{"expand_conv": "bn0", "depthwise_conv": "bn1", "project_conv": "bn2"},
+}
 STAGES = (
     Stage(1, 3, 1, 1, 16),
     Stage(2, 3, 2, 6, 24),
@@ -70,7 +75,9 @@ class EfficientNetLite0(nn.Module):
         self.bn1 = _batch_norm(FEATURE_DIM, folded)
         self.fc = None if classes is None else nn.Linear(FEATURE_DIM, classes)
         # Convolutions hand channels-last on from their weights: two thirds of the time on a CPU.
-        self.to(memory_format=torch.channels_last)
+        for parameter in self.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> BackboneOutput:
         """Features (B, 1280) and class logits (B, K) of (B, H, W, 3) RGB pictures in 0..255."""
@@ -153,23 +160,23 @@ def folded(network: EfficientNetLite0) -> EfficientNetLite0:
     classes = None if network.fc is None else network.fc.out_features
     with torch.device(network.conv_stem.weight.device):
         made = EfficientNetLite0(classes, folded=True)
-    pairs = {"conv_stem": "bn0", "conv_head": "bn1"}
-    for i in range(len(network.blocks)):
-        for convolution, norm in (("expand", 0), ("depthwise", 1), ("project", 2)):
-            pairs[f"blocks.{i}.{convolution}_conv"] = f"blocks.{i}.bn{norm}"
     sources, targets = dict(network.named_modules()), dict(made.named_modules())
-    for convolution, norm in pairs.items():
-        if convolution not in sources:
-            continue
-        weight, bias = _with_norm(sources[convolution], sources[norm])
-        if convolution == "conv_stem":
-            bias -= weight.sum(dim=(1, 2, 3)) * (MEAN / STD)
-            weight /= STD
-        targets[convolution].weight.copy_(weight)
-        targets[convolution].bias.copy_(bias)
+    for name, target in targets.items():
+        if isinstance(target, nn.Conv2d):
+            weight, bias = _with_norm(sources[name], sources[_norm_after(name)])
+            if name == "conv_stem":
+                bias -= weight.sum(dim=(1, 2, 3)) * (MEAN / STD)
+                weight /= STD
+            target.load_state_dict({"weight": weight, "bias": bias})
     if network.fc is not None and made.fc is not None:
         made.fc.load_state_dict(network.fc.state_dict())
     return made.eval()
+
+
+def _norm_after(convolution: str) -> str:
+    """The name of the batch norm that follows a convolution."""
+    place, dot, name = convolution.rpartition(".")
+    return f"{place}{dot}{NORMS[name]}"
 
 
 def _with_norm(convolution: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:

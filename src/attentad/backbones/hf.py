@@ -119,6 +119,15 @@ def restored_hf(options: Mapping[str, Any], sizes: Mapping[str, int], beside: Pa
     return _around(HuggingFaceNetwork(find, options["pool"]), options, sizes)
 
 
+def told_hf(facts: Mapping[str, Any]) -> Backbone:
+    """The backbone that a sidecar tells of; its files are not looked at.
+
+    Raises:
+        AttentadError: an option that `hf` does not take, or one that is missing.
+    """
+    return restored_hf(facts["options"], facts.get("sizes", {}), Path())
+
+
 def other_hash(model: str) -> AttentadError:
     """The error where a network has other files than it should."""
     return AttentadError(
@@ -155,7 +164,7 @@ def _around(
         prepare=prepare,
         summarise=summarise,
         sizes=sizes,
-        facts=described("hf", facts, options["sha256"]),
+        facts=described("hf", facts, options["sha256"]) | {"sizes": dict(sizes)},
     )
 
 

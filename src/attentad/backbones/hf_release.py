@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attentad.core import AttentadError
 from attentad.core.files import read_json
+from attentad.core.options import fits
 from attentad.core.wording import reason_of
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -61,13 +62,12 @@ class Release:
             AttentadError: the preprocessor does not say so.
         """
         values = self.preprocessor.get(f"image_{key}")
-        numbers = isinstance(values, list) and all(isinstance(v, int | float) for v in values)
-        if not (numbers and len(values) == 3):
+        if not fits(values, tuple[float, float, float]):
             raise AttentadError(
                 f"{self.name} does not say how its input is normalised (image_{key} in "
                 f"{PREPROCESSORS[1]}); set mean and std."
             )
-        return values
+        return cast(Sequence[float], values)
 
 
 def fetch(model: str, revision: str | None) -> Release:
@@ -121,8 +121,11 @@ def _read(folder: Path, name: str, commit: str | None) -> Release:
         with file.open("rb") as opened:
             while block := opened.read(1 << 20):
                 digest.update(block)
-    told = next((file for file in PREPROCESSORS if (folder / file).is_file()), None)
-    preprocessor = {} if told is None else read_json(folder / told)
+    preprocessor: Any = {}
+    if told := [folder / name for name in PREPROCESSORS if (folder / name).is_file()]:
+        preprocessor = read_json(told[0])
+        if not isinstance(preprocessor, dict):
+            raise AttentadError(f"{told[0]} says nothing of a network's input; mend or remove it.")
     frames = _number(config, "num_frames", "frames_per_clip")
     feature_dim = _number(config, "hidden_size", "hidden_sizes")
     if feature_dim is None:

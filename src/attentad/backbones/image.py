@@ -74,6 +74,18 @@ def restored_image(options: Mapping[str, Any], sizes: Mapping[str, int], beside:
     return _around(EfficientNetLite0(classes=None, folded=True), defaults | dict(options))
 
 
+def told_image(facts: Mapping[str, Any]) -> Backbone:
+    """The backbone that a sidecar tells of.
+
+    Raises:
+        AttentadError: as `image`; or an option that it does not take, or other weights.
+    """
+    check_options(image, facts["options"], where="its backbone")
+    if facts["sha256"] != SHA256:
+        raise AttentadError(f"its weights are not those of {PACKAGE} 0.1.0.")
+    return image(**facts["options"])
+
+
 def public_weights() -> dict[str, Tensor]:
     """The tensors of the checkpoint in the package, under the names that they have there.
 
