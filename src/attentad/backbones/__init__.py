@@ -9,8 +9,10 @@ from typing import Any, Final, NamedTuple
 from torch import Tensor, nn
 
 from attentad.backbones.backbone import Backbone
-from attentad.backbones.hf import hf, restored_hf, told_hf
-from attentad.backbones.image import image, restored_image, told_image
+from attentad.backbones.hf import hf as public_hf
+from attentad.backbones.hf import restored_hf, told_hf
+from attentad.backbones.image import image as public_image
+from attentad.backbones.image import restored_image, told_image
 from attentad.backbones.output import BackboneOutput, RecogniserOutput, loss
 from attentad.backbones.resnet3d import ResNet3D
 
@@ -58,8 +60,8 @@ class Pretrained(NamedTuple):
 
 BACKBONES: Final[dict[str, Recogniser | Pretrained]] = {
     "resnet3d": Recogniser(ResNet3D, loss),
-    "image": Pretrained(image, restored_image, told_image),
-    "hf": Pretrained(hf, restored_hf, told_hf),
+    "image": Pretrained(public_image, restored_image, told_image),
+    "hf": Pretrained(public_hf, restored_hf, told_hf),
 }
 RECOGNISERS = {name: part for name, part in BACKBONES.items() if isinstance(part, Recogniser)}
 PRETRAINED = {name: part for name, part in BACKBONES.items() if isinstance(part, Pretrained)}

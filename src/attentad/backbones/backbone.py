@@ -136,9 +136,15 @@ def picture_windows(
     """How steps are summed up; options as of `image`.
 
     Raises:
-        AttentadError: there is no change because a step sees one picture only.
+        AttentadError: there is no change because a step sees one picture only, or no picture in
+            the context.
     """
     windows = PictureWindows(window_frames, round(context_sec * fps), change)
+    if context_sec and not windows.context_frames:
+        raise AttentadError(
+            f"{where}.context_sec: {context_sec:g} s is less than half a picture at {fps:g} a "
+            "second; give more, or 0."
+        )
     if change != "none" and windows.seen_frames < 2:
         raise AttentadError(
             f"{where}.change: a step sees one picture, which has no change; set window_frames to 2 "

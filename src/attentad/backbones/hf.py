@@ -18,10 +18,10 @@ from attentad.backbones.backbone import (
     prepare_clips,
 )
 from attentad.backbones.hf_network import HuggingFaceNetwork, Pool
-from attentad.backbones.hf_release import fetch, released_in
+from attentad.backbones.hf_release import fetch, released_in, released_on_hub
 from attentad.backbones.output import BackboneOutput
 from attentad.core import AttentadError, Sampling
-from attentad.core.options import Count, NotNegative, Positive, check_options, part_options
+from attentad.core.options import Count, NotNegative, Positive, check_options, fits, part_options
 
 # VideoMAE and its kin take 16 pictures, every fourth of 30 a second; of pictures see `image`.
 CLIP_FPS, PICTURE_FPS = 7.5, 5.0
@@ -103,6 +103,8 @@ def restored_hf(options: Mapping[str, Any], sizes: Mapping[str, int], beside: Pa
         AttentadError: an option that `hf` does not take, or one that is missing.
     """
     check_options(hf, options, where="its backbone")
+    if not fits(sizes, Mapping[str, Count]):
+        raise AttentadError("its backbone's sizes are no numbers of at least 1.")
     options_of = {option.name for option in part_options(hf)}
     if missing := sorted(options_of - options.keys() | {"feature_dim"} - sizes.keys()):
         raise AttentadError(f"its backbone lacks {', '.join(missing)}.")
@@ -111,7 +113,7 @@ def restored_hf(options: Mapping[str, Any], sizes: Mapping[str, int], beside: Pa
         if _is_folder(options):
             release = released_in(beside / Path(options["model"]).name)
         else:
-            release = fetch(options["model"], options["revision"])
+            release = released_on_hub(options["model"], options["revision"])
         if release.sha256 != options["sha256"]:
             raise other_hash(str(release.folder))
         return release.folder

@@ -71,7 +71,7 @@ class Release:
 
 
 def fetch(model: str, revision: str | None) -> Release:
-    """The files in a folder, or those of a name on the hub, downloaded once.
+    """The files in a folder, or those of a name on the hub.
 
     Raises:
         AttentadError: transformers is not installed, or it is not there.
@@ -79,6 +79,16 @@ def fetch(model: str, revision: str | None) -> Release:
     _require()
     if Path(model).is_dir():
         return released_in(Path(model).resolve())
+    return released_on_hub(model, revision)
+
+
+def released_on_hub(model: str, revision: str | None) -> Release:
+    """The files of a name on the hub, downloaded once.
+
+    Raises:
+        AttentadError: transformers is not installed, or it is not there.
+    """
+    _require()
     from huggingface_hub import snapshot_download
 
     wanted = [CONFIG, *PREPROCESSORS, "model*.safetensors", INDEX]
