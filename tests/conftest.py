@@ -19,10 +19,10 @@ import pytest
 import torch
 from tests.bench import Bench, make_data
 
-from attentad.models.build import build_detector, build_recogniser
-from attentad.models.file import load_recogniser, save_detector, save_recogniser
+from attentad.models.build import build_detector, build_recogniser, recogniser_backbone
+from attentad.models.file import load_backbone, save_backbone, save_detector
 from attentad.models.labels import SnippetScores
-from attentad.models.model import DetectorModel, RecogniserModel
+from attentad.models.model import DetectorModel
 from attentad.models.train import train
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe
 
@@ -55,7 +55,7 @@ def encoder_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = build_recogniser(recipe, ("jump", "run")).eval()
     path = tmp_path_factory.mktemp("encoder") / "recogniser.safetensors"
-    save_recogniser(path, RecogniserModel(recipe, ("jump", "run"), network))
+    save_backbone(path, recogniser_backbone(recipe, ("jump", "run"), network))
     return path
 
 
@@ -64,7 +64,7 @@ def detector(encoder_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """A detector of random weights with the random recogniser inside: only the way matters."""
     recipe = load_recipe("demo/detector", ["detector.network.map_dim=8"])
     assert isinstance(recipe, DetectionRecipe)
-    encoder = load_recogniser(encoder_model)
+    encoder = load_backbone(encoder_model)
     width = encoder.network.feature_dim
     torch.manual_seed(0)
     model = DetectorModel(

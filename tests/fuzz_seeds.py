@@ -26,7 +26,7 @@ from attentad.data.features import open_features, read_sidecar
 from attentad.metrics.score_files import read_scores
 from attentad.models.build import build_detector, build_views, check_detector
 from attentad.models.detect import detect_features
-from attentad.models.file import load_detector, load_model, load_recogniser, save_detector
+from attentad.models.file import load_backbone, load_detector, load_model, save_detector
 from attentad.models.labels import SnippetScores
 from attentad.models.model import DetectorModel
 from attentad.models.video_scores import read_cuhk_scores, read_untrimmednet, video_scores
@@ -195,7 +195,7 @@ def _models() -> tuple[list[bytes], list[Any], Callable[[Any], bytes]]:
 
 def _detect_with(path: Path) -> None:
     try:
-        load_recogniser(path)
+        load_backbone(path)
     except AttentadError:
         model = load_detector(path)
         features = np.ones((9, model.feature_dim), np.float32)

@@ -13,6 +13,7 @@ import yaml
 from tests.bench import make_data
 
 from attentad.app.parts import KINDS
+from attentad.backbones import RECOGNISERS
 from attentad.core import read_annotations, write_annotations
 from attentad.core.options import Option
 from attentad.models.train import train
@@ -201,7 +202,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("backbone", KINDS["backbone"]())
+@pytest.mark.parametrize("backbone", RECOGNISERS)
 def test_options_of_backbones(clips: Path, tmp_path: Path, backbone: str) -> None:
     wrong = {}
     for key, options in variations("backbone", backbone):

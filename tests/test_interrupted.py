@@ -17,6 +17,7 @@ from attentad.app.detect import detect_and_write
 from attentad.core import AttentadError
 from attentad.models import run as run_module
 from attentad.models.extract import extract_features
+from attentad.models.file import load_backbone
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and locks are POSIX")
 COUNT = 6
@@ -111,7 +112,7 @@ def test_extract_goes_on_where_it_was_killed(
     stop_when(process, lambda: len(list(out.glob("[!.]*.json"))) > 1, signal.SIGKILL)
     (out / ".v3-abcdefgh.npy").write_bytes(b"half of it")
     done = {path: path.stat().st_mtime_ns for path in out.glob("[!.]*.json")}
-    extract_features(encoder_model, [folder], out)
+    extract_features(load_backbone(encoder_model), [folder], out)
     assert all(path.stat().st_mtime_ns == then for path, then in done.items())
     names = {f"v{i}{suffix}" for i in range(COUNT) for suffix in (".npy", ".json")}
     assert {path.name for path in out.iterdir()} == names

@@ -18,6 +18,7 @@ from attentad.cli import main
 from attentad.core import AttentadError, read_detections
 from attentad.data.features import read_sidecar
 from attentad.models.extract import extract_features
+from attentad.models.file import load_backbone
 from attentad.models.run import load
 
 Command = Callable[..., tuple[int, str, str]]
@@ -112,7 +113,7 @@ def test_tables_beside_videos_are_no_features(
     (videos / "annotations.csv").write_text("video,start,end,label\na,0,1,run\n")
     (videos / "annotations.json").write_text("{}")
     (videos / "._a.mp4").write_bytes(b"\0\5\x16\7")
-    extract_features(detector, [videos / "a.mp4"], tmp_path / "features")
+    extract_features(load_backbone(detector), [videos / "a.mp4"], tmp_path / "features")
     for suffix in (".npy", ".json"):  # of the video beside them, and of one that is not here
         shutil.copy(tmp_path / f"features/a{suffix}", videos / f"a{suffix}")
         shutil.copy(tmp_path / f"features/a{suffix}", videos / f"other{suffix}")
@@ -140,11 +141,11 @@ def test_a_model_without_encoder_reads_the_features_beside_videos(bench: Bench) 
 def test_a_name_that_is_no_utf8(detector: Path, videos: Path, tmp_path: Path) -> None:
     odd = os.fsdecode("Käfig.mp4".encode("latin-1"))
     (videos / "a.mp4").rename(videos / odd)
-    extracted = extract_features(detector, [videos], tmp_path / "features")
+    extracted = extract_features(load_backbone(detector), [videos], tmp_path / "features")
     assert not extracted.failures
     assert read_sidecar(tmp_path / "features" / "K\ufffdfig.json").source == "K\ufffdfig.mp4"
     before = (tmp_path / "features" / "K\ufffdfig.npy").stat().st_mtime_ns
-    extract_features(detector, [videos], tmp_path / "features")
+    extract_features(load_backbone(detector), [videos], tmp_path / "features")
     assert (tmp_path / "features" / "K\ufffdfig.npy").stat().st_mtime_ns == before
     (tmp_path / "features" / "c.npy").rename(tmp_path / "features" / odd.replace("mp4", "npy"))
     with pytest.raises(AttentadError, match="two inputs are named K\ufffdfig"):
@@ -199,9 +200,9 @@ def test_features_of_another_video_of_that_name_are_kept(
     draw(tmp_path / "tuesday" / "t.mp4", 2)
     draw(tmp_path / "tuesday" / "u.mp4", 2)
     out = tmp_path / "features"
-    extract_features(encoder_model, [tmp_path / "monday"], out)
+    extract_features(load_backbone(encoder_model), [tmp_path / "monday"], out)
     before = (out / "t.npy").read_bytes()
-    extracted = extract_features(encoder_model, [tmp_path / "tuesday"], out)
+    extracted = extract_features(load_backbone(encoder_model), [tmp_path / "tuesday"], out)
     assert list(extracted.failures) == ["t"]
     for folder in ("monday", "tuesday"):
         assert str(tmp_path / folder / "t.mp4") in extracted.failures["t"]
@@ -214,15 +215,15 @@ def test_a_file_that_changed_is_read_again_and_a_moved_one_is_not(
 ) -> None:
     video, out = tmp_path / "videos" / "t.mp4", tmp_path / "features"
     draw(video, 4)
-    extract_features(encoder_model, [video], out)
+    extract_features(load_backbone(encoder_model), [video], out)
     first = (out / "t.npy").stat().st_mtime_ns
     (tmp_path / "moved").mkdir()
     moved = video.rename(tmp_path / "moved" / "t.mp4")
-    extract_features(encoder_model, [moved], out)
+    extract_features(load_backbone(encoder_model), [moved], out)
     assert (out / "t.npy").stat().st_mtime_ns == first
     moved.rename(video)
     draw(video, 2, seed=1)
-    extract_features(encoder_model, [video], out)
+    extract_features(load_backbone(encoder_model), [video], out)
     assert read_sidecar(out / "t.json").duration_sec == pytest.approx(2)
     assert (out / "t.npy").stat().st_mtime_ns != first
 
@@ -230,17 +231,17 @@ def test_a_file_that_changed_is_read_again_and_a_moved_one_is_not(
 def test_a_sidecar_of_an_earlier_version_stays_valid(encoder_model: Path, tmp_path: Path) -> None:
     draw(tmp_path / "t.mp4", 2)
     out = tmp_path / "features"
-    extract_features(encoder_model, [tmp_path / "t.mp4"], out)
+    extract_features(load_backbone(encoder_model), [tmp_path / "t.mp4"], out)
     told = json.loads((out / "t.json").read_text())
     for key in ("source_path", "source_size_bytes", "source_modified_ns", "notes"):
         del told[key]
     (out / "t.json").write_text(json.dumps(told))
     before = (out / "t.npy").stat().st_mtime_ns
-    (note,) = extract_features(encoder_model, [tmp_path / "t.mp4"], out).notes
+    (note,) = extract_features(load_backbone(encoder_model), [tmp_path / "t.mp4"], out).notes
     assert "by the name alone" in note
     assert (out / "t.npy").stat().st_mtime_ns == before
     (out / "t.json").write_text("{")  # damaged: read again
-    extract_features(encoder_model, [tmp_path / "t.mp4"], out)
+    extract_features(load_backbone(encoder_model), [tmp_path / "t.mp4"], out)
     assert read_sidecar(out / "t.json").source == "t.mp4"
 
 
@@ -250,9 +251,9 @@ def test_each_use_of_a_cut_video_repeats_that_it_is_cut(
     path, out = tmp_path / "cut.mkv", tmp_path / "features"
     draw(path, 20)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
-    (note,) = extract_features(detector, [path], out).notes
+    (note,) = extract_features(load_backbone(detector), [path], out).notes
     assert "cut.mkv" in note
-    assert extract_features(detector, [path], out).notes == [note]
+    assert extract_features(load_backbone(detector), [path], out).notes == [note]
     assert read_sidecar(out / "cut.json").notes == (note,)
     assert load(detector).detect([out]).notes == [note]
     annotations = tmp_path / "a.csv"

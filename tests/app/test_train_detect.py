@@ -15,7 +15,7 @@ from attentad.core import AttentadError, read_annotations, read_detections
 from attentad.data.clocks import video_timeline
 from attentad.metrics.evaluate import evaluate_files
 from attentad.models.detect import detect_features
-from attentad.models.file import load_detector, load_recogniser
+from attentad.models.file import load_backbone, load_detector
 from attentad.models.labels import SnippetScores
 from attentad.models.run import load, runs_report
 from attentad.models.train import train
@@ -151,7 +151,7 @@ def test_a_detector_without_encoder_says_so_for_video(trained: Bench, tmp_path: 
     with pytest.raises(AttentadError, match="no encoder for video"):
         load(trained.model).detect([tmp_path / "v.mp4"])
     with pytest.raises(AttentadError, match="holds no recogniser"):
-        load_recogniser(trained.model)
+        load_backbone(trained.model)
 
 
 def test_snippet_scores_activations() -> None:

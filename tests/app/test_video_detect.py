@@ -13,6 +13,7 @@ from attentad.core import AttentadError
 from attentad.data.features import open_features
 from attentad.data.video_files import find_videos
 from attentad.models.extract import extract_features
+from attentad.models.file import load_backbone
 from attentad.models.run import load
 from attentad.video import probe
 
@@ -41,7 +42,7 @@ def test_detecting_in_video_equals_detecting_in_its_features(
     detector: Path, encoder_model: Path, tmp_path: Path
 ) -> None:
     draw(tmp_path / "a.mp4", 7.3)
-    extract_features(encoder_model, [tmp_path / "a.mp4"], tmp_path / "features")
+    extract_features(load_backbone(encoder_model), [tmp_path / "a.mp4"], tmp_path / "features")
     by_video = load(detector).detect([tmp_path / "a.mp4"]).detections.videos["a"]
     by_features = load(detector).detect([tmp_path / "features"]).detections.videos["a"]
     np.testing.assert_allclose(by_video.segments, by_features.segments)
@@ -52,7 +53,7 @@ def test_extract_goes_on_where_it_stopped(encoder_model: Path, tmp_path: Path) -
     for name in ("a", "b"):
         draw(tmp_path / "videos" / f"{name}.mp4", 3)
     out = tmp_path / "features"
-    extract_features(encoder_model, [tmp_path / "videos"], out)
+    extract_features(load_backbone(encoder_model), [tmp_path / "videos"], out)
     store = open_features(out)
     assert sorted(store.readers) == ["a", "b"]
     sidecar = store.sidecar("a")
@@ -62,7 +63,7 @@ def test_extract_goes_on_where_it_stopped(encoder_model: Path, tmp_path: Path) -
     np.testing.assert_allclose(store.load("a")[:, first:stop].sum(axis=1), 1, rtol=1e-5)
     before = (out / "a.npy").stat().st_mtime_ns
     (out / "b.json").unlink()  # as if the run had been killed in between
-    extract_features(encoder_model, [tmp_path / "videos"], out)
+    extract_features(load_backbone(encoder_model), [tmp_path / "videos"], out)
     assert (out / "a.npy").stat().st_mtime_ns == before
     assert (out / "b.json").exists()
 
@@ -83,7 +84,7 @@ def test_names_must_differ(detector: Path, encoder_model: Path, tmp_path: Path) 
         draw(tmp_path / folder / "a.mp4", 1)
     inputs = [tmp_path / "x", tmp_path / "y"]
     with pytest.raises(AttentadError, match="share a name"):
-        extract_features(encoder_model, inputs, tmp_path / "features")
+        extract_features(load_backbone(encoder_model), inputs, tmp_path / "features")
     with pytest.raises(AttentadError, match="named a"):
         load(detector).detect(inputs)
     assert [path.name for path in find_videos(inputs)[0]] == ["a.mp4", "a.mp4"]

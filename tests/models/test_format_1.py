@@ -11,16 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attentad.models.build import build_detector, build_recogniser
+from attentad.models.build import build_detector, build_recogniser, recogniser_backbone
 from attentad.models.file import (
+    load_backbone,
     load_detector,
     load_model,
-    load_recogniser,
+    save_backbone,
     save_detector,
     save_model,
-    save_recogniser,
 )
-from attentad.models.model import DetectorModel, RecogniserModel
+from attentad.models.model import DetectorModel
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe
 
 
@@ -81,7 +81,7 @@ def test_recognisers(tmp_path: Path, position: str) -> None:
     assert isinstance(recipe, RecognitionRecipe)
     network = build_recogniser(recipe, ("a", "b"))
     path = tmp_path / "model.safetensors"
-    save_recogniser(path, RecogniserModel(recipe, ("a", "b"), network))
+    save_backbone(path, recogniser_backbone(recipe, ("a", "b"), network))
 
     def old_name(name: str) -> str:
         name = re.sub(r"\.sites\.\w+\.", ".attention.", name.replace("backbone.", "encoder."))
@@ -90,4 +90,4 @@ def test_recognisers(tmp_path: Path, position: str) -> None:
     names = rewritten(path, old_name)
     for place in ("layer4.0.attention", "layer3_out"):
         assert f"encoder.{place}.squeeze.weight" in names
-    assert_same(load_recogniser(path).network, network)
+    assert_same(load_backbone(path).network, network)

@@ -15,11 +15,11 @@ from attentad.core.found import Found
 from attentad.models.detect import detect_features
 from attentad.models.file import (
     FORMAT,
+    load_backbone,
     load_detector,
     load_model,
-    load_recogniser,
+    save_backbone,
     save_detector,
-    save_recogniser,
 )
 from attentad.models.format_2 import as_first_decoded
 from attentad.models.labels import SnippetScores
@@ -105,15 +105,15 @@ def test_the_parts_of_format_1(tmp_path: Path) -> None:
     assert isinstance(full.labeller, SnippetClassifier)
     assert full.labeller.smoothing == 3
     assert load_detector(FOLDER / "format1_weak.safetensors").labeller is None
-    recogniser = load_recogniser(FOLDER / "format1_encoder.safetensors")
+    recogniser = load_backbone(FOLDER / "format1_encoder.safetensors")
     assert full.encoder is not None
     for name, tensor in full.encoder.network.state_dict().items():
         assert torch.equal(tensor, recogniser.network.state_dict()[name])
     path = tmp_path / "recogniser.safetensors"
-    save_recogniser(path, recogniser)
+    save_backbone(path, recogniser)
     assert list(load_model(path)[1]["parts"]) == ["backbone"]
-    assert load_recogniser(path).classes == ("jump", "run")
+    assert load_backbone(path).classes == ("jump", "run")
     with pytest.raises(AttentadError, match="holds a recogniser, not a detector"):
         load_detector(path)
     with pytest.raises(AttentadError, match="holds no recogniser"):
-        load_recogniser(FOLDER / "format1.safetensors")
+        load_backbone(FOLDER / "format1.safetensors")

@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from attentad.core import AttentadError
 from attentad.models.build import build_detector
 from attentad.models.file import (
+    load_backbone,
     load_detector,
     load_model,
-    load_recogniser,
     save_detector,
     save_model,
 )
@@ -111,7 +111,7 @@ def test_contracts_of_format_1_are_checked(tmp_path: Path) -> None:
     for contract in ({}, {"kind": "detector"}, {"kind": 3}, {"kind": "recogniser", "recipe": []}):
         text = json.dumps({**contract, "format": 1, "crc32": 0})
         save_file({"a": torch.zeros(0)}, tmp_path / "m.safetensors", {"attentad": text})
-        for load_any in (load_detector, load_recogniser):
+        for load_any in (load_detector, load_backbone):
             with pytest.raises(AttentadError, match=r"m.safetensors is no model of this version"):
                 load_any(tmp_path / "m.safetensors")
 

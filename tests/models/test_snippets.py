@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +12,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.backbones import RecogniserOutput, ResNet3D
+from attentad.backbones import Backbone, RecogniserOutput, ResNet3D
+from attentad.backbones.backbone import prepare_clips, summarise_clips
+from attentad.backbones.pictures import normalised
 from attentad.core import AttentadError, Sampling
-from attentad.data.augment import normalised
 from attentad.models.encode import snippet_features
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
+
+
+def backbone_of(network: nn.Module, sampling: Sampling) -> Backbone:
+    prepare = prepare_clips(MEAN, STD, sampling.size_px)
+    classes = ("a", "b", "c")  # how many is for others to know
+    return Backbone("test", {}, network, sampling, 3, prepare, summarise_clips, classes)
 
 
 class Fingerprint(nn.Module):
@@ -62,7 +68,7 @@ def test_equals_the_reference(count: int, window: int, stride: int, batch_size: 
     sampling = Sampling(fps=5.0, window_frames=window, stride_frames=stride, size_px=4)
     pictures, network = video(count), Fingerprint()
     features, timeline = snippet_features(
-        network, iter(pictures), count / 5.0, sampling, mean=MEAN, std=STD, batch_size=batch_size
+        backbone_of(network, sampling), iter(pictures), count / 5.0, batch_size=batch_size
     )
     expected = reference(network, pictures, sampling)
     assert features.dtype == np.float32
@@ -82,7 +88,7 @@ def test_a_real_network_and_any_batch_size() -> None:
     expected = reference(network, pictures, sampling)
     for batch_size in (1, 4, 64):
         features, _ = snippet_features(
-            network, pictures, 3.1, sampling, mean=MEAN, std=STD, batch_size=batch_size
+            backbone_of(network, sampling), pictures, 3.1, batch_size=batch_size
         )
         assert features.shape == (9, network.feature_dim + 5)
         np.testing.assert_allclose(features, expected, atol=1e-5)
@@ -104,7 +110,7 @@ def test_holds_no_more_frames_than_a_batch_needs() -> None:
             yield picture
 
     sampling = Sampling(fps=5.0, window_frames=8, stride_frames=4, size_px=4)
-    snippet_features(Watching(), stream(), 20.0, sampling, mean=MEAN, std=STD, batch_size=3)
+    snippet_features(backbone_of(Watching(), sampling), stream(), 20.0, batch_size=3)
     # Window i ends with frame 4·i + 5: batches of 3 run as soon as their last frame is there.
     assert seen[:3] == [4 * 2 + 6, 4 * 5 + 6, 4 * 8 + 6]
 
@@ -113,11 +119,11 @@ def test_training_mode_is_left_as_it_was() -> None:
     sampling = Sampling(fps=5.0, window_frames=4, stride_frames=2, size_px=8)
     network = ResNet3D(2, depth=10, width=4, frames=4, size_px=8, stem_pool=False)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    first, _ = snippet_features(network, video(9, 8), 1.8, sampling, mean=MEAN, std=STD)
+    first, _ = snippet_features(backbone_of(network, sampling), video(9, 8), 1.8)
     assert network.training
     for name, value in network.state_dict().items():
         torch.testing.assert_close(value, before[name])
-    second, _ = snippet_features(network.eval(), video(9, 8), 1.8, sampling, mean=MEAN, std=STD)
+    second, _ = snippet_features(backbone_of(network.eval(), sampling), video(9, 8), 1.8)
     np.testing.assert_array_equal(first, second)
     assert not network.training
 
@@ -126,22 +132,20 @@ def test_pictures_of_another_size_are_rescaled() -> None:
     sampling = Sampling(fps=5.0, window_frames=4, stride_frames=2, size_px=8)
     network = Fingerprint()
     flat = np.full((5, 16, 16, 3), 90, dtype=np.uint8)
-    large, _ = snippet_features(network, flat, 1.0, sampling, mean=MEAN, std=STD)
-    small, _ = snippet_features(network, flat[:, :8, :8], 1.0, sampling, mean=MEAN, std=STD)
+    large, _ = snippet_features(backbone_of(network, sampling), flat, 1.0)
+    small, _ = snippet_features(backbone_of(network, sampling), flat[:, :8, :8], 1.0)
     np.testing.assert_allclose(large, small, atol=1e-5)
 
 
 def test_progress_ends_with_everything_done() -> None:
     calls: list[tuple[int, int]] = []
     sampling = Sampling(fps=5.0, window_frames=4, stride_frames=2, size_px=4)
-    options: dict[str, Any] = {"mean": MEAN, "std": STD, "batch_size": 2}
     snippet_features(
-        Fingerprint(),
+        backbone_of(Fingerprint(), sampling),
         video(9),
         1.8,
-        sampling,
+        batch_size=2,
         progress=lambda done, total: calls.append((done, total)),
-        **options,
     )
     assert calls == [(2, 5), (4, 5), (5, 5)]
 
@@ -149,7 +153,7 @@ def test_progress_ends_with_everything_done() -> None:
 def test_no_frames_is_an_error() -> None:
     sampling = Sampling(fps=5.0, window_frames=4, stride_frames=2, size_px=4)
     with pytest.raises(AttentadError, match="no frames"):
-        snippet_features(Fingerprint(), iter([]), 1.0, sampling, mean=MEAN, std=STD)
+        snippet_features(backbone_of(Fingerprint(), sampling), iter([]), 1.0)
 
 
 def test_normalised_is_its_formula() -> None:

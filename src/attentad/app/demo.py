@@ -13,6 +13,7 @@ from attentad.data.toy.files import make_toy
 from attentad.metrics import DetectionResult
 from attentad.metrics.evaluate import evaluate_files
 from attentad.models.extract import extract_features
+from attentad.models.file import load_backbone
 from attentad.models.run import load, runs_report
 from attentad.models.train import MODEL_NAME, train
 from attentad.recipes.load import Recipe, load_recipe
@@ -63,7 +64,7 @@ def run_demo(
     names = [name for name, item in annotations.videos.items() if item.subset != SUBSET]
     step(f"reading features from {len(names)} training videos")
     with progress_bar("features") as progress:
-        extract_features(recogniser, _files(data, names), out / "features", progress)
+        extract_features(load_backbone(recogniser), _files(data, names), out / "features", progress)
 
     test = annotations.subset(SUBSET)
     runs, evaluations, losses = {}, {}, {}

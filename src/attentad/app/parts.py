@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, get_args
 
 from attentad.attention import ATTENTION
 from attentad.attention.sites import SiteShape
-from attentad.backbones import RECOGNISERS
+from attentad.backbones import PRETRAINED, RECOGNISERS
 from attentad.core import AttentadError, suggest
 from attentad.core.options import Option, describe, part_options
 from attentad.detection import DETECTORS, GIVEN
@@ -79,10 +79,11 @@ def _attentions() -> dict[str, Part]:
 
 def _backbones() -> dict[str, Part]:
     given = ("classes", "frames", "size_px", "attention", "outputs", "labels")
-    return {
+    trained = {
         name: _part({"recogniser": recogniser.network, "loss": recogniser.loss}, given)
         for name, recogniser in RECOGNISERS.items()
     }
+    return trained | {name: _part({"--set": part.build}, ()) for name, part in PRETRAINED.items()}
 
 
 KINDS: dict[str, Callable[[], dict[str, Part]]] = {

@@ -20,6 +20,18 @@ class RecogniserOutput(NamedTuple):
     logits: Tensor
 
 
+class BackboneOutput(NamedTuple):
+    """What a backbone says of a batch of snippets.
+
+    Args:
+        feature: (B, C_feat).
+        logits: (B, K) class scores before the softmax, or None of a backbone that has no classes.
+    """
+
+    feature: Tensor
+    logits: Tensor | None
+
+
 def loss(
     outputs: RecogniserOutput, labels: Tensor, *, label_smoothing: float = 0.0
 ) -> dict[str, Tensor]:

@@ -56,16 +56,27 @@ def toy(
 
 
 def extract(
-    model: Annotated[Path, typer.Argument(help="A recogniser, or a detector with one inside.")],
-    inputs: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[MODEL] VIDEOS...",
+            help="Video files, or folders of them; before them a model file with a backbone.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the features.")],
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="image (default), hf, or a model file; see `attentad parts backbone`."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value, an option of the backbone, such as fps=10."),
+    ] = None,
 ) -> None:
     """Turn videos into feature files with sidecars; goes on where it stopped."""
-    from attentad.core.progress import progress_bar
-    from attentad.models.extract import extract_features
+    from attentad.app.extract import run_extraction
 
-    with progress_bar("features") as progress:
-        extracted = extract_features(model, inputs, out, progress)
+    extracted = run_extraction(inputs, out, backbone, settings or ())
     warn(extracted.notes)
     say(f"features: {out}")
     end_with(extracted.failures)

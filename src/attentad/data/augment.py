@@ -1,14 +1,11 @@
-"""From decoded pictures to what a 3D CNN takes: crops, mirroring, normalisation."""
+"""Crops and pieces of clips, drawn at random in training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 # Of RGB in 0..1. The ActivityNet ones were made for 0..255 and no division.
 KINETICS_MEAN, KINETICS_STD = (0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)
@@ -17,24 +14,6 @@ ACTIVITYNET_STD = (1 / 255, 1 / 255, 1 / 255)
 
 # 1, 2^-1/4, 2^-1/2, 2^-3/4, 1/2 of the short side (spec hamnet_sta_recognition §3.6)
 MULTI_SCALES = tuple(2 ** (-i / 4) for i in range(5))
-
-
-def normalised(clip: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """uint8 RGB pictures (L, H, W, 3) → float32 (3, L, H, W), (x / 255 − mean) / std."""
-    scale = torch.tensor([1 / (255 * s) for s in std], device=clip.device)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=clip.device)
-    # Multiplying in the pictures' own layout and permuting afterwards spares strided reads.
-    return torch.addcmul(shift, clip.float(), scale).permute(3, 0, 1, 2).contiguous()
-
-
-def resized(clip: Tensor, size_px: int) -> Tensor:
-    """float (3, L, H, W) → (3, L, size_px, size_px), bilinear, smoothed when it shrinks."""
-    if clip.shape[-2:] == (size_px, size_px):
-        return clip
-    pictures = functional.interpolate(
-        clip.transpose(0, 1), (size_px, size_px), mode="bilinear", antialias=True
-    )
-    return pictures.transpose(0, 1).contiguous()
 
 
 def crop_box(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from attentad.backbones.pictures import normalised, resized
 from attentad.core import AttentadError, Sampling
 from attentad.core.formats.csv_rows import read_csv_rows
 from attentad.core.progress import Progress, counted
@@ -23,9 +24,7 @@ from attentad.data.augment import (
     clip_starts,
     crop_box,
     looped_indices,
-    normalised,
     random_start,
-    resized,
 )
 from attentad.data.video_files import VideoFolder, look_into
 from attentad.video import frame_count, frames, probe

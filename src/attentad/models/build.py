@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from torch import nn
 
 from attentad.attention.sites import AttentionChoice
-from attentad.backbones import RECOGNISERS
-from attentad.core import AttentadError
+from attentad.backbones import PRETRAINED, RECOGNISERS, Backbone
+from attentad.backbones.backbone import prepare_clips, summarise_clips
+from attentad.core import AttentadError, Sampling
 from attentad.core.options import check_options, part_options, shared_options
 from attentad.core.wording import reason_of
 from attentad.data.views import VIEWS, Views
@@ -116,6 +117,46 @@ def build_recogniser(recipe: RecognitionRecipe, classes: tuple[str, ...]) -> nn.
             attention=_attention(recipe),
             **options,
         )
+
+
+def recogniser_backbone(
+    recipe: RecognitionRecipe, classes: tuple[str, ...], network: nn.Module
+) -> Backbone:
+    """A 3D CNN of `build_recogniser`, trained or to be loaded, as a backbone."""
+    sampling = Sampling(**recipe.sampling.model_dump())
+    return Backbone(
+        name=recipe.recogniser.name,
+        options=recipe.model_dump(mode="json"),
+        network=network,
+        sampling=sampling,
+        feature_dim=cast(int, network.feature_dim),
+        prepare=prepare_clips(recipe.mean, recipe.std, sampling.size_px),
+        summarise=summarise_clips,
+        classes=classes,
+    )
+
+
+def build_backbone(name: str, options: Mapping[str, Any]) -> Backbone:
+    """A backbone that comes trained, with its public weights.
+
+    Raises:
+        AttentadError: there is none of that name, an option that it does not take, or its weights
+            are not here.
+    """
+    if name in RECOGNISERS:
+        raise AttentadError(
+            f"{name} has no public weights here; train it with `attentad train` on clips, and give "
+            "its model file."
+        )
+    build = _named(PRETRAINED, name, "backbone").build
+    check_options(build, options, where=name)
+    for option in part_options(build):
+        if option.default is inspect.Parameter.empty and option.name not in options:
+            raise AttentadError(
+                f"{name}.{option.name} must be given; `attentad parts backbone {name}` says what "
+                "it is."
+            )
+    return build(**options)
 
 
 @contextmanager

@@ -1,24 +1,26 @@
-"""R: what a recogniser says of each snippet of a video, in one pass over its frames."""
+"""R: what a backbone says of each snippet of a video, in one pass over its frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from attentad.backbones import Backbone
 from attentad.core import AttentadError, Sampling, Timeline
 from attentad.core.progress import Progress
-from attentad.data.augment import normalised, resized
 from attentad.data.tracks import Track
-from attentad.models.model import RecogniserModel, inferring
+from attentad.models.model import inferring
 from attentad.video import frames, probe
 
 Picture = NDArray[np.uint8]
+PICTURES = 32  # at a time through `Backbone.prepare`
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,11 @@ class VideoSource:
     """Video files as tracks of R.
 
     Args:
-        model: the recogniser that reads them.
+        backbone: reads them.
         files: video id → file.
     """
 
-    model: RecogniserModel
+    backbone: Backbone
     files: Mapping[str, Path]
 
     @property
@@ -48,16 +50,11 @@ class VideoSource:
         Raises:
             AttentadError: the file is missing, is not a video, or holds no pictures.
         """
-        path, sampling = self.files[video], self.model.sampling
+        path, sampling = self.files[video], self.backbone.sampling
         pictures = frames(path, sampling.fps, size_px=sampling.size_px)
+        duration_sec = probe(path).duration_sec
         features, timeline = snippet_features(
-            self.model.network,
-            pictures,
-            probe(path).duration_sec,
-            sampling,
-            mean=self.model.recipe.mean,
-            std=self.model.recipe.std,
-            progress=progress,
+            self.backbone, pictures, duration_sec, progress=progress
         )
         # The length was an estimate until the pictures had been read.
         duration_sec = pictures.duration_sec or timeline.duration_sec
@@ -65,29 +62,24 @@ class VideoSource:
 
 
 def snippet_features(
-    network: nn.Module,
+    backbone: Backbone,
     frames: Iterable[Picture],
     duration_sec: float,
-    sampling: Sampling,
     *,
-    mean: Sequence[float],
-    std: Sequence[float],
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> tuple[NDArray[np.float32], Timeline]:
-    """R = [pooled feature ; softmax of the class scores] of every snippet.
+    """R = [feature ; softmax of the class scores, if there are any] of every snippet.
 
     A snippet's window is centred on its stride; first and last frame are repeated beyond the
     ends (`Sampling.frame_indices`). The frames are streamed: no more of them are held than a
-    batch of windows covers.
+    batch of windows covers, and each is prepared once, if a window sees it.
 
     Args:
-        network: a recogniser; used in evaluation mode, on the device where it is.
+        backbone: used in evaluation mode, on the device where it is.
         frames: the video's pictures at `sampling.fps`, (H, W, 3) RGB, square; another size than
             `sampling.size_px` is rescaled.
         duration_sec: length of the video.
-        sampling: window and stride in frames.
-        mean, std: of RGB in 0..1, as in training.
         batch_size: snippets at a time; changes nothing but speed and memory.
         progress: called with (snippets done, snippets expected from the duration).
 
@@ -97,16 +89,29 @@ def snippet_features(
     Raises:
         AttentadError: there are no frames.
     """
+    sampling = backbone.sampling
     expected = sampling.timeline(round(duration_sec * sampling.fps), duration_sec).length
     rows: list[NDArray[np.float32]] = []
+    prepared: dict[int, Tensor] = {}
     done = frame_count = 0
-    with inferring(network) as device:
-        for pictures, indices, read in _window_batches(frames, sampling, batch_size):
-            stream = normalised(torch.from_numpy(pictures).to(device), mean, std)
-            output = network(_gather(resized(stream, sampling.size_px), indices))
-            row = torch.cat([output.feature, output.logits.softmax(dim=1)], dim=1)
+    with inferring(backbone.network) as device:
+        for batch in _window_batches(frames, sampling, batch_size):
+            seen = np.unique(batch.numbers)
+            prepared = {number: row for number, row in prepared.items() if number >= seen[0]}
+            new = [number for number in seen.tolist() if number not in prepared]
+            for first in range(0, len(new), PICTURES):
+                some = new[first : first + PICTURES]
+                pictures = torch.from_numpy(np.stack([batch.held[k - batch.base] for k in some]))
+                looked_at = backbone.prepare(backbone.network, pictures.to(device))
+                prepared |= zip(some, looked_at.unbind(), strict=True)
+            stream = torch.stack([prepared[number] for number in seen.tolist()])
+            indices = torch.from_numpy(np.searchsorted(seen, batch.numbers))
+            output = backbone.summarise(backbone.network, stream[indices.to(device)])
+            row = output.feature
+            if output.logits is not None:
+                row = torch.cat([row, output.logits.softmax(dim=1)], dim=1)
             rows.append(row.float().cpu().numpy())
-            done, frame_count = done + len(row), read
+            done, frame_count = done + len(row), batch.read
             if progress is not None:
                 progress(done, max(done, expected))
     if not rows:
@@ -114,28 +119,35 @@ def snippet_features(
     return np.concatenate(rows), sampling.timeline(frame_count, duration_sec)
 
 
-def _gather(stream: Tensor, indices: NDArray[np.int64]) -> Tensor:
-    """Frames (3, F, H, W) and indices (n, L) → clips (n, 3, L, H, W)."""
-    flat = torch.from_numpy(indices.reshape(-1)).to(stream.device)
-    clips = stream.index_select(1, flat).unflatten(1, indices.shape)
-    return clips.transpose(0, 1)
+class _Windows(NamedTuple):
+    """A batch of windows.
+
+    Args:
+        numbers: (n, L) of their frames in the video.
+        held: pictures of the video from number `base` on.
+        read: frames of the video so far.
+    """
+
+    numbers: NDArray[np.int64]
+    held: Sequence[Picture]
+    base: int
+    read: int
 
 
 def _window_batches(
     frames: Iterable[Picture], sampling: Sampling, batch_size: int
-) -> Iterator[tuple[Picture, NDArray[np.int64], int]]:
-    """Batches of windows: pictures (F, H, W, 3), indices (n, L) into them, frames read so far."""
+) -> Iterator[_Windows]:
+    """All windows, as soon as the frames of a batch of them are there."""
     first, stride, length = sampling.first_frame, sampling.stride_frames, sampling.window_frames
     held: list[Picture] = []
     base = 0  # number of the frame held[0]
     row = 0  # next snippet
 
-    def batch(last_row: int) -> tuple[Picture, NDArray[np.int64], int]:
+    def batch(last_row: int) -> _Windows:
         count = base + len(held)
         starts = first + stride * np.arange(row, last_row)[:, None]
         numbers = np.clip(starts + np.arange(length), 0, count - 1)
-        low, high = int(numbers.min()), int(numbers.max())
-        return np.stack(held[low - base : high - base + 1]), numbers - low, count
+        return _Windows(numbers, held, base, count)
 
     for frame in frames:
         held.append(frame)

@@ -1,4 +1,4 @@
-"""Videos → feature files with sidecars, by a recogniser."""
+"""Videos → feature files with sidecars, by a backbone."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from attentad.backbones import Backbone
+from attentad.backbones.backbone import is_same
 from attentad.core import AttentadError
 from attentad.core.files import check_place, file_stamp, held_folder, remove_leftovers
 from attentad.core.names import readable_name, video_id
@@ -16,8 +17,6 @@ from attentad.data.features import Sidecar, read_sidecar, write_features
 from attentad.data.tracks import Track, noting
 from attentad.data.video_files import find_videos
 from attentad.models.encode import VideoSource
-from attentad.models.file import file_sha256, load_recogniser
-from attentad.models.model import RecogniserModel
 
 
 @dataclass(frozen=True)
@@ -34,14 +33,14 @@ class Extracted:
 
 
 def extract_features(
-    model_path: Path, inputs: Sequence[Path], out: Path, progress: NamedProgress | None = None
+    backbone: Backbone, inputs: Sequence[Path], out: Path, progress: NamedProgress | None = None
 ) -> Extracted:
     """Write `OUT/VIDEO.npy` and `OUT/VIDEO.json` for each video; finished ones are skipped.
 
     A video that cannot be read does not keep the others from being read.
 
     Args:
-        model_path: a recogniser, or a detector with one inside.
+        backbone: whose facts name it, as those of one that comes trained or from a file do.
         inputs: video files or folders of them.
         out: folder for the features.
         progress: called with (videos done, videos in all, the one that is read).
@@ -52,9 +51,8 @@ def extract_features(
     """
     found, notes = find_videos(inputs)
     files = _by_name(found)
-    model = load_recogniser(model_path)
     check_place(out / "features.npy")
-    work = _Extraction(VideoSource(model, files), out, _encoder_facts(model, model_path))
+    work = _Extraction(VideoSource(backbone, files), out)
     remove_leftovers([path for video in files for path in work.targets(video)])
     failures: dict[str, str] = {}
     for video, within in each_named([*files], progress):
@@ -72,24 +70,22 @@ def extract_features(
     return Extracted(notes, failures)
 
 
-def _encoder_facts(model: RecogniserModel, path: Path) -> dict[str, Any]:
-    """What a sidecar says of the model that made the features."""
-    name = model.recipe.recogniser.name
-    return {"name": name, "file": readable_name(path.name), "sha256": file_sha256(path)}
-
-
 @dataclass(frozen=True)
 class _Extraction:
     source: VideoSource
     out: Path
-    encoder: dict[str, Any]
+
+    @property
+    def backbone(self) -> Backbone:
+        """What makes the features."""
+        return self.source.backbone
 
     def targets(self, video: str) -> tuple[Path, Path]:
         """The files of its features and of their sidecar."""
         return self.out / f"{video}.npy", self.out / f"{video}.json"
 
     def written(self, video: str) -> Sidecar | None:
-        """The sidecar of features that an earlier run made of this very file by this encoder.
+        """The sidecar of features that an earlier run made of this very file by this backbone.
 
         Raises:
             AttentadError: the features there are of another video of the same name.
@@ -101,7 +97,7 @@ class _Extraction:
             told = read_sidecar(beside)
         except AttentadError:
             return None  # damaged, or just being replaced by another run
-        is_same = told.source == readable_name(path.name)
+        is_same_file = told.source == readable_name(path.name)
         if told.source_size_bytes is None:
             by_name = (
                 f"{target} is of a version that did not note the size and time of a video; it is "
@@ -109,13 +105,13 @@ class _Extraction:
             )
             told = replace(told, notes=(*told.notes, by_name))
         else:
-            is_same = (told.source_size_bytes, told.source_modified_ns) == file_stamp(path)
-            if not is_same and told.source_path != readable_name(path.resolve()):
+            is_same_file = (told.source_size_bytes, told.source_modified_ns) == file_stamp(path)
+            if not is_same_file and told.source_path != readable_name(path.resolve()):
                 raise AttentadError(
                     f"{target} holds the features of {told.source_path}, not of {path}; choose "
                     f"another --out, rename the video, or delete {target.name} to read this one."
                 )
-        return told if is_same and told.encoder.get("sha256") == self.encoder["sha256"] else None
+        return told if is_same_file and is_same(told.encoder, self.backbone.facts) else None
 
     def read(self, video: str, within: Progress) -> tuple[Track, Sidecar]:
         """Features and what is to be known of them."""
@@ -124,11 +120,11 @@ class _Extraction:
         track, notes = noting(partial(self.source.read, video, within))
         when, width = asdict(track.timeline), track.array.shape[1]
         del when["length"]
-        classes = self.source.model.classes
+        classes = self.backbone.classes
         return track, Sidecar(
             **when,
-            encoder=self.encoder,
-            score_columns=(width - len(classes), width),
+            encoder=dict(self.backbone.facts),
+            score_columns=(width - len(classes), width) if classes else None,
             score_classes=classes,
             source=readable_name(path.name),
             source_path=readable_name(path.resolve()),

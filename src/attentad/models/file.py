@@ -13,7 +13,7 @@ import platform
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,19 +24,21 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 import attentad
+from attentad.backbones import PRETRAINED, Backbone
 from attentad.core import AttentadError
 from attentad.core.files import parse_json, write_bytes
+from attentad.core.names import readable_name
 from attentad.core.options import check_options
 from attentad.core.validation import validated
 from attentad.core.wording import reason_of
 from attentad.data.clocks import read_clock
-from attentad.models.build import build_detector, build_recogniser
+from attentad.models.build import build_detector, build_recogniser, recogniser_backbone
 from attentad.models.contract import CONTRACT
 from attentad.models.format_1 import FORMAT_1_KINDS, as_format_2, renamed_from_format_1
 from attentad.models.format_2 import as_first_decoded
 from attentad.models.labels import SNIPPET_SCORES, Labeller, SnippetScores
 from attentad.models.long_videos import TrainedSteps
-from attentad.models.model import DetectorModel, RecogniserModel, best_device
+from attentad.models.model import DetectorModel, best_device
 from attentad.models.snippet_classifier import SnippetClassifier
 from attentad.recipes.changed_defaults import as_first_meant
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, parse_recipe
@@ -70,16 +72,23 @@ class Part:
 
 
 def save_detector(path: str | Path, model: DetectorModel) -> None:
-    """Write a detector and, if any, its labeller and its encoder into one file.
+    """Write a detector and, if any, its labeller and its backbone into one file.
 
     Raises:
         AttentadError: the file cannot be written.
     """
+    recipe = model.recipe
     parts: dict[str, Part] = {
-        "detector": _network_part(model, model.recipe.detector.name, feature_dim=model.feature_dim)
+        "detector": Part(
+            recipe.detector.name,
+            recipe.model_dump(mode="json"),
+            {"feature_dim": model.feature_dim},
+            model.classes,
+            model.network.state_dict(),
+        )
     }
     if model.encoder is not None:
-        parts["backbone"] = _network_part(model.encoder, model.encoder.recipe.recogniser.name)
+        parts["backbone"] = _backbone_part(model.encoder)
     if isinstance(model.labeller, SnippetScores):
         parts["labeller"] = Part("columns", vars(model.labeller))
     elif model.labeller is not None:
@@ -92,17 +101,17 @@ def save_detector(path: str | Path, model: DetectorModel) -> None:
     _save_parts(path, parts, contract)
 
 
-def save_recogniser(path: str | Path, model: RecogniserModel) -> None:
-    """Write a recogniser into a file.
+def save_backbone(path: str | Path, backbone: Backbone) -> None:
+    """Write a backbone into a file.
 
     Raises:
         AttentadError: the file cannot be written.
     """
-    _save_parts(path, {"backbone": _network_part(model, model.recipe.recogniser.name)}, {})
+    _save_parts(path, {"backbone": _backbone_part(backbone)}, {})
 
 
 def load_detector(path: str | Path) -> DetectorModel:
-    """Load a detector and, if it is inside, its encoder, ready for inference on the best device.
+    """Load a detector and, if it is inside, its backbone, ready for inference on the best device.
 
     Raises:
         AttentadError: not a model file of ours, damaged, or without a detector.
@@ -127,16 +136,16 @@ def load_detector(path: str | Path) -> DetectorModel:
             network=_trained(lambda: build_detector(recipe, feature_dim, classes), part),
             clock=None if clock is None else read_clock(clock, "its clock"),
             labeller=_labeller(parts),
-            encoder=_recogniser(parts["backbone"]) if "backbone" in parts else None,
+            encoder=_backbone(parts["backbone"], path) if "backbone" in parts else None,
             trained_steps=None if steps is None else TrainedSteps(**steps),
         )
 
 
-def load_recogniser(path: str | Path) -> RecogniserModel:
-    """Load a recogniser, also out of a detector's file that has one inside.
+def load_backbone(path: str | Path) -> Backbone:
+    """Load a backbone, also out of a detector's file that has one inside.
 
     Raises:
-        AttentadError: not a model file of ours, damaged, or without a recogniser.
+        AttentadError: not a model file of ours, damaged, or without a backbone.
     """
     path = Path(path)
     parts, _ = _load_parts(path)
@@ -145,7 +154,11 @@ def load_recogniser(path: str | Path) -> RecogniserModel:
             f"{path} holds no recogniser, so it cannot read video; give it feature files."
         )
     with _of_this_version(path):
-        return _recogniser(parts["backbone"])
+        backbone = _backbone(parts["backbone"], path)
+    if backbone.facts:
+        return backbone
+    told = {"name": backbone.name, "file": readable_name(path.name), "sha256": file_sha256(path)}
+    return replace(backbone, facts=told)
 
 
 def file_sha256(path: str | Path) -> str:
@@ -154,9 +167,9 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _network_part(model: DetectorModel | RecogniserModel, name: str, **sizes: int) -> Part:
-    options = model.recipe.model_dump(mode="json")
-    return Part(name, options, sizes, model.classes, model.network.state_dict())
+def _backbone_part(backbone: Backbone) -> Part:
+    tensors = backbone.network.state_dict()
+    return Part(backbone.name, backbone.options, backbone.sizes, backbone.classes, tensors)
 
 
 @contextmanager
@@ -192,10 +205,22 @@ def _with_files_beside(recipe: DetectionRecipe, path: Path) -> DetectionRecipe:
     return recipe.model_copy(update={"labels": labels})
 
 
-def _recogniser(part: Part) -> RecogniserModel:
-    recipe = _recipe(part, RecognitionRecipe)
-    network = _trained(lambda: build_recogniser(recipe, part.classes), part)
-    return RecogniserModel(recipe, part.classes, network)
+def _backbone(part: Part, path: Path) -> Backbone:
+    if part.name in PRETRAINED:
+        restore = PRETRAINED[part.name].restore
+
+        def build() -> Backbone:
+            return restore(part.options, part.sizes, path.parent.absolute())
+    else:
+        recipe = _recipe(part, RecognitionRecipe)
+
+        def build() -> Backbone:
+            network = build_recogniser(recipe, part.classes)
+            return recogniser_backbone(recipe, part.classes, network)
+
+    network = _trained(lambda: build().network, part)
+    with torch.device("meta"):
+        return replace(build(), network=network)
 
 
 def _trained(build: Callable[[], nn.Module], part: Part) -> nn.Module:

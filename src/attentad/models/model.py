@@ -9,28 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from attentad.core import Sampling
+from attentad.backbones import Backbone
 from attentad.data.clocks import Clock
 from attentad.data.views import Views
 from attentad.detection import DETECTORS, Detector
 from attentad.models.build import build_views
 from attentad.models.labels import Labeller
 from attentad.models.long_videos import TrainedSteps
-from attentad.recipes.load import DetectionRecipe, RecognitionRecipe
-
-
-@dataclass(frozen=True)
-class RecogniserModel:
-    """A 3D CNN with all that is needed to turn video into R."""
-
-    recipe: RecognitionRecipe
-    classes: tuple[str, ...]
-    network: nn.Module
-
-    @property
-    def sampling(self) -> Sampling:
-        """How video becomes snippets."""
-        return Sampling(**self.recipe.sampling.model_dump())
+from attentad.recipes.load import DetectionRecipe
 
 
 @dataclass(frozen=True)
@@ -41,7 +27,7 @@ class DetectorModel:
         clock: when features without a sidecar were taken; None if they always have one.
         labeller: reads class scores out of R; None where the detector names classes itself or
             labels come from a file.
-        encoder: the recogniser that makes R from video, or None.
+        encoder: the backbone that makes R from video, or None.
         trained_steps: how long the steps were that a model of whole, rescaled videos was trained
             on; None of others, and of files that do not say it.
     """
@@ -52,7 +38,7 @@ class DetectorModel:
     network: nn.Module
     clock: Clock | None = None
     labeller: Labeller | None = None
-    encoder: RecogniserModel | None = None
+    encoder: Backbone | None = None
     trained_steps: TrainedSteps | None = None
 
     @property
@@ -77,12 +63,16 @@ class DetectorModel:
 
 @contextmanager
 def inferring(network: nn.Module) -> Iterator[torch.device]:
-    """Evaluation mode and no gradients while the block runs; yields where the weights are."""
+    """Evaluation mode and no gradients while the block runs; yields where to work.
+
+    That is where the weights are; the best device for a network that opens its own later.
+    """
     was_training = network.training
     network.eval()
     try:
         with torch.inference_mode():
-            yield next(network.parameters()).device
+            weights = next(network.parameters(), None)
+            yield best_device() if weights is None else weights.device
     finally:
         network.train(was_training)
 

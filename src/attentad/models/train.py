@@ -10,7 +10,8 @@ from typing import Any, TypedDict, Unpack
 
 from torch import nn
 
-from attentad.backbones import RECOGNISERS
+from attentad.backbones import PRETRAINED, RECOGNISERS, Backbone
+from attentad.backbones.backbone import is_same
 from attentad.backbones.task import RecognitionTask
 from attentad.core import AttentadError, Sampling, write_detections
 from attentad.core.files import remove_leftovers, write_json
@@ -20,12 +21,18 @@ from attentad.data.clips import ClipData
 from attentad.data.features import FeatureStore
 from attentad.data.training_items import collate
 from attentad.metrics import DetectionResult, VideoMapResult
-from attentad.models.build import build_detector, build_recogniser, check_detector, detector_options
+from attentad.models.build import (
+    build_detector,
+    build_recogniser,
+    check_detector,
+    detector_options,
+    recogniser_backbone,
+)
 from attentad.models.clip_scores import clip_accuracy
-from attentad.models.file import file_sha256, load_recogniser, save_detector, save_recogniser
+from attentad.models.file import load_backbone, save_backbone, save_detector
 from attentad.models.labels import snippet_labeller
 from attentad.models.long_videos import TrainedSteps
-from attentad.models.model import DetectorModel, RecogniserModel, best_device
+from attentad.models.model import DetectorModel, best_device
 from attentad.models.score import rehearse, score_detector
 from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
 from attentad.models.training_data import open_training_data
@@ -84,7 +91,7 @@ def train_detector(
     """Train a detector on features; see `train`."""
     sets = read_sets(recipe.data)
     store, renamed = open_store(recipe.data, sets.videos)
-    notes = (f"{told_matches(len(renamed))}.",) if renamed else ()
+    notes: tuple[str, ...] = (f"{told_matches(len(renamed))}.",) if renamed else ()
     clock = make_clock(recipe.data)
     detector = check_detector(recipe)
     _check_negative(recipe)
@@ -93,6 +100,8 @@ def train_detector(
     labeller = None
     if not detector.names_classes:
         labeller = snippet_labeller(recipe, store, items, sets.classes)
+    encoder, told = _matching_encoder(recipe, store, items.feature_dim)
+    notes += told
     seed_initial(recipe.training.seed)
     network = build_detector(recipe, items.feature_dim, len(sets.classes))
     model = DetectorModel(
@@ -102,7 +111,7 @@ def train_detector(
         network=network,
         clock=clock,
         labeller=labeller,
-        encoder=_matching_encoder(recipe, store),
+        encoder=encoder,
         trained_steps=TrainedSteps.of(items.steps_sec) if recipe.view.name == "rescaled" else None,
     )
     for part in (sets.validation, sets.test):
@@ -167,10 +176,10 @@ def train_recogniser(
     if fitted.rank > 0:
         return None
     load_into(network, fitted.weights(), out)
-    trained = RecogniserModel(recipe, classes, network.to(best_device()).eval())
+    trained = recogniser_backbone(recipe, classes, network.to(best_device()).eval())
     test_data = ClipData(source, subset=data.test, classes=classes, **common)
     accuracy = clip_accuracy(trained.network, test_data)
-    save_recogniser(out / MODEL_NAME, trained)
+    save_backbone(out / MODEL_NAME, trained)
     write_json(out / "evaluation.json", {"top1": accuracy, "clips": len(test_data.files)})
     return TrainRun(out / MODEL_NAME, accuracy)
 
@@ -200,15 +209,38 @@ def _check_test(recipe: DetectionRecipe, sets: AnnotatedSets, store: FeatureStor
             raise no_class_scores(video)
 
 
-def _matching_encoder(recipe: DetectionRecipe, store: FeatureStore) -> RecogniserModel | None:
-    """The recogniser to embed, checked to be the one that made the features."""
+def _matching_encoder(
+    recipe: DetectionRecipe, store: FeatureStore, feature_dim: int
+) -> tuple[Backbone | None, tuple[str, ...]]:
+    """The backbone to embed, which made the features, and why there is none, if that is odd.
+
+    It is what the recipe names; else what the features' sidecars name, if that comes trained.
+    """
     path = recipe.data.encoder
-    if path is None:
-        return None
     sidecar = store.sidecar(next(iter(store.readers)))
-    made_by = "" if sidecar is None else sidecar.encoder.get("sha256", "")
-    if made_by != file_sha256(path):
-        raise AttentadError(
-            f"the features in {store.source} were not made by {path}; extract them again with it."
-        )
-    return load_recogniser(path)
+    facts = {} if sidecar is None else sidecar.encoder
+    if path is not None:
+        backbone = load_backbone(path)
+        if not is_same(facts, backbone.facts):
+            raise AttentadError(
+                f"the features in {store.source} were not made by {path}; extract them again with "
+                "it."
+            )
+        return backbone, ()
+    comes_trained = facts.get("name") in PRETRAINED and isinstance(facts.get("options"), dict)
+    if not comes_trained or len(recipe.data.streams) > 1 or recipe.data.every > 1:
+        return None, ()
+    for video in store.readers:
+        sidecar = store.sidecar(video)
+        if sidecar is None or not is_same(sidecar.encoder, facts):
+            raise AttentadError(
+                f"the features of {video} in {store.source} are not of the backbone "
+                f"{facts['name']} with the options of the others; extract all with one."
+            )
+    try:
+        backbone = PRETRAINED[facts["name"]].told(facts)
+        if backbone.width != feature_dim:
+            raise AttentadError(f"it makes {backbone.width} columns, the features have others.")
+    except AttentadError as error:
+        return None, (f"the model reads features, not video: its backbone is not here ({error}).",)
+    return backbone, ()
