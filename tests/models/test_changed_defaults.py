@@ -11,15 +11,15 @@ import torch
 from tests.bench import Bench
 
 from attentad.core import AttentadError
-from attentad.models.build import build_detector, build_recogniser
+from attentad.models.build import build_detector, build_recogniser, recogniser_backbone
 from attentad.models.file import (
+    load_backbone,
     load_detector,
     load_model,
-    load_recogniser,
+    save_backbone,
     save_detector,
-    save_recogniser,
 )
-from attentad.models.model import DetectorModel, RecogniserModel
+from attentad.models.model import DetectorModel
 from attentad.models.train import train
 from attentad.recipes.changed_defaults import as_first_meant, spelled_out
 from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, load_recipe, recipe_hash
@@ -101,9 +101,9 @@ def test_sa_of_format_2(tmp_path: Path, said: str) -> None:
     deconv = "false" if "false" in said else "true"
     network = build_recogniser(with_sa(f", deconv: {deconv}"), ("a", "b"))
     path = tmp_path / "model.safetensors"
-    model = RecogniserModel(with_sa(said), ("a", "b"), network)
-    written_by_format_2(lambda: save_recogniser(path, model))
-    loaded = load_recogniser(path).network
+    backbone = recogniser_backbone(with_sa(said), ("a", "b"), network)
+    written_by_format_2(lambda: save_backbone(path, backbone))
+    loaded = load_backbone(path).network
     assert any(".deconv." in name for name in loaded.state_dict()) == (deconv == "true")
     clips = torch.randn(2, 3, 8, 24, 24)
     with torch.no_grad():
@@ -157,13 +157,33 @@ def test_digests_of_recipes() -> None:
     def now(recipe: DetectionRecipe) -> str:
         return recipe_hash(recipe, training=True)
 
-    assert now(with_csa()) != first(with_csa())
-    assert now(with_csa()) == now(with_csa(", temporal_mode: channel_pool"))
+    def keeping(limit: int | None, said: str = "") -> DetectionRecipe:
+        recipe = with_csa(said)
+        choice = recipe.detector.model_copy(update={"decode": {"max_proposals": limit}})
+        return recipe.model_copy(update={"detector": choice})
+
+    assert now(keeping(7)) != first(keeping(7))
+    assert now(keeping(7)) == now(keeping(7, ", temporal_mode: channel_pool"))
     for said in (
         *(", temporal_mode: time_pool", ", temporal_mode: channel_pool"),
         *(", branches: channel", ", context: feed_forward"),
     ):
-        assert now(with_csa(said)) == first(with_csa(said))
+        assert now(keeping(7, said)) == first(keeping(7, said))
+        assert now(with_csa(said)) == now(keeping(None, said)) != now(keeping(1000, said))
+
+
+@pytest.mark.parametrize("name", ["bmn", "gtad", "dbg", "hamnet"])
+def test_proposals_kept_of_a_view(name: str) -> None:
+    """All, where it was the best thousand; HAM-Net's detections are no proposals."""
+    recipe = {"detector": {"name": name, "network": {"groups": 1}}}
+    of_proposals = name != "hamnet"
+    for function, limit in ((as_first_meant, 1000), (spelled_out, None)):
+        decode = {"decode": {"max_proposals": limit}} if of_proposals else {}
+        told = function(recipe)
+        assert told == {"detector": recipe["detector"] | decode}
+        assert function(told) == told
+    own = {"detector": {"name": name, "decode": {"max_proposals": 7}}}
+    assert as_first_meant(own) == spelled_out(own) == own
 
 
 def test_a_training_begun_before_does_not_go_on_as_another_network(

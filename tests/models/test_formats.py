@@ -21,10 +21,10 @@ from attentad.models.file import (
     save_backbone,
     save_detector,
 )
-from attentad.models.format_2 import as_first_decoded
 from attentad.models.labels import SnippetScores
 from attentad.models.model import DetectorModel
 from attentad.models.snippet_classifier import SnippetClassifier
+from attentad.recipes.changed_defaults import as_first_meant
 
 FOLDER = Path(__file__).parent
 # Written by version 0.1 of random weights: BMN with CSA and score columns; BMN with a classifier
@@ -92,9 +92,8 @@ def test_earlier_formats_keep_a_thousand_proposals(
 
 
 def test_what_an_earlier_format_says_itself_stands() -> None:
-    model = load_detector(FOLDER / "format1.safetensors")
-    choice = model.recipe.detector.model_copy(update={"decode": {"max_proposals": 7}})
-    assert as_first_decoded(model.recipe.model_copy(update={"detector": choice})).detector == choice
+    recipe = {"detector": {"name": "bmn", "decode": {"max_proposals": 7}}}
+    assert as_first_meant(recipe) == recipe
 
 
 def test_the_parts_of_format_1(tmp_path: Path) -> None:

@@ -35,7 +35,6 @@ from attentad.data.clocks import read_clock
 from attentad.models.build import build_detector, build_recogniser, recogniser_backbone
 from attentad.models.contract import CONTRACT
 from attentad.models.format_1 import FORMAT_1_KINDS, as_format_2, renamed_from_format_1
-from attentad.models.format_2 import as_first_decoded
 from attentad.models.labels import SNIPPET_SCORES, Labeller, SnippetScores
 from attentad.models.long_videos import TrainedSteps
 from attentad.models.model import DetectorModel, best_device
@@ -125,8 +124,6 @@ def load_detector(path: str | Path) -> DetectorModel:
     with _of_this_version(path):
         part = parts["detector"]
         recipe = _recipe(part, DetectionRecipe)
-        if contract["format"] < 3:
-            recipe = as_first_decoded(recipe)
         feature_dim, classes = part.sizes["feature_dim"], len(part.classes)
         clock, steps = contract["clock"], contract.get("trained_steps")
         return DetectorModel(

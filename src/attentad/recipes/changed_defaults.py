@@ -1,4 +1,4 @@
-"""Options of attention modules whose default has changed, for recipes written down before that.
+"""Options whose default has changed, for recipes written down before that.
 
 A recipe holds what its author wrote; an option that it leaves out has the default of the version
 that reads it. So these few must be told apart in whatever outlives a version: model files, and
@@ -12,6 +12,9 @@ from typing import Any
 
 Module = Mapping[str, Any]
 """An attention module as in a recipe: its name and its options."""
+FIRST_MAX_PROPOSALS = 1000
+"""What `decode.max_proposals` of detectors of proposals was; today all of a view are kept."""
+_OF_PROPOSALS = ("bmn", "gtad", "dbg")
 
 
 def as_first_meant(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,7 +28,7 @@ def as_first_meant(recipe: Mapping[str, Any]) -> dict[str, Any]:
         first = {option: before for option, (before, _) in _changed(module).items()}
         return {**first, **_without_effect(module)}
 
-    return _with_modules(recipe, translated)
+    return _with_decode(_with_modules(recipe, translated), FIRST_MAX_PROPOSALS)
 
 
 def spelled_out(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +41,7 @@ def spelled_out(recipe: Mapping[str, Any]) -> dict[str, Any]:
     def said(module: Module) -> Module:
         return {**{option: now for option, (_, now) in _changed(module).items()}, **module}
 
-    return _with_modules(recipe, said)
+    return _with_decode(_with_modules(recipe, said), None)
 
 
 def _changed(module: Module) -> dict[str, tuple[Any, Any]]:
@@ -72,3 +75,15 @@ def _with_modules(recipe: Mapping[str, Any], changed: Callable[[Module], Module]
         for site, module in attention.items()
     }
     return {**recipe, "attention": modules}
+
+
+def _with_decode(recipe: dict[str, Any], max_proposals: int | None) -> dict[str, Any]:
+    """The recipe with `max_proposals` said, where its detector has it and leaves it out."""
+    detector = recipe.get("detector")
+    if not isinstance(detector, Mapping) or detector.get("name") not in _OF_PROPOSALS:
+        return recipe
+    decode = detector.get("decode", {})
+    if not isinstance(decode, Mapping):
+        return recipe
+    said = {"max_proposals": max_proposals, **decode}
+    return {**recipe, "detector": {**detector, "decode": said}}
