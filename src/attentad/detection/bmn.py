@@ -19,7 +19,7 @@ from attentad.core.options import Count
 from attentad.layers.boundary_matching import Border, BoundaryMatching, SampleRule, valid_cells
 from attentad.layers.masking import masked
 from attentad.layers.network_ends import network_input, probability
-from attentad.layers.proposal_map import CellMap, Layout, ProposalMapConvs, by_items
+from attentad.layers.proposal_map import CellMap, Layout, ProposalMapConvs
 from attentad.layers.proposals import (
     ProposalOutput,
     decode_proposals,
@@ -28,7 +28,6 @@ from attentad.layers.proposals import (
 )
 
 Variant = Literal["code", "paper"]
-CPU_ITEMS = 4
 
 
 class BMN(nn.Module):
@@ -146,12 +145,9 @@ class BMN(nn.Module):
         # Where a proposal leaves the grid the published map samples zeros, so that its cells hold
         # a constant; the 3×3 convolutions see it beside the valid ones.
         outside = torch.relu(self.map_in(torch.relu(self.matching.bias)))
-
-        def score(projected: Tensor) -> Tensor:
-            cells = self.map_in(self.matching.sample(projected).relu_()).relu_()
-            return probability(self.map_out(self.map_convs(cells, outside)), self.map_out.weight)
-
-        return self.cell_map(by_items(score, (self.matching.project(feature),), CPU_ITEMS))
+        cells = self.matching.relu_linear(feature, self.map_in).relu_()
+        cells = self.map_convs(cells, outside)
+        return self.cell_map(probability(self.map_out(cells), self.map_out.weight))
 
 
 def _boundary_head(in_dim: int, hidden_dim: int, out_dim: int, groups: int) -> nn.ModuleList:

@@ -26,7 +26,7 @@ from attentad.layers.boundary_matching import valid_cells
 from attentad.layers.gcnext import GCNeXt, nearest, neighbour_mean
 from attentad.layers.masking import masked
 from attentad.layers.network_ends import network_input, probability
-from attentad.layers.proposal_map import CellMap, ProposalMapConvs, by_items
+from attentad.layers.proposal_map import CellMap, ProposalMapConvs
 from attentad.layers.proposals import (
     BoundaryRule,
     ProposalOutput,
@@ -35,7 +35,6 @@ from attentad.layers.proposals import (
     proposal_terms,
 )
 
-CPU_ITEMS = 4
 RELEASE_ADDED_COUNT = 10.0
 HALF_SHIFT_STEPS = 0.5
 
@@ -146,11 +145,8 @@ class GTAD(nn.Module):
 
     def _proposals(self, feature: Tensor, valid: Tensor | None) -> Tensor:
         context = neighbour_mean(feature, nearest(feature, self.neighbours, valid))
-        projected = self.align.project(feature, masked(context, valid))
-        return self.cell_map(by_items(self._scores, (projected,), CPU_ITEMS))
-
-    def _scores(self, projected: Tensor) -> Tensor:
-        cells = self.map_in(self.align.sample(projected).relu_()).relu_()
+        context = masked(context, valid)
+        cells = self.align.relu_linear(feature, context, self.map_in).relu_()
         # The last cell is what the published map has wherever a proposal would leave the grid;
         # 3×3 convolutions see it beside the valid cells.
         if isinstance(self.map_convs, ProposalMapConvs):
@@ -159,7 +155,7 @@ class GTAD(nn.Module):
             for conv in self.map_convs:
                 cells = conv(cells).relu_()
             cells = cells[:, :-1]
-        return probability(self.map_out(cells), self.map_out.weight)
+        return self.cell_map(probability(self.map_out(cells), self.map_out.weight))
 
 
 def _boundary_head(hidden_dim: int, graph_groups: int) -> tuple[GCNeXt, nn.Conv1d]:

@@ -9,7 +9,7 @@ touches, as in `layers.boundary_matching`.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from attentad.layers.sparse_rows import (
     SparseRows,
     from_entries,
     projected_steps,
+    relu_linear,
     sampled_kernel,
 )
 
@@ -134,20 +135,21 @@ class SGAlign(nn.Module):
 
     def forward(self, feature: Tensor, context: Tensor) -> Tensor:
         """(B, C_in, T) twice → (B, cells + 1, C_out)."""
-        return self.sample(self.project(feature, context))
+        aligned: Tensor = self.alignment(self._project(feature, context, self.weight))
+        return aligned.add_(self.bias)
 
-    def project(self, feature: Tensor, context: Tensor) -> Tensor:
-        """W_p x for every step t and bin p: (B, rows, C_out).
+    def relu_linear(self, feature: Tensor, context: Tensor, then: nn.Linear) -> Tensor:
+        """`then(relu(self(feature, context)))`, (B, cells + 1, C), in less memory and time."""
+        project = partial(self._project, feature, context)
+        return relu_linear(self.alignment, project, (self.weight, self.bias), then)
+
+    def _project(self, feature: Tensor, context: Tensor, weight: Tensor) -> Tensor:
+        """W_p x for every step t and bin p: (B, rows, C).
 
         The rows are t·interior + p and then t·context + p; with as many bins in both, which are
         then aligned alike, one row is the sum of both.
         """
-        kernels = self.weight.split([self.interior, self.context])
+        kernels = weight.split([self.interior, self.context])
         parts = list(map(projected_steps, (feature, context), kernels))
         alike = self.interior == self.context
         return parts[0] + parts[1] if alike else torch.cat(parts, dim=1)
-
-    def sample(self, projected: Tensor) -> Tensor:
-        """Aligned sums of projected features (B, rows, C_out) and bias: (B, cells + 1, C_out)."""
-        sampled: Tensor = self.alignment(projected)
-        return sampled.add_(self.bias)

@@ -12,7 +12,7 @@ with at most 2·S non-zero m per bin and cell. The dense m is never built.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ from attentad.layers.sparse_rows import (
     SparseRows,
     from_entries,
     projected_steps,
+    relu_linear,
     sampled_kernel,
 )
 
@@ -134,13 +135,10 @@ class BoundaryMatching(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         """(B, C_in, T) → (B, cells, C_out)."""
-        return self.sample(self.project(feature))
-
-    def project(self, feature: Tensor) -> Tensor:
-        """W_n x for every step t and bin n: (B, C_in, T) → (B, T·bins, C_out)."""
-        return projected_steps(feature, self.weight)
-
-    def sample(self, projected: Tensor) -> Tensor:
-        """Σ m · projected + bias: (B, T·bins, C_out) → (B, cells, C_out)."""
-        sampled: Tensor = self.sampling(projected)
+        sampled: Tensor = self.sampling(projected_steps(feature, self.weight))
         return sampled.add_(self.bias)
+
+    def relu_linear(self, feature: Tensor, then: nn.Linear) -> Tensor:
+        """`then(relu(self(feature)))`, (B, cells, C), in less memory and time."""
+        project = partial(projected_steps, feature)
+        return relu_linear(self.sampling, project, (self.weight, self.bias), then)

@@ -1,14 +1,13 @@
 """2-D convolutions over the proposal map, of which only the valid triangle is of interest.
 
 About half of the map's cells are proposals that reach beyond the grid. Their values matter only
-next to a valid cell, so on a processor the map is convolved in bands of rows, each as wide as its
-valid cells need.
+next to a valid cell, so on a processor only those are computed, in tiles that cover the triangle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,9 +16,9 @@ from torch import Tensor, nn
 
 from attentad.core import AttentadError
 from attentad.layers.boundary_matching import valid_cells
+from attentad.layers.winograd import CellConv
 
 Layout = Literal["dur_start", "start_end"]
-BAND_ROWS = 20
 
 
 def cell_positions(
@@ -74,26 +73,6 @@ class CellMap(nn.Module):
         return maps.unflatten(2, self.shape)
 
 
-class Band(NamedTuple):
-    """A rectangle of the map: rows top:bottom, columns left:right."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-
-def bands(needed: NDArray[np.bool_], rows: int) -> list[Band]:
-    """Rectangles of at most `rows` rows that together cover the true cells of `needed` (H, W)."""
-    parts = []
-    for top in range(0, len(needed), rows):
-        part = needed[top : top + rows]
-        columns = np.flatnonzero(part.any(axis=0))
-        if len(columns):
-            parts.append(Band(top, top + len(part), int(columns[0]), int(columns[-1]) + 1))
-    return parts
-
-
 def dilated(cells: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
     """The cells with all those that `steps` 3×3 convolutions reach from them."""
     for _ in range(steps):
@@ -101,58 +80,6 @@ def dilated(cells: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
         rows = padded[:-2] | padded[1:-1] | padded[2:]
         cells = rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
     return cells
-
-
-class _BandedConv(torch.autograd.Function):
-    """ReLU(3×3 convolution) of (B, C, H + 2, W + 2), framed by zeros, in the bands; zero elsewhere.
-
-    The result has the same frame. A gradient outside the bands is ignored.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, framed: Tensor, weight: Tensor, bias: Tensor, where: list[Band]
-    ) -> Tensor:
-        result = torch.zeros_like(framed)
-        for band in where:
-            _inner(result, band).copy_(nn.functional.conv2d(_halo(framed, band), weight, bias))
-        result.relu_()
-        ctx.save_for_backward(framed, weight, result)
-        ctx.where = where
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        framed, weight, result = ctx.saved_tensors
-        grad_result = torch.where(result > 0, grads[0], 0.0)
-        grad_framed = torch.zeros_like(framed)
-        grad_weight, grad_bias = torch.zeros_like(weight), weight.new_zeros(len(weight))
-        for band in ctx.where:
-            by_input, by_weight, by_bias = torch.ops.aten.convolution_backward(
-                _inner(grad_result, band),
-                _halo(framed, band),
-                weight,
-                [len(weight)],
-                stride=[1, 1],
-                padding=[0, 0],
-                dilation=[1, 1],
-                transposed=False,
-                output_padding=[0, 0],
-                groups=1,
-                output_mask=[True, True, True],
-            )
-            _halo(grad_framed, band).add_(by_input)
-            grad_weight += by_weight
-            grad_bias += by_bias
-        return grad_framed, grad_weight, grad_bias, None
-
-
-def _inner(framed: Tensor, band: Band) -> Tensor:
-    return framed[:, :, band.top + 1 : band.bottom + 1, band.left + 1 : band.right + 1]
-
-
-def _halo(framed: Tensor, band: Band) -> Tensor:
-    return framed[:, :, band.top : band.bottom + 2, band.left : band.right + 2]
 
 
 class ProposalMapConvs(nn.Module):
@@ -167,7 +94,6 @@ class ProposalMapConvs(nn.Module):
     """
 
     positions: Tensor
-    inside: Tensor
 
     def __init__(
         self, dim: int, count: int, length: int, max_duration: int, layout: Layout
@@ -175,33 +101,40 @@ class ProposalMapConvs(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(dim, dim, 3, padding=1) for _ in range(count))
         self.shape, positions = cell_positions(length, max_duration, layout)
-        height, width = self.shape
-        valid = np.zeros((height, width), dtype=bool)
+        self.register_buffer("positions", torch.from_numpy(positions), persistent=False)
+        valid = np.zeros(self.shape, dtype=bool)
         valid.flat[positions] = True
         # A convolution is needed where the later ones look from the valid cells.
-        self.bands = [bands(dilated(valid, count - 1 - i), BAND_ROWS) for i in range(count)]
-        # The map is kept in a frame of zeros, one cell wide.
-        row, column = np.divmod(positions, width)
-        framed = torch.from_numpy((row + 1) * (width + 2) + column + 1)
-        inside = torch.from_numpy(np.pad(np.ones((height, width)), 1).reshape(-1, 1)).float()
-        self.register_buffer("positions", framed, persistent=False)
-        self.register_buffer("inside", inside, persistent=False)
+        needed = [np.flatnonzero(dilated(valid, later)) for later in range(count - 1, 0, -1)]
+        outputs = [_listed(self.shape, cells) for cells in [*needed, positions]]
+        # What is in the invalid cells is the row after the valid ones.
+        inputs = [_listed(self.shape, positions, elsewhere=len(positions)), *outputs[:-1]]
+        rows = [len(positions) + 1, *map(len, needed)]
+        self.on_cells = nn.ModuleList(map(CellConv, inputs, rows, outputs))
 
     def forward(self, cells: Tensor, background: Tensor) -> Tensor:
         """`background`, (C,) or (B, C), is what the published network has in every invalid cell."""
         batch, _, dim = cells.shape
+        background = background.unsqueeze(-2)
+        if cells.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+            cells = torch.cat([cells, background.expand(batch, 1, dim)], dim=1)
+            for conv, on_cells in zip(self.convs, self.on_cells, strict=True):
+                cells = on_cells(cells, conv.weight, conv.bias)
+            return cells
         height, width = self.shape
-        inside = self.inside.to(background.dtype)
-        empty = (background.unsqueeze(-2) * inside).expand(batch, -1, dim)
+        empty = background.expand(batch, height * width, dim)
         filled = empty.index_copy(1, self.positions, cells)
         # Channels last in memory, which is how the cells come.
-        framed = filled.view(batch, height + 2, width + 2, dim).permute(0, 3, 1, 2)
-        if framed.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-            for conv, where in zip(self.convs, self.bands, strict=True):
-                framed = _BandedConv.apply(framed, conv.weight, conv.bias, where)
-        else:
-            image = framed[:, :, 1:-1, 1:-1]
-            for conv in self.convs:
-                image = conv(image).relu_()
-            framed = nn.functional.pad(image, (1, 1, 1, 1))
-        return framed.permute(0, 2, 3, 1).reshape(batch, -1, dim)[:, self.positions]
+        image = filled.view(batch, height, width, dim).permute(0, 3, 1, 2)
+        for conv in self.convs:
+            image = conv(image).relu_()
+        return image.permute(0, 2, 3, 1).reshape(batch, -1, dim)[:, self.positions]
+
+
+def _listed(
+    shape: tuple[int, int], positions: NDArray[np.int64], elsewhere: int = -1
+) -> NDArray[np.int64]:
+    """A map of the places in a list of the cells at these flat positions."""
+    rows = np.full(shape, elsewhere, dtype=np.int64)
+    rows.flat[positions] = np.arange(len(positions))
+    return rows

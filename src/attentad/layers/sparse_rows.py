@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+CPU_CHANNELS = 128
 
 
 class SparseRows(NamedTuple):
@@ -52,37 +55,16 @@ def _row_starts(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.searchsorted(rows, np.arange(count + 1))
 
 
-def _times(columns: Tensor, row_starts: Tensor, values: Tensor, dense: Tensor) -> Tensor:
-    # A weighted bag of rows is a sparse times dense product, and the fastest one torch has.
-    return nn.functional.embedding_bag(
-        columns, dense, row_starts, mode="sum", per_sample_weights=values, include_last_offset=True
-    )
-
-
-class _SparseTimesDense(torch.autograd.Function):
-    """Sparse (R, K) times dense (B, K, C) → (B, R, C); the matrices are (columns, starts, values).
-
-    Item by item, because the rows of one item fit the processor's cache.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, dense: Tensor, *matrices: Tensor) -> Tensor:
-        ctx.save_for_backward(*matrices[3:])
-        columns, row_starts, values = matrices[:3]
-        return torch.stack([_times(columns, row_starts, values, item) for item in dense])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        columns, row_starts, values = ctx.saved_tensors
-        items = [_times(columns, row_starts, values, item) for item in grads[0].contiguous()]
-        return torch.stack(items), *[None] * 6
-
-
 class SparseProduct(nn.Module):
-    """A fixed sparse matrix (R, K) times features (B, K, C) → (B, R, C). Not in the state dict."""
+    """A fixed sparse matrix (R, K) times features (B, K, C) → (B, R, C). Not in the state dict.
+
+    Attributes:
+        shape: (R, K).
+    """
 
     def __init__(self, matrix: SparseRows) -> None:
         super().__init__()
+        self.shape = (len(matrix.row_starts) - 1, matrix.column_count)
         for name, part in (("forward", matrix), ("backward", transposed(matrix))):
             self._register(f"{name}_columns", torch.from_numpy(part.columns).int())
             self._register(f"{name}_row_starts", torch.from_numpy(part.row_starts).int())
@@ -93,9 +75,51 @@ class SparseProduct(nn.Module):
 
     def forward(self, dense: Tensor) -> Tensor:
         """(B, K, C) in any precision → (B, R, C) in the matrix's."""
-        matrices = list(self.buffers())
-        product: Tensor = _SparseTimesDense.apply(dense.to(matrices[2].dtype), *matrices)
+        product: Tensor = _SparseTimesDense.apply(dense.to(self.forward_values.dtype), self)
         return product
+
+    def times(self, dense: Tensor) -> Tensor:
+        """One item, without a gradient: (K, C) → (R, C)."""
+        return _times(self.forward_columns, self.forward_row_starts, self.forward_values, dense)
+
+    def transposed_times(self, dense: Tensor) -> Tensor:
+        """The transposed matrix times one item, without a gradient: (R, C) → (K, C)."""
+        return _times(self.backward_columns, self.backward_row_starts, self.backward_values, dense)
+
+    forward_columns: Tensor
+    forward_row_starts: Tensor
+    forward_values: Tensor
+    backward_columns: Tensor
+    backward_row_starts: Tensor
+    backward_values: Tensor
+
+
+def _times(columns: Tensor, row_starts: Tensor, values: Tensor, dense: Tensor) -> Tensor:
+    # A weighted bag of rows is a sparse times dense product, and the fastest one torch has.
+    return nn.functional.embedding_bag(
+        columns, dense, row_starts, mode="sum", per_sample_weights=values, include_last_offset=True
+    )
+
+
+class _SparseTimesDense(torch.autograd.Function):
+    """A sparse matrix times dense (B, K, C) → (B, R, C).
+
+    Item by item, because the rows of one item fit the processor's cache.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, dense: Tensor, matrix: SparseProduct) -> Tensor:
+        ctx.matrix = matrix
+        return _stacked([matrix.times(item) for item in dense])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return _stacked([ctx.matrix.transposed_times(item) for item in grads[0].contiguous()]), None
+
+
+def _stacked(items: list[Tensor]) -> Tensor:
+    # Stacking one item would copy it; a view may not leave an autograd function.
+    return torch.stack(items) if len(items) > 1 else items[0].resize_(1, *items[0].shape)
 
 
 def sampled_kernel(points: int, out_dim: int, in_dim: int) -> tuple[nn.Parameter, nn.Parameter]:
@@ -121,3 +145,30 @@ def projected_steps(feature: Tensor, weight: Tensor, bias: Tensor | None = None)
     """
     projected = nn.functional.linear(feature.transpose(1, 2), weight.flatten(0, 1), bias)
     return projected.reshape(len(feature), -1, weight.shape[1])
+
+
+def relu_linear(
+    product: SparseProduct,
+    project: Callable[[Tensor], Tensor],
+    kernel: tuple[Tensor, Tensor],
+    then: nn.Linear,
+) -> Tensor:
+    """`then` of the ReLU of a convolution over sampled points: (B, R, C).
+
+    On a processor some of the convolution's C_out channels at a time, because its cache holds the
+    rows of those and not of all; the sum is the same.
+
+    Args:
+        product: (R, T·points), which samples.
+        project: the kernel's weight, or that of some channels → projected steps (B, T·points, C).
+        kernel: weight (points, C_out, C_in) and bias (C_out,) of the convolution.
+        then: reads its C_out channels.
+    """
+    weight, bias = kernel
+    width = CPU_CHANNELS if weight.device.type == "cpu" else len(bias)
+    parts = (weight.split(width, dim=1), bias.split(width), then.weight.split(width, dim=1))
+    result = then.bias
+    for part_weight, part_bias, reader in zip(*parts, strict=True):
+        sampled = product(project(part_weight)).add_(part_bias).relu_()
+        result = result + sampled @ reader.t()
+    return result
