@@ -44,6 +44,7 @@ OddCount: TypeAlias = Annotated[
     int, Bound("an odd number of at least 1", lambda n: n >= 1 and n % 2 == 1)
 ]
 Positive: TypeAlias = Annotated[float, Bound("a number above 0", lambda x: x > 0)]
+NotNegative: TypeAlias = Annotated[float, Bound("a number of at least 0", lambda x: x >= 0)]
 Share: TypeAlias = Annotated[float, Bound("a number in 0..1", lambda x: 0 <= x <= 1)]
 DropRate: TypeAlias = Annotated[float, Bound("a number in 0..1, 1 excluded", lambda x: 0 <= x < 1)]
 
