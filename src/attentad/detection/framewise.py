@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from attentad.core import AttentadError, Timeline
 from attentad.core.found import Found
 from attentad.core.options import NotNegative, OddCount, Share
-from attentad.layers.masking import InputNorm, masked, normalised_input
+from attentad.layers.masking import InputNorm, masked, normalised_dim, normalised_input
 from attentad.layers.runs import THRESHOLDS, Boundaries, RunScore, decode_runs
 from attentad.layers.step_losses import Activation, step_loss, step_probabilities, step_targets
 
@@ -43,7 +43,7 @@ class Framewise(nn.Module):
             raise AttentadError(f"framewise needs at least 1 class, not {classes}.")
         self.feature_dim, self.input_norm = feature_dim, input_norm
         rows = classes + 1 if activation == "softmax" else classes
-        self.classifier = nn.Conv1d(feature_dim, rows, 1)
+        self.classifier = nn.Conv1d(normalised_dim(feature_dim, input_norm), rows, 1)
 
     def forward(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
         """Valid (B, T) is true where there is video.

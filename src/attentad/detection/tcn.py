@@ -17,7 +17,7 @@ from attentad.attention.sites import AttentionChoice, Sites, SiteShape
 from attentad.core import AttentadError, Timeline
 from attentad.core.found import Found
 from attentad.core.options import Count, DropRate, NotNegative, OddCount, Positive, Share
-from attentad.layers.masking import InputNorm, masked, normalised_input
+from attentad.layers.masking import InputNorm, masked, normalised_dim, normalised_input
 from attentad.layers.runs import THRESHOLDS, Boundaries, RunScore, decode_runs
 from attentad.layers.step_losses import (
     Activation,
@@ -49,7 +49,8 @@ class TCN(nn.Module):
             any number of classes at a time.
         dropout: at the end of every block.
         input_norm: `video` brings each channel of R to mean 0 and deviation 1 over the view's
-            steps, so that what a video shows throughout does not count; `none` leaves R as it is.
+            steps, so that what a video shows throughout does not count; `none` leaves R as it is;
+            `both` has R and that beside it.
         input_dropout: of whole channels of R.
         input_noise: deviation of normal noise on R in training.
         attention: site → name and options of a module. `input` is R itself, `block1`, `block2` and
@@ -92,7 +93,7 @@ class TCN(nn.Module):
         dilations = [dilation_growth**i for i in range(blocks)]
         self.stages = nn.ModuleList(
             _Stage(inputs, hidden_dim, rows, dilations, kernel_size, dropout)
-            for inputs in [feature_dim, *[rows] * (stages - 1)]
+            for inputs in [normalised_dim(feature_dim, input_norm), *[rows] * (stages - 1)]
         )
 
     def forward(self, features: Tensor, valid: Tensor | None = None) -> TCNOutput:
@@ -106,8 +107,8 @@ class TCN(nn.Module):
                 f"this TCN was built for {self.feature_dim} channels and got {features.shape[1]}."
             )
         context = masked(features, valid)
-        feature = normalised_input(context, valid, self.input_norm)
-        feature = self.sites("input", feature, context, valid)
+        feature = self.sites("input", context, context, valid)
+        feature = normalised_input(feature, valid, self.input_norm)
         if self.training and self.input_noise:
             feature = masked(feature + self.input_noise * torch.randn_like(feature), valid)
         first, *later = cast("list[_Stage]", list(self.stages))

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-InputNorm = Literal["none", "video"]
+InputNorm = Literal["none", "video", "both"]
 TINY = 1e-12  # variance of a channel that does not change
 
 
@@ -33,9 +33,18 @@ def normalised_input(features: Tensor, valid: Tensor | None, norm: InputNorm) ->
         features: R.
         valid: (B, T), or None for all.
         norm: `video` brings each channel to mean 0 and deviation 1 over the view's steps, so that
-            what a video shows throughout does not count; `none` leaves R as it is.
+            what a video shows throughout does not count; `none` leaves R as it is; `both` has R
+            and then that beside it, twice as many channels.
     """
-    return features if norm == "none" else standardised(features, valid)
+    if norm == "none":
+        return features
+    standard = standardised(features, valid)
+    return standard if norm == "video" else torch.cat([features, standard], dim=1)
+
+
+def normalised_dim(feature_dim: int, norm: InputNorm) -> int:
+    """Channels of `normalised_input`."""
+    return 2 * feature_dim if norm == "both" else feature_dim
 
 
 def standardised(steps: Tensor, valid: Tensor | None) -> Tensor:
