@@ -44,7 +44,7 @@ VALUES: dict[str, list[Any]] = {
     "points": [[3, 4, 3]],
     "pool_steps": [3],
     "attention_thresholds": ["paper", [0.2, 0.5]],
-    "thresholds": [[0.2, 0.5]],
+    "thresholds": ["dense", [0.2, 0.5]],
     "stretch": [1.5],
     "top_k": [2],
     "hidden_dim": [16],

@@ -10,7 +10,7 @@ from attentad.core import AttentadError, Timeline
 from attentad.core.found import Found
 from attentad.core.options import NotNegative, OddCount, Share
 from attentad.layers.masking import InputNorm, masked, normalised_dim, normalised_input
-from attentad.layers.runs import THRESHOLDS, Boundaries, RunScore, decode_runs
+from attentad.layers.runs import Boundaries, RunScore, Thresholds, decode_runs
 from attentad.layers.step_losses import Activation, step_loss, step_probabilities, step_targets
 
 
@@ -94,7 +94,7 @@ def decode(
     valid: Tensor | None = None,
     *,
     activation: Activation = "softmax",
-    thresholds: list[Share] = THRESHOLDS,
+    thresholds: Thresholds = "dense",
     score: RunScore = "contrast",
     flank: NotNegative = 0.5,
     smoothing: OddCount = 5,
@@ -107,7 +107,8 @@ def decode(
         timelines: of the views.
         valid: (B, T), the valid steps of a view first.
         activation: of the network.
-        thresholds: a run of steps above any of them is a candidate of that class.
+        thresholds: a run of steps above any of them is a candidate of that class; `dense`, .05 to
+            .95 in steps of .05, or a list.
         score: `contrast`, the mean probability inside minus that around, where it is above 0;
             `mean`, inside alone.
         flank: how far around reaches on either side, in lengths of the run.

@@ -18,7 +18,7 @@ from attentad.core import AttentadError, Timeline
 from attentad.core.found import Found
 from attentad.core.options import Count, DropRate, NotNegative, OddCount, Positive, Share
 from attentad.layers.masking import InputNorm, masked, normalised_dim, normalised_input
-from attentad.layers.runs import THRESHOLDS, Boundaries, RunScore, decode_runs
+from attentad.layers.runs import Boundaries, RunScore, Thresholds, decode_runs
 from attentad.layers.step_losses import (
     Activation,
     smoothing_loss,
@@ -216,7 +216,7 @@ def decode(
     *,
     activation: Activation = "softmax",
     stage: Literal["last", "mean"] = "last",
-    thresholds: list[Share] = THRESHOLDS,
+    thresholds: Thresholds = "dense",
     score: RunScore = "contrast",
     flank: NotNegative = 0.5,
     smoothing: OddCount = 1,
@@ -230,7 +230,8 @@ def decode(
         valid: (B, T), the valid steps of a view first.
         activation: of the network.
         stage: whose probabilities count: the `last`'s, or the `mean` of all.
-        thresholds: a run of steps above any of them is a candidate of that class.
+        thresholds: a run of steps above any of them is a candidate of that class; `dense`, .05 to
+            .95 in steps of .05, or a list.
         score: `contrast`, the mean probability inside minus that around, where it is above 0;
             `mean`, inside alone.
         flank: how far around reaches on either side, in lengths of the run.

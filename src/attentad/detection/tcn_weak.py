@@ -16,12 +16,12 @@ from attentad.attention.hybrid import ForegroundAttention
 from attentad.attention.sites import AttentionChoice, Sites
 from attentad.core import Timeline
 from attentad.core.found import Found
-from attentad.core.options import Count, DropRate, NotNegative, OddCount, Positive, Share
+from attentad.core.options import Count, DropRate, NotNegative, OddCount, Positive
 from attentad.detection import hamnet
 from attentad.detection.hamnet import HAMOutput, video_scores
 from attentad.detection.tcn import TCN
 from attentad.layers.masking import InputNorm, masked
-from attentad.layers.runs import THRESHOLDS, Boundaries, RunScore, decode_runs
+from attentad.layers.runs import Boundaries, RunScore, Thresholds, decode_runs
 
 
 class WeakTCN(nn.Module):
@@ -101,7 +101,7 @@ def decode(
     top_k_ratio: Positive | None = 10.0,
     top_k: Count | None = None,
     video_power: NotNegative = 0.5,
-    thresholds: list[Share] = THRESHOLDS,
+    thresholds: Thresholds = "dense",
     score: RunScore = "contrast",
     flank: NotNegative = 0.5,
     smoothing: OddCount = 5,

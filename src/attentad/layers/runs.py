@@ -11,10 +11,12 @@ from torch import Tensor
 from attentad.core import AttentadError, Timeline, VideoDetections
 from attentad.core.arrays import Floats, Ints
 from attentad.core.found import Curve, Found
+from attentad.core.options import Share
 
 RunScore = Literal["contrast", "mean"]
 Boundaries = Literal["cells", "crossings"]
-THRESHOLDS = [step / 20 for step in range(1, 20)]  # .05 to .95
+Thresholds = Literal["dense"] | list[Share]
+DENSE = [step / 20 for step in range(1, 20)]  # .05 to .95
 
 
 def decode_runs(
@@ -22,7 +24,7 @@ def decode_runs(
     timelines: Sequence[Timeline],
     valid: Tensor | None = None,
     *,
-    thresholds: Sequence[float],
+    thresholds: Thresholds = "dense",
     score: RunScore = "contrast",
     flank: float = 0.5,
     smoothing: int = 1,
@@ -36,8 +38,9 @@ def decode_runs(
         probabilities: (B, K, T) in 0..1 of the classes, without the background.
         timelines: of the B views.
         valid: (B, T), the valid steps of a view first.
-        thresholds: each in 0..1; every maximal run of steps whose probability exceeds one of them
-            is a candidate of that class, once, however many thresholds find it.
+        thresholds: every maximal run of steps whose probability exceeds one of them is a candidate
+            of that class, once, however many thresholds find it. `dense` is .05 to .95 in steps of
+            .05.
         score: see `run_scores`.
         flank: see `run_scores`.
         smoothing: the probabilities become their mean over so many steps first, see `smoothed`.
@@ -50,6 +53,7 @@ def decode_runs(
     """
     if not len(thresholds):
         raise AttentadError("thresholds must be numbers in 0..1, but there is none.")
+    cuts = DENSE if thresholds == "dense" else thresholds
     rows: Floats = probabilities.detach().double().cpu().numpy()
     found = []
     for item, timeline in enumerate(timelines):
@@ -60,7 +64,7 @@ def decode_runs(
                 "the detector's outputs are not finite: check features and weights."
             )
         curves = smoothed(curves, smoothing)
-        runs, levels = runs_of_classes(curves, thresholds)
+        runs, levels = runs_of_classes(curves, cuts)
         scores = run_scores(curves, runs, score=score, flank=flank)
         video = None if class_probabilities is None else class_probabilities[item]
         if video is not None:
