@@ -8,10 +8,10 @@ import warnings
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 import attentad
-from attentad.cli import scores, videos
+from attentad.cli import own, scores, videos
 
 
 class _Command(TyperCommand):
@@ -32,10 +32,20 @@ class _Command(TyperCommand):
         except KeyboardInterrupt:
             print(
                 "interrupted; finished steps are kept, and the same command goes on from there "
-                "(`train` needs --resume).",
+                "(`train RECIPE` needs --resume).",
                 file=sys.stderr,
             )
             raise SystemExit(130) from None
+
+
+class _Commands(TyperGroup):
+    """The commands, of which some have a name of two words, such as `train own`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        two = " ".join(args[:2])
+        if len(args) > 1 and two in self.commands:
+            return two, self.commands[two], args[2:]
+        return super().resolve_command(ctx, args)
 
 
 def _speaks() -> bool:
@@ -49,6 +59,7 @@ def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 app = typer.Typer(
+    cls=_Commands,
     help="Find when actions happen in long videos.",
     no_args_is_help=True,
     add_completion=False,
@@ -71,7 +82,7 @@ def _root(
 ) -> None: ...
 
 
-for _name, _command in {**videos.COMMANDS, **scores.COMMANDS}.items():
+for _name, _command in {**videos.COMMANDS, **own.COMMANDS, **scores.COMMANDS}.items():
     app.command(_name, cls=_Command)(_command)
 
 

@@ -1,6 +1,7 @@
 """Evaluation of detections, proposals and recognition. numpy only."""
 
 from attentad.metrics.bootstrap import BootstrapResult as BootstrapResult
+from attentad.metrics.bootstrap import bootstrap_class_ap as bootstrap_class_ap
 from attentad.metrics.bootstrap import bootstrap_map as bootstrap_map
 from attentad.metrics.detection import DetectionResult as DetectionResult
 from attentad.metrics.detection import detection_map as detection_map

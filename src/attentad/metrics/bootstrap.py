@@ -153,6 +153,34 @@ def bootstrap_map(
     )
 
 
+def bootstrap_class_ap(
+    result: DetectionResult, *, samples: int = 1000, seed: int = 0, level: float = 0.95
+) -> Floats:
+    """Intervals of each class's average precision, the mean over the thresholds, (K, 2) in 0..1.
+
+    The resamples are those of `bootstrap_map` with the same seed, and the intervals are moved as
+    there. Resamples without an instance of a class leave its interval.
+
+    Raises:
+        AttentadError: there are fewer than two videos, or `samples` or `level` is out of range.
+    """
+    _check([result], samples, level)
+    ranking = result.ranking
+    if len(ranking.videos) < 2:
+        raise AttentadError("a bootstrap over videos needs at least two of them.")
+    # The order of the draws is that of the sorted names.
+    order = np.argsort(np.argsort(ranking.videos))
+    rng = np.random.default_rng(seed)
+    weights = _draw(rng, samples, len(ranking.videos))[:, order]
+    intervals = np.zeros((len(result.classes), 2))
+    own = result.average_precision.mean(axis=1)
+    for row, ap in enumerate(resampled_class_ap(ranking, weights)):
+        drawn = ap.mean(axis=0)
+        drawn = drawn[~np.isnan(drawn)]
+        intervals[row] = _interval_about(own[row], drawn, level) if len(drawn) else np.nan
+    return intervals
+
+
 def resampled_class_ap(ranking: Ranking, weights: Floats) -> Iterator[Floats]:
     """Class after class, average precision where each video counts `weights` times.
 

@@ -64,6 +64,7 @@ class Running(TypedDict, total=False):
 
     resume: bool
     overwrite: bool
+    progress: bool | None
     on_epoch: Callable[[dict[str, Any]], None] | None
 
 

@@ -13,10 +13,11 @@ from attentad.core.arrays import Ints
 from attentad.core.errors import AttentadError
 from attentad.core.files import check_keys_once, parse_json, read_utf8, write_json
 from attentad.core.formats.annotations import read_annotations
-from attentad.core.formats.csv_rows import read_csv_rows
+from attentad.core.formats.csv_rows import read_csv_rows, read_table
 from attentad.core.names import suggest
 
 CSV_COLUMNS = ("video", "label")
+_OF_TIMES = ("start", "begin", "onset", "end", "stop", "offset", "time", "frame", "sec")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,29 @@ def read_video_labels(path: str | Path, *, classes: Sequence[str] | None = None)
     if not listed:
         raise AttentadError(f"{path} lists no videos; give each training video with its labels.")
     return video_labels(listed, classes=classes, subsets=subsets, source=str(path))
+
+
+def holds_video_labels(path: str | Path) -> bool:
+    """Whether a file is such a list, and neither a folder nor annotations with times.
+
+    A file that cannot be read is none; whoever reads it says what is wrong.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return False
+    try:
+        if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
+            header = [name.lower() for name in read_table(path).header]
+            return set(CSV_COLUMNS) <= set(header) and not any(map(_tells_time, header))
+        listed = parse_json(read_utf8(path), path)
+    except AttentadError:
+        return False
+    if not isinstance(listed, dict) or not listed:
+        return False
+    return all(
+        isinstance(labels, list) and all(type(label) is str for label in labels)
+        for labels in listed.values()
+    )
 
 
 def video_labels(
@@ -176,3 +200,7 @@ def _read_csv(path: Path, subsets: dict[str, str]) -> dict[str, set[str]]:
                 "give one."
             )
     return by_video
+
+
+def _tells_time(column: str) -> bool:
+    return any(word in column for word in _OF_TIMES)
