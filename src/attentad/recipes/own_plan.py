@@ -26,7 +26,7 @@ PASSES: Final = 60  # how often training sees all of a video on average, at leas
 MOST_EPOCHS: Final = 300
 FEWEST_EPOCHS: Final = 10
 MOST_HOURS: Final = 3.0
-STEPS_A_SECOND: Final = 12_000  # of features that a core trains on
+STEPS_A_SECOND: Final = 10_000  # of features that a core trains on
 WEAK_UPDATES: Final = 600
 
 # Seconds that nine of ten actions last at least → pictures a second that show them well.

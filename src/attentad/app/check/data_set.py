@@ -39,6 +39,7 @@ from attentad.core.progress import Progress
 from attentad.core.wording import and_more, first_few
 from attentad.data.clocks import Clock, FrameClock, RescaledClock
 from attentad.data.features import FeatureStore, Sidecar, open_features
+from attentad.models.build import check_detector
 from attentad.models.sets import (
     make_clock,
     match_features,
@@ -87,7 +88,7 @@ def check(
         progress=progress,
     )
     findings = [*unlisted, *unopened, *of_data, *_check_view(loaded, measured)]
-    if not learns_from_labels(loaded):
+    if not (learns_from_labels(loaded) or check_detector(loaded).names_classes):
         findings += _check_scores(loaded, annotations, measured)
     if not errors(findings):
         do = "Correct data.duration_ref, data.frame_counts or the file."

@@ -29,7 +29,7 @@ from attentad.models.extract import Extracted
 from attentad.models.run import runs_report
 from attentad.models.train import MODEL_NAME
 from attentad.recipes.load import DetectionRecipe
-from attentad.report import Table, write_page
+from attentad.report import Table, transposed, write_page
 from attentad.report.result_tables import comparison_table
 from attentad.training.logs import loss_curves
 
@@ -100,7 +100,7 @@ def train_own(
     check(planned.recipe)
     jobs = training_jobs(planned.recipe, planned.baseline, chosen, order.out)
     step(f"training: {', '.join(job.told for job in jobs)}")
-    with progress_bar("training, in epochs") as progress:
+    with progress_bar("training") as progress:
         outcome = run_jobs(jobs, material, order.features, progress)
     for note in outcome.notes:
         warn(note)
@@ -156,7 +156,7 @@ def _finish(
     if tested and material.labels is None:
         scores = score_runs(runs, truth, planned.recipe.evaluation)
         evaluations = {name: result.to_dict() for name, result in scores.results.items()}
-        tables["Average mAP"] = comparison_table(scores.results, scores.bootstrap)
+        tables["Average mAP"] = transposed(comparison_table(scores.results, scores.bootstrap))
         tables["Scores by class"] = class_scores(scores, known)
         content |= {"scores": evaluations}
         if scores.bootstrap is not None:

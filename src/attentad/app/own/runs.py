@@ -10,7 +10,7 @@ from typing import Any
 from attentad.app.own.material import Material
 from attentad.app.own.split import Split
 from attentad.core import AttentadError
-from attentad.core.progress import NamedProgress
+from attentad.core.progress import NamedProgress, Progress, each_named
 from attentad.models.run import DetectRun, load
 from attentad.models.train import train
 from attentad.recipes.load import DetectionRecipe, fold_recipe
@@ -87,27 +87,26 @@ def run_jobs(
         jobs: of `training_jobs`.
         material: of all videos, in their subsets.
         features: folder of theirs.
-        progress: called with epochs done, epochs in all, and what is trained.
+        progress: called with trainings done, all of them, and the one that goes on.
 
     Raises:
         AttentadError: as `models.train.train`.
     """
-    total = sum(job.recipe.training.epochs for job in jobs)
     parts: dict[str, list[DetectRun]] = {}
     notes: list[str] = []
-    done = 0
-    for job in jobs:
+    by_name = {job.told: job for job in jobs}
+    for told, within in each_named([*by_name], progress):
+        job = by_name[told]
 
-        def on_epoch(row: dict[str, Any], before: int = done, told: str = job.told) -> None:
-            progress(before + row["epoch"], total, told)
+        def on_epoch(
+            row: dict[str, Any], epochs: int = job.recipe.training.epochs, within: Progress = within
+        ) -> None:
+            within(row["epoch"], epochs)
 
-        progress(done, total, job.told)
         trained = train(job.recipe, job.folder, resume=True, progress=False, on_epoch=on_epoch)
         if trained is None:
             raise AttentadError("training.devices: `train own` trains in one process; set it to 1.")
         notes += [note for note in trained.notes if note not in notes]
-        done += job.recipe.training.epochs
-        progress(done, total, "")
         videos = [*_tested(job, material)]
         if videos:
             files = [features / f"{video}.npy" for video in videos]

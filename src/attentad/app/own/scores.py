@@ -29,7 +29,7 @@ from attentad.report.tables import Table
 
 LEARNABLE: Final = 10  # examples of a class below which training has too few
 SCORABLE: Final = 5  # and below which a score says nothing
-SHOWN_TIOU: Final = (0.1, 0.3, 0.5, 0.7)
+SHOWN_TIOU: Final = (0.1, 0.5)
 LEVEL: Final = 0.95
 
 
@@ -145,9 +145,9 @@ def class_scores(scores: Scores, known: Sequence[Examples]) -> Table:
     (name, first), *others = scores.results.items()
     shown = [j for j, tiou in enumerate(first.tiou) if np.isclose(tiou, SHOWN_TIOU).any()]
     turns = known[0].turns
-    columns = ["class", *(["examples"] if turns else ["in training", "in test"])]
-    columns += [f"AP at {tiou_key(first.tiou[j])}" for j in shown]
-    columns += ["average", f"{100 * LEVEL:g} % interval", *(other for other, _ in others)]
+    columns = ["class", *(["examples"] if turns else ["train", "test"])]
+    columns += [f"at {tiou_key(first.tiou[j])}" for j in shown]
+    columns += ["average", "interval", *(other for other, _ in others)]
     rows = []
     for item in known:
         row = [item.name, *map(str, [item.training] if turns else [item.training, item.test])]
@@ -163,7 +163,8 @@ def class_scores(scores: Scores, known: Sequence[Examples]) -> Table:
     low, high = tiou_key(first.tiou[0]), tiou_key(first.tiou[-1])
     note = (
         f"average precision of {name} in percent, on videos that it did not train on; averages "
-        f"over tIoU {low} to {high}, as the ends of actions are marked loosely"
+        f"over tIoU {low} to {high}, as the ends of actions are marked loosely; intervals of "
+        f"{100 * LEVEL:g} % by bootstrap over the videos"
     )
     return Table(tuple(columns), tuple(rows), note=note)
 
