@@ -10,6 +10,8 @@ import pytest
 import yaml
 from tests.bench import CLASSES, make_data
 
+from attentad.app.check.data_set import check
+from attentad.app.check.findings import errors
 from attentad.core import AttentadError, Timeline
 from attentad.models.detect import detect_features
 from attentad.models.file import load_detector
@@ -45,6 +47,16 @@ def test_it_learns_and_detects_at_any_length(folder: Path) -> None:
 def test_it_scores_well(folder: Path) -> None:
     scored = json.loads((folder / "run" / "evaluation.json").read_text())
     assert scored["average_mAP"] > 0.7
+
+
+def test_a_detector_that_names_classes_needs_no_scores(folder: Path) -> None:
+    recipe = load_recipe(folder / "recipe.yaml", ["data.scores=null"])
+    assert not errors(check(recipe))
+    of_proposals = load_recipe(
+        folder / "recipe.yaml",
+        ["data.scores=null", "detector={name: bmn}", "attention={}", "view={length: 40}"],
+    )
+    assert [finding.kind for finding in errors(check(of_proposals))] == ["scores"]
 
 
 def test_csa_asks_for_one_length(folder: Path) -> None:

@@ -24,7 +24,9 @@ class Framewise(nn.Module):
         classes: K.
         activation: of a step's logits. `softmax`: it shows one class or the background; `sigmoid`:
             any number of classes at a time.
-        input_norm: see `layers.masking.normalised_input`.
+        input_norm: `video` brings each channel of R to mean 0 and deviation 1 over the view's
+            steps, so that what a video shows throughout does not count; `none` leaves R as it is;
+            `both` has R and that beside it.
 
     Raises:
         AttentadError: there is no class.

@@ -181,8 +181,8 @@ def loss(
         targets: of `targets`, stacked.
         valid: (B, T).
         activation: of the network.
-        smoothing_weight: λ.
-        smoothing_tau: τ, beyond which a change of a log probability costs no more.
+        smoothing_weight: λ, how much neighbouring steps are to be alike.
+        smoothing_tau: τ; a change of a log probability beyond it costs no more.
         class_balance: 0 counts every step alike, 1 every class of the batch.
         label_smoothing: the part of each target that is spread over all classes.
         focal_gamma: γ of the focal loss; 0 is the cross-entropy.

@@ -32,10 +32,10 @@ class WeakTCN(nn.Module):
         classes: C.
         length: T, where attention modules need one; None for views of any length.
         attention_dim: channels of the foreground attention.
-        hidden_dim, blocks, kernel_size, dilation_growth, dropout: see `detection.tcn.TCN`. Few
-            blocks, since what a step sees around it is nothing that the labels say.
-        input_norm, input_dropout, input_noise: see `detection.tcn.TCN`.
-        attention: site → name and options of a module, at the sites of `detection.tcn.TCN`.
+        hidden_dim, blocks, kernel_size, dilation_growth, dropout: as of detector tcn, with fewer
+            blocks: nothing says where an action ends, and a step that sees far says little of it.
+        input_norm, input_dropout, input_noise: as of detector tcn.
+        attention: site → name and options of a module, at the sites of detector tcn.
 
     Raises:
         AttentadError: there is no class.
@@ -115,7 +115,7 @@ def decode(
         valid: (B, T), the valid steps of a video first.
         top_k_ratio, top_k: of the video's scores, see `detection.hamnet.video_scores`.
         video_power: a run's score is multiplied with that power of its class's score of the video.
-        thresholds, score, flank, smoothing, boundaries: see `detection.tcn.decode`.
+        thresholds, score, flank, smoothing, boundaries: as of detector tcn.
 
     Raises:
         AttentadError: there is no threshold, neither `top_k_ratio` nor `top_k` is given, or the

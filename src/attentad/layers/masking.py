@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 InputNorm = Literal["none", "video", "both"]
-TINY = 1e-12  # variance of a channel that does not change
+TINY = 1e-12  # of a variance
+ROUNDING = 1e-6  # of a mean
 
 
 def masked(feature: Tensor, valid: Tensor | None) -> Tensor:
@@ -52,6 +53,8 @@ def standardised(steps: Tensor, valid: Tensor | None) -> Tensor:
 
     Over the steps where `valid` (B, T) is true; None takes all. Zeros elsewhere.
     """
-    centred = masked(steps - masked_mean(steps, valid)[..., None], valid)
+    mean = masked_mean(steps, valid)[..., None]
+    centred = masked(steps - mean, valid)
     variance = masked_mean(centred.square(), valid)[..., None]
-    return centred * torch.where(variance > TINY, variance.clamp(min=TINY).rsqrt(), 0.0)
+    rounding = TINY + (ROUNDING * mean).square()  # what a constant channel may have
+    return centred * torch.where(variance > rounding, variance.clamp(min=TINY).rsqrt(), 0.0)

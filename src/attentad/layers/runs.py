@@ -98,16 +98,18 @@ def runs_of_classes(curves: Floats, thresholds: Sequence[float]) -> tuple[Ints, 
 
     Returns:
         (M, 3) class, first step and the step after the last, ascending; and (M,) the lowest of the
-        thresholds that the run exceeds as a whole with both its neighbours at or below.
+        thresholds that find the run.
     """
     levels = np.unique(np.asarray(thresholds, dtype=np.float64))
-    above = np.zeros((len(levels), len(curves), curves.shape[1] + 2), dtype=np.int8)
-    above[..., 1:-1] = curves > levels[:, None, None]
-    change = np.diff(above, axis=2)
-    level, label, first = np.nonzero(change == 1)
-    stop = np.nonzero(change == -1)[2]
-    runs, found_at = np.unique(np.stack([label, first, stop], axis=1), axis=0, return_index=True)
-    return runs.astype(np.int64), levels[level[found_at]]
+    padded = np.pad(curves, ((0, 0), (1, 1)), constant_values=-np.inf)
+    found = []
+    for level in levels:  # one at a time, since long videos of many classes fill the memory
+        change = np.diff((padded > level).astype(np.int8), axis=1)
+        label, first = np.nonzero(change == 1)
+        found.append(np.stack([label, first, np.nonzero(change == -1)[1]], axis=1))
+    level_of = np.repeat(levels, [len(runs) for runs in found])
+    runs, at = np.unique(np.concatenate(found), axis=0, return_index=True)
+    return runs.astype(np.int64), level_of[at]
 
 
 def run_scores(

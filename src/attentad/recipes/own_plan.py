@@ -153,8 +153,9 @@ def _settings(amount: Amount, detector: str) -> tuple[tuple[str, ...], tuple[str
     ]
     whole = "whole videos" if length >= max(steps) else f"{length / amount.fps:.0f} s of a video"
     reasons = [
-        f"It sees {whole} at a time, {batch_size} of them together, in {epochs} epochs, {why}.",
-        f"Probabilities are smoothed over {smoothing} steps, a fifth of a usual action.",
+        f"It sees {whole} at a time, in batches of {batch_size}, in {epochs} epochs, {why}.",
+        f"Probabilities are smoothed over {smoothing} step{'s' if smoothing > 1 else ''}, a fifth "
+        "of a usual action.",
     ]
     if amount.overlapped > TOGETHER:
         settings.append("detector.network.activation=sigmoid")
@@ -180,7 +181,7 @@ def _weak_settings(amount: Amount) -> tuple[tuple[str, ...], tuple[str, ...]]:
     epochs = max(FEWEST_EPOCHS, math.ceil(WEAK_UPDATES / updates))
     settings = (f"training.batch_size={batch_size}", f"training.epochs={epochs}")
     return settings, (
-        f"It sees samples of 256 steps, {batch_size} videos together, in {epochs} epochs.",
+        f"It sees samples of 256 steps, in batches of {batch_size}, in {epochs} epochs.",
     )
 
 

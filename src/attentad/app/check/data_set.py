@@ -39,7 +39,6 @@ from attentad.core.progress import Progress
 from attentad.core.wording import and_more, first_few
 from attentad.data.clocks import Clock, FrameClock, RescaledClock
 from attentad.data.features import FeatureStore, Sidecar, open_features
-from attentad.models.build import check_detector
 from attentad.models.sets import (
     make_clock,
     match_features,
@@ -88,8 +87,10 @@ def check(
         progress=progress,
     )
     findings = [*unlisted, *unopened, *of_data, *_check_view(loaded, measured)]
-    if not (learns_from_labels(loaded) or check_detector(loaded).names_classes):
-        findings += _check_scores(loaded, annotations, measured)
+    if not learns_from_labels(loaded):
+        of_scores = list(_check_scores(loaded, annotations, measured))
+        if of_scores and not _names_classes(loaded):
+            findings += of_scores
     if not errors(findings):
         do = "Correct data.duration_ref, data.frame_counts or the file."
         findings += attempt("frame_counts", do, lambda: read_sets(data))[1]
@@ -222,6 +223,14 @@ def _check_view(recipe: DetectionRecipe, measured: dict[str, Measured]) -> Itera
         )
         do = "Take another view.mode to rescale them here, or correct view.length."
         yield Finding("error", "rows", what, do)
+
+
+def _names_classes(recipe: DetectionRecipe) -> bool:
+    """Whether the detector names the classes itself, so that it needs no scores of them."""
+    # Torch takes seconds to load, and most recipes never ask.
+    from attentad.models.build import check_detector
+
+    return check_detector(recipe).names_classes
 
 
 def _check_scores(

@@ -24,7 +24,7 @@ from attentad.app.own.split import Split, split, video_groups
 from attentad.core import Annotations, write_detections
 from attentad.core.files import write_json
 from attentad.core.progress import progress_bar
-from attentad.core.wording import first_few
+from attentad.core.wording import first_few, number_of
 from attentad.models.extract import Extracted
 from attentad.models.run import runs_report
 from attentad.models.train import MODEL_NAME
@@ -121,7 +121,7 @@ def _with_features(
     settings, reasons = plan_sampling(order, material)
     for reason in reasons:
         step(reason)
-    step(f"features of {len(material.files)} videos, in {order.features}")
+    step(f"features of {number_of(material.files, 'video')}, in {order.features}")
     extracted = extract([*material.files.values()], order.features, order.backbone, settings)
     for note in extracted.notes:
         warn(note)

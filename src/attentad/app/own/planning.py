@@ -77,7 +77,8 @@ def plan_training(order: Order, material: Material, split: Split, cores: int) ->
         seed = f"training.seed={recipe.training.seed}"
         tiou = f"evaluation={json.dumps(recipe.evaluation.model_dump(mode='json'))}"
         baseline = _recipe(beside.recipe, [*beside.settings, *data, seed, tiou])
-    return Planned(recipe, baseline, chosen.reasons)
+    told = (f"As you say: {', '.join(order.overrides)}.",) if order.overrides else ()
+    return Planned(recipe, baseline, (*chosen.reasons, *told))
 
 
 def measured(order: Order, material: Material, split: Split, cores: int) -> Amount:
@@ -125,9 +126,10 @@ def write_plan(order: Order, material: Material, planned: Planned, split: Split)
             for label in labels or ("",)
         ]
         write_csv(order.out / LABELS_NAME, [(*CSV_COLUMNS, "subset"), *rows])
+    again = f"attentad train {order.out / RECIPE_NAME} --out ANOTHER_FOLDER"
     folds = "  (with --fold all: each part tests a model trained on the others)"
     head = [
-        f"attentad train {RECIPE_NAME} --out ANOTHER_FOLDER{folds if split.folds else ''}",
+        again + (folds if split.folds else ""),
         "trains this again; change what you like. Made by `attentad train own`:",
         *planned.reasons,
         split.told,

@@ -187,7 +187,7 @@ def _interval(intervals: Floats | None, row: int) -> str:
     if intervals is None or np.isnan(intervals[row]).any():
         return "–"
     low, high = intervals[row]
-    return f"{_percent(low)} … {_percent(high)}"
+    return f"{_percent(low)}–{_percent(high)}"
 
 
 def _percent(value: float) -> str:
