@@ -11,6 +11,7 @@ import pytest
 from attentad.core import Annotations, AttentadError, VideoAnnotation
 from attentad.core.formats.video_labels import (
     from_annotations,
+    holds_video_labels,
     read_video_labels,
     video_labels,
     write_video_labels,
@@ -145,3 +146,27 @@ def test_broken_lists(tmp_path: Path, name: str, content: str, expected: str) ->
 def test_a_missing_list(tmp_path: Path) -> None:
     with pytest.raises(AttentadError, match=r"none\.csv does not exist"):
         read_video_labels(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_list"),
+    [
+        ("a.csv", "video,label\nv,run\n", True),
+        ("a.tsv", "video\tlabel\tcage\nv\trun\tA\n", True),
+        ("a.csv", "video,start,end,label\nv,1,2,run\n", False),
+        ("a.csv", "video,t_begin,label\nv,1,run\n", False),
+        ("a.csv", "video,frame,label\nv,1,run\n", False),
+        ("a.json", '{"v": ["run"], "w": []}', True),
+        ("a.json", '{"v": [[0, 1]]}', False),
+        ("a.json", '{"database": {}}', False),
+        ("a.json", "{}", False),
+        ("a.json", "no JSON", False),
+    ],
+)
+def test_a_list_of_labels_is_told_from_annotations(
+    tmp_path: Path, name: str, text: str, is_list: bool
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert holds_video_labels(tmp_path / name) == is_list
+    assert not holds_video_labels(tmp_path)
+    assert not holds_video_labels(tmp_path / "missing.csv")

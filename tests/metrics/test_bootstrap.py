@@ -19,7 +19,7 @@ from attentad.core import (
     as_segments,
 )
 from attentad.metrics import DetectionResult, bootstrap, detection_map
-from attentad.metrics.bootstrap import bootstrap_map, resampled_class_ap
+from attentad.metrics.bootstrap import bootstrap_class_ap, bootstrap_map, resampled_class_ap
 
 CLASSES = ("a", "b", "c")
 PROTOCOLS = ("activitynet", "thumos14", "thumos14-official", "wtalc")
@@ -305,3 +305,24 @@ def test_what_cannot_be_resampled() -> None:
     )
     with pytest.raises(AttentadError, match="none of 1 resamples of the videos holds an instance"):
         bootstrap_map([lonely], samples=1, seed=without)
+
+
+def test_intervals_of_classes_are_those_of_each_class_alone() -> None:
+    rng = np.random.default_rng(3)
+    videos = {
+        f"v{i:02d}": VideoAnnotation(np.array([[1.0, 3.0], [5.0, 8.0]]), ("a", "b" if i else "a"))
+        for i in rng.permutation(12)
+    }
+    found = {}
+    for video in sorted(videos):
+        start = np.array([1.0, 5.0, 7.0]) + rng.normal(0, 0.7, 3)
+        segments = np.stack([start, start + 2.5], axis=1)
+        found[video] = VideoDetections(segments, rng.random(3), np.array([0, 1, 0]))
+    annotations, detections = Annotations(videos, ("a", "b")), Detections(found, ("a", "b"))
+    result = detection_map(annotations, detections, tiou=[0.3, 0.5])
+    both = bootstrap_class_ap(result, samples=200, seed=4)
+    for row, name in enumerate("ab"):
+        kept = {video: item.without("b" if name == "a" else "a") for video, item in videos.items()}
+        alone = detection_map(Annotations(kept, (name,)), detections, tiou=[0.3, 0.5])
+        expected = bootstrap_map([alone], samples=200, seed=4).average_map[0]
+        np.testing.assert_allclose(both[row], expected, atol=1e-12)

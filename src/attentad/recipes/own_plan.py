@@ -58,7 +58,8 @@ class Amount:
     def told(self) -> str:
         """It in words: `13 videos with 158 actions of 9 classes`."""
         videos = number_of(self.duration_sec, "video")
-        classes = number_of(self.instances, "class", "classes")
+        occurring = [name for name, count in self.instances.items() if count]
+        classes = number_of(occurring, "class", "classes")
         if not len(self.action_sec):
             return f"{videos} that are labelled as wholes with {classes}"
         return f"{videos} with {number_of(self.action_sec, 'action')} of {classes}"

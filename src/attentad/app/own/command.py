@@ -25,6 +25,7 @@ from attentad.core import Annotations, write_detections
 from attentad.core.files import write_json
 from attentad.core.progress import progress_bar
 from attentad.core.wording import first_few, number_of
+from attentad.data.features import read_sidecar
 from attentad.models.extract import Extracted
 from attentad.models.run import runs_report
 from attentad.models.train import MODEL_NAME
@@ -128,7 +129,10 @@ def _with_features(
     failed = [video for video in material.files if video in extracted.failures]
     if failed:
         warn(f"without features, and left out: {first_few(failed)}.")
-    return material.without(failed), extracted.failures
+    rest = material.without(failed)
+    sidecars = {video: read_sidecar(order.features / f"{video}.json") for video in rest.files}
+    read_sec = {video: told.duration_sec for video, told in sidecars.items()}
+    return rest.with_durations(read_sec), extracted.failures
 
 
 def _tested(chosen: Split) -> Collection[str]:

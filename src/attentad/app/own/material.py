@@ -65,6 +65,14 @@ class Material:
         files = {video: path for video, path in self.files.items() if video not in videos}
         return self._of({video: video for video in files}, files)
 
+    def with_durations(self, duration_sec: Mapping[str, float | None]) -> Material:
+        """Every video whose annotations do not tell how long it is, as long as it was read."""
+        told = {
+            video: replace(item, duration_sec=item.duration_sec or duration_sec[video])
+            for video, item in self.annotations.videos.items()
+        }
+        return replace(self, annotations=replace(self.annotations, videos=told))
+
     def with_subsets(self, subsets: Mapping[str, str]) -> Material:
         """Every video in the subset that is named for it."""
         told = {

@@ -28,6 +28,11 @@ from attentad.video import probe
 RECIPE_NAME: Final = "recipe.yaml"
 ANNOTATIONS_NAME: Final = "annotations.json"
 LABELS_NAME: Final = "labels.csv"
+# What the user says of the detector that holds for the baseline too.
+_SHARED: Final = (
+    *("evaluation.", "suppression.", "view.", "training.epochs=", "training.batch_size="),
+    *("training.seed=", "training.accelerator=", "training.deterministic="),
+)
 OVERLAP: Final = 0.1  # of the shorter of two actions; where ends touch is no overlap
 
 
@@ -74,9 +79,8 @@ def plan_training(order: Order, material: Material, split: Split, cores: int) ->
     baseline = None
     if recipe.detector.name == "tcn":
         beside = plan(amount, "framewise")
-        seed = f"training.seed={recipe.training.seed}"
-        tiou = f"evaluation={json.dumps(recipe.evaluation.model_dump(mode='json'))}"
-        baseline = _recipe(beside.recipe, [*beside.settings, *data, seed, tiou])
+        shared = [text for text in own if text.startswith(_SHARED)]
+        baseline = _recipe(beside.recipe, [*beside.settings, *data, *shared])
     told = (f"As you say: {', '.join(order.overrides)}.",) if order.overrides else ()
     return Planned(recipe, baseline, (*chosen.reasons, *told))
 
