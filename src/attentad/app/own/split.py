@@ -67,7 +67,7 @@ def split(material: Material, groups: Mapping[str, str], test: str | None) -> Sp
     kind = "group" if len(set(groups.values())) < len(groups) else "video"
     if len(busy) < 2:
         told = (
-            f"there are actions in one {kind} only: it trains, and nothing is left to test on, so "
+            f"There are actions in one {kind} only: it trains, and nothing is left to test on, so "
             "that nobody knows how good the model is. Annotate another."
         )
         return Split(dict.fromkeys(own, TRAINING), (), (), told)
@@ -84,7 +84,7 @@ def split(material: Material, groups: Mapping[str, str], test: str | None) -> Sp
     chosen = parts_of_videos(counts, groups, PARTS)
     subsets = {video: TRAINING if part else TEST for video, part in chosen.items()}
     sizes = Counter(subsets.values())
-    told = f"a fifth of the {number} {kind}s test: {_sizes(sizes[TRAINING], sizes[TEST])}{hint}."
+    told = f"A fifth of the {number} {kind}s test: {_sizes(sizes[TRAINING], sizes[TEST])}{hint}."
     return Split(subsets, (TEST,), (), told)
 
 
@@ -145,7 +145,7 @@ def _by_subsets(own: Mapping[str, str], named: tuple[str, ...], groups: Mapping[
             "train and some test; leave one of the two out."
         )
     told = (
-        f"as the annotations say, subset {', '.join(named)} tests: "
+        f"As the annotations say, subset {', '.join(named)} tests: "
         f"{_sizes(len(train), len(own) - len(train))}."
     )
     return Split(dict(own), named, (), told)
