@@ -21,13 +21,16 @@ FEWEST_ACTIONS: Final = 20
 MANY_ACTIONS: Final = 3000  # that a network twice as wide can learn from
 TOGETHER: Final = 0.05  # a larger share of actions that another class overlaps is no slip
 MOST_STEPS: Final = 1500  # of a video at a time
-UPDATES: Final = 300  # steps of the optimiser that training takes at least
-PASSES: Final = 60  # how often training sees all of a video on average, at least
+# Steps of the optimiser that training takes at least.
+UPDATES: Final = {"tcn": 300, "framewise": 100, "tcn_weak": 600}
+# How often it sees all of a video on average, at least.
+PASSES: Final = {"tcn": 60, "framewise": 20}
+# Probabilities are smoothed over this part of a usual action.
+SMOOTHED: Final = {"tcn": (0.2, "a fifth"), "framewise": (0.5, "half")}
 MOST_EPOCHS: Final = 300
 FEWEST_EPOCHS: Final = 10
 MOST_HOURS: Final = 3.0
 STEPS_A_SECOND: Final = 10_000  # of features that a core trains on
-WEAK_UPDATES: Final = 600
 
 # Seconds that nine of ten actions last at least → pictures a second that show them well.
 RATES: Final = ((30.0, 1.0), (10.0, 2.0), (1.0, 5.0), (0.5, 10.0), (0.0, 25.0))
@@ -143,9 +146,10 @@ def _detector(amount: Amount, weak: bool) -> tuple[str, str]:
 def _settings(amount: Amount, detector: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     steps = [max(1.0, seconds * amount.fps) for seconds in amount.duration_sec]
     length = max(2, min(MOST_STEPS, math.ceil(max(steps))))
-    smoothing = _odd(float(np.median(amount.action_sec)) * amount.fps / 5)
+    part, in_words = SMOOTHED[detector]
+    smoothing = _odd(part * float(np.median(amount.action_sec)) * amount.fps)
     batch_size = min(8, max(1, len(steps) // 2))
-    epochs, why = _epochs(amount, steps, length, batch_size)
+    epochs, why = _epochs(amount, detector, steps, length, batch_size)
     settings = [
         f"view.length={length}",
         f"detector.decode.smoothing={smoothing}",
@@ -155,8 +159,8 @@ def _settings(amount: Amount, detector: str) -> tuple[tuple[str, ...], tuple[str
     whole = "whole videos" if length >= max(steps) else f"{length / amount.fps:.0f} s of a video"
     reasons = [
         f"It sees {whole} at a time, in batches of {batch_size}, in {epochs} epochs, {why}.",
-        f"Probabilities are smoothed over {smoothing} step{'s' if smoothing > 1 else ''}, a fifth "
-        "of a usual action.",
+        f"Probabilities are smoothed over {smoothing} step{'s' if smoothing > 1 else ''}, "
+        f"{in_words} of a usual action.",
     ]
     if amount.overlapped > TOGETHER:
         settings.append("detector.network.activation=sigmoid")
@@ -179,7 +183,7 @@ def _settings(amount: Amount, detector: str) -> tuple[tuple[str, ...], tuple[str
 def _weak_settings(amount: Amount) -> tuple[tuple[str, ...], tuple[str, ...]]:
     batch_size = min(16, max(1, len(amount.duration_sec) // 2))
     updates = math.ceil(len(amount.duration_sec) / batch_size)
-    epochs = max(FEWEST_EPOCHS, math.ceil(WEAK_UPDATES / updates))
+    epochs = max(FEWEST_EPOCHS, math.ceil(UPDATES["tcn_weak"] / updates))
     settings = (f"training.batch_size={batch_size}", f"training.epochs={epochs}")
     return settings, (
         f"It sees samples of 256 steps, in batches of {batch_size}, in {epochs} epochs.",
@@ -187,12 +191,12 @@ def _weak_settings(amount: Amount) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _epochs(
-    amount: Amount, steps: Sequence[float], length: int, batch_size: int
+    amount: Amount, detector: str, steps: Sequence[float], length: int, batch_size: int
 ) -> tuple[int, str]:
     """How many, by what training needs and by what the machine can do in time."""
     updates = math.ceil(len(steps) / batch_size)
     parts = float(np.mean([max(1.0, of_video / length) for of_video in steps]))
-    needed = max(math.ceil(UPDATES / updates), math.ceil(PASSES * parts))
+    needed = max(math.ceil(UPDATES[detector] / updates), math.ceil(PASSES[detector] * parts))
     wanted = min(needed, MOST_EPOCHS)
     seen = sum(min(of_video, length) for of_video in steps)
     possible = int(MOST_HOURS * 3600 * STEPS_A_SECOND * amount.cores / seen)
