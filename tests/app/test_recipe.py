@@ -21,7 +21,7 @@ def test_every_shipped_recipe_builds(name: str) -> None:
     assert recipe.about
     if isinstance(recipe, DetectionRecipe):
         network = build_detector(recipe, 20, 5)
-        assert set(network.sites) == set(recipe.attention)
+        assert set(getattr(network, "sites", {})) == set(recipe.attention)
     else:
         build_recogniser(recipe, ("a", "b"))
 

@@ -256,3 +256,40 @@ def recipe_with(view: dict[str, Any]) -> DetectionRecipe:
     )
     assert isinstance(recipe, DetectionRecipe)
     return recipe
+
+
+def test_a_stretched_view_shows_the_same_time() -> None:
+    n = 30
+    ramp = np.arange(n, dtype=np.float32)[:, None]
+    track = Track(ramp, timeline(n), timeline(n).duration_sec)
+    lengths = set()
+    for seed in range(40):
+        (view,) = Whole(length=40, stretch=2.0).take(track, np.random.default_rng(seed))
+        lengths.add(len(view.features))
+        assert view.valid.all()
+        assert view.timeline.length == len(view.features)
+        assert view.timeline.start_sec == pytest.approx(track.timeline.start_sec)
+        assert view.timeline.end_sec == pytest.approx(track.timeline.end_sec)
+        # The ramp says where each step lies.
+        said = track.timeline.seconds(view.features[1:-1, 0] + 0.5)
+        assert view.timeline.centres_sec()[1:-1] == pytest.approx(said, rel=1e-4)
+    assert 15 <= min(lengths) < 22
+    assert 42 < max(lengths) <= 60
+
+
+def test_detection_is_never_stretched_and_one_step_stays_one() -> None:
+    track = Track(np.ones((1, 2), np.float32), timeline(1), 1.0)
+    views = Whole(length=10, stretch=3.0)
+    assert len(views.take(track, None)[0].features) == 1
+    for seed in range(5):
+        (view,) = views.take(track, np.random.default_rng(seed))
+        assert 1 <= len(view.features) <= 3
+        assert (view.features == 1).all()
+
+
+def test_stretch_of_one_is_the_view_as_it_was() -> None:
+    track = Track(np.random.default_rng(9).random((50, 3), np.float32), timeline(50), 1.0)
+    for seed in range(3):
+        (view,) = Whole(length=20).take(track, np.random.default_rng(seed))
+        start = int(np.random.default_rng(seed).integers(0, 30, endpoint=True))
+        assert (view.features == track.array[start : start + 20]).all()

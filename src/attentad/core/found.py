@@ -41,6 +41,7 @@ class Curve:
         time_sec: (N,) seconds, ascending.
         value: (N,) any range; a value that is not finite leaves a gap in the line.
         kind: curves of one kind share a panel and its axis.
+        label: class index, of `class scores` that are yet to get the class's name.
 
     Raises:
         ValueError: the two arrays differ in length or are not one-dimensional.
@@ -50,6 +51,7 @@ class Curve:
     time_sec: NDArray[np.floating[Any]]
     value: NDArray[np.floating[Any]]
     kind: CurveKind = "curves"
+    label: int | None = None
 
     def __post_init__(self) -> None:
         time, value = np.shape(self.time_sec), np.shape(self.value)

@@ -118,18 +118,23 @@ class Whole:
 
     Args:
         length: of a longer video, as many steps are taken from a random one on.
+        stretch: s; in training the steps are then interpolated to between 1/s and s times as many,
+            as if the video ran slower or faster. 1 leaves them as they are.
     """
 
     random: ClassVar[bool] = True
     length: int = 100
+    stretch: float = 1.0
 
     def take(self, track: Track, rng: np.random.Generator | None) -> list[View]:
         """One view, all of it valid."""
-        spare = len(track.array) - self.length
-        if rng is None or spare <= 0:
-            return [_whole(track)]
-        start = int(rng.integers(0, spare, endpoint=True))
-        return [take_window(track.array, track.timeline, start, self.length)]
+        view, spare = _whole(track), len(track.array) - self.length
+        if rng is None:
+            return [view]
+        if spare > 0:
+            start = int(rng.integers(0, spare, endpoint=True))
+            view = take_window(track.array, track.timeline, start, self.length)
+        return [view if self.stretch == 1 else stretched(view, self.stretch ** rng.uniform(-1, 1))]
 
 
 # Adding a view = one class above and one line here.
@@ -143,6 +148,13 @@ VIEWS: dict[str, Callable[..., Views]] = {
 
 def _whole(track: Track) -> View:
     return View(track.array, np.ones(len(track.array), bool), track.timeline)
+
+
+def stretched(view: View, factor: float) -> View:
+    """A view of which all is valid with `factor` times as many steps, at least one."""
+    steps = max(1, round(len(view.features) * factor))
+    features, timeline = rescale(view.features, view.timeline, steps, mode="linear")
+    return View(features, np.ones(steps, bool), timeline)
 
 
 def rescale(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.core.found import Found
-from attentad.detection import bmn, dbg, gtad, hamnet
+from attentad.detection import bmn, dbg, framewise, gtad, hamnet, tcn, tcn_weak
 from attentad.detection.task import DetectionTask
 
 
@@ -57,4 +57,9 @@ DETECTORS: dict[str, Detector] = {
     "gtad": Detector(gtad.GTAD, gtad.targets, gtad.loss, gtad.decode),
     "dbg": Detector(dbg.DBG, dbg.targets, dbg.loss, dbg.decode),
     "hamnet": Detector(hamnet.HAMNet, hamnet.targets, hamnet.loss, hamnet.decode, weak=True),
+    "tcn": Detector(tcn.TCN, tcn.targets, tcn.loss, tcn.decode),
+    "tcn_weak": Detector(
+        tcn_weak.WeakTCN, tcn_weak.targets, tcn_weak.loss, tcn_weak.decode, weak=True
+    ),
+    "framewise": Detector(framewise.Framewise, framewise.targets, framewise.loss, framewise.decode),
 }

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import torch
 from torch import Tensor
+
+InputNorm = Literal["none", "video", "both"]
+TINY = 1e-12  # of a variance
+ROUNDING = 1e-6  # of a mean
 
 
 def masked(feature: Tensor, valid: Tensor | None) -> Tensor:
@@ -18,3 +25,36 @@ def masked_mean(steps: Tensor, valid: Tensor | None) -> Tensor:
     if valid is None:
         return steps.mean(2)
     return masked(steps, valid).sum(2) / valid.sum(1, keepdim=True).clamp(min=1)
+
+
+def normalised_input(features: Tensor, valid: Tensor | None, norm: InputNorm) -> Tensor:
+    """R (B, C, T) as a network reads it.
+
+    Args:
+        features: R.
+        valid: (B, T), or None for all.
+        norm: `video` brings each channel to mean 0 and deviation 1 over the view's steps, so that
+            what a video shows throughout does not count; `none` leaves R as it is; `both` has R
+            and then that beside it, twice as many channels.
+    """
+    if norm == "none":
+        return features
+    standard = standardised(features, valid)
+    return standard if norm == "video" else torch.cat([features, standard], dim=1)
+
+
+def normalised_dim(feature_dim: int, norm: InputNorm) -> int:
+    """Channels of `normalised_input`."""
+    return 2 * feature_dim if norm == "both" else feature_dim
+
+
+def standardised(steps: Tensor, valid: Tensor | None) -> Tensor:
+    """(B, C, T) with mean 0 and deviation 1 of every item's channels; 0 where one is constant.
+
+    Over the steps where `valid` (B, T) is true; None takes all. Zeros elsewhere.
+    """
+    mean = masked_mean(steps, valid)[..., None]
+    centred = masked(steps - mean, valid)
+    variance = masked_mean(centred.square(), valid)[..., None]
+    rounding = TINY + (ROUNDING * mean).square()  # what a constant channel may have
+    return centred * torch.where(variance > rounding, variance.clamp(min=TINY).rsqrt(), 0.0)

@@ -46,12 +46,18 @@ def check_detector(recipe: DetectionRecipe) -> Detector:
                     f"detector.{part}.{option} is not the network's; say it once, as "
                     f"detector.network.{option}."
                 )
-    if recipe.view.name == "whole" and "length" in inspect.signature(detector.network).parameters:
+    if recipe.view.name == "whole" and not _takes_any_length(detector):
         raise AttentadError(
             f"detector.name: {choice.name} takes views of one length; set view.name to rescaled "
             "or windows."
         )
     return detector
+
+
+def _takes_any_length(detector: Detector) -> bool:
+    """Whether the network names no length, or can do without."""
+    length = inspect.signature(detector.network).parameters.get("length")
+    return length is None or length.default is None
 
 
 def network_options(detector: Detector) -> dict[str, Any]:
@@ -87,7 +93,7 @@ def build_detector(recipe: DetectionRecipe, feature_dim: int, classes: int) -> n
     network = check_detector(recipe).network
     given = {
         "feature_dim": feature_dim,
-        "length": recipe.view.length,
+        "length": None if recipe.view.name == "whole" else recipe.view.length,
         "classes": classes,
         "attention": _attention(recipe),
     }

@@ -76,7 +76,8 @@ def detect_features(
         ]
     kept = _suppressed(model, detections, timeline, parts)
     said = [found.class_probabilities for found in by_view if found.class_probabilities is not None]
-    curves = _joined_curves(by_view) + _class_curves(model, scores, timeline, kept)
+    curves = _named_curves(model, _joined_curves(by_view), kept)
+    curves += _class_curves(model, scores, timeline, kept)
     return Found(kept, np.max(said, axis=0) if said else None, curves, _mean_profiles(by_view))
 
 
@@ -140,7 +141,7 @@ def _joined_curves(by_view: Sequence[Found]) -> list[Curve]:
         new = curve.time_sec > first.time_sec.max(initial=-np.inf)
         time_sec = np.concatenate([first.time_sec, curve.time_sec[new]])
         value = np.concatenate([first.value, curve.value[new]])
-        joined[curve.name] = Curve(first.name, time_sec, value, first.kind)
+        joined[curve.name] = replace(first, time_sec=time_sec, value=value)
     return list(joined.values())
 
 
@@ -161,9 +162,28 @@ def _class_curves(
     """Snippet scores of the classes that the best detections name, as many as a page can show."""
     if scores is None:
         return []
-    named = list(dict.fromkeys(detections.labels.tolist()))[:CLASS_CURVES]
     times = timeline.centres_sec()
-    return [Curve(model.classes[k], times, scores[:, k], "class scores") for k in sorted(named)]
+    return [
+        Curve(model.classes[k], times, scores[:, k], "class scores")
+        for k in _best_named(detections)
+    ]
+
+
+def _named_curves(
+    model: DetectorModel, curves: Sequence[Curve], detections: VideoDetections
+) -> list[Curve]:
+    """The curves, those of a class by its name, and only of classes as `_class_curves` has them."""
+    shown = _best_named(detections)
+    return [
+        curve if curve.label is None else replace(curve, name=model.classes[curve.label])
+        for curve in curves
+        if curve.label is None or curve.label in shown
+    ]
+
+
+def _best_named(detections: VideoDetections) -> list[int]:
+    """The classes that the best detections name, ascending, as many as a page can show."""
+    return sorted(list(dict.fromkeys(detections.labels.tolist()))[:CLASS_CURVES])
 
 
 def _label(

@@ -26,7 +26,7 @@ from attentad.data.releases.activitynet13 import (
     read_frame_counts,
     with_reference_durations,
 )
-from attentad.recipes.load import DetectionData
+from attentad.recipes.load import DetectionData, Few
 from attentad.recipes.schema import DurationRef
 
 OTHER_SUBSETS = "Give some videos another subset, or name fewer subsets to test on."
@@ -163,13 +163,31 @@ def read_sets(data: DetectionData) -> AnnotatedSets:
             counts = read_frame_counts(data.root / counts_file)
         return with_reference_durations(part, counts, rule)
 
+    train = subset(training, wanted, data.duration_ref)
     return AnnotatedSets(
         annotations.classes,
-        subset(training, wanted, data.duration_ref),
+        train if data.few is None else drawn(train, data.few),
         subset(annotations, data.test, detect_ref) if data.test else None,
         subset(annotations, data.validate_on, detect_ref) if data.validate_on else None,
         labels,
     )
+
+
+def drawn(annotations: Annotations, few: Few) -> Annotations:
+    """A few of the videos, whose ids a note says.
+
+    Raises:
+        AttentadError: there are not so many.
+    """
+    ids = sorted(annotations.videos)
+    if few.videos > len(ids):
+        raise AttentadError(
+            f"data.few.videos is {few.videos}, but there are {len(ids)} training videos; lower it."
+        )
+    order = np.random.default_rng(few.draw).permutation(len(ids))
+    kept = [ids[i] for i in order[: few.videos]]
+    note(f"draw {few.draw} of {few.videos} of {len(ids)} training videos: {', '.join(kept)}.")
+    return replace(annotations, videos={video: annotations.videos[video] for video in kept})
 
 
 def read_videos(data: DetectionData) -> Annotations:

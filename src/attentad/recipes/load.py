@@ -30,6 +30,15 @@ from attentad.recipes.yaml_text import parse_yaml
 from attentad.training.settings import TrainingSettings
 
 
+class Few(Section):
+    """A draw of a few training videos, as if no more were annotated."""
+
+    videos: int = Field(ge=1, description="how many of the training videos")
+    draw: int = Field(
+        0, ge=0, description="which draw; of one draw, fewer videos are the first of more"
+    )
+
+
 class DetectionData(Section):
     """Where features and annotations are, and which videos train and test."""
 
@@ -53,6 +62,9 @@ class DetectionData(Section):
     train: tuple[str, ...] | None = Field(None, description="subsets; None = all that do not test")
     test: tuple[str, ...] = Field(
         description="subsets to score the trained model on; empty = no scoring, and set `train`"
+    )
+    few: Few | None = Field(
+        None, description="train on a draw of the videos of `train`; None = on all of them"
     )
     validate_on: tuple[str, ...] | None = Field(
         None, description="subsets scored during training to choose the best epoch"

@@ -73,6 +73,9 @@ class View(Section):
     mode: Literal["bsn", "linear", "as_is"] = Field(
         "bsn", description="rescaled: how it interpolates; as_is = the features have T rows"
     )
+    stretch: float = Field(
+        1.0, ge=1, le=4, description="whole: train on up to so many times slower or faster videos"
+    )
     stride_steps: int | None = Field(None, ge=1, description="windows: None = half a window")
     cover_tail: bool = Field(True, description="windows: the last one ends with the video")
     min_coverage: float = Field(

@@ -88,7 +88,9 @@ def check(
     )
     findings = [*unlisted, *unopened, *of_data, *_check_view(loaded, measured)]
     if not learns_from_labels(loaded):
-        findings += _check_scores(loaded, annotations, measured)
+        of_scores = list(_check_scores(loaded, annotations, measured))
+        if of_scores and not _names_classes(loaded):
+            findings += of_scores
     if not errors(findings):
         do = "Correct data.duration_ref, data.frame_counts or the file."
         findings += attempt("frame_counts", do, lambda: read_sets(data))[1]
@@ -221,6 +223,14 @@ def _check_view(recipe: DetectionRecipe, measured: dict[str, Measured]) -> Itera
         )
         do = "Take another view.mode to rescale them here, or correct view.length."
         yield Finding("error", "rows", what, do)
+
+
+def _names_classes(recipe: DetectionRecipe) -> bool:
+    """Whether the detector names the classes itself, so that it needs no scores of them."""
+    # Torch takes seconds to load, and most recipes never ask.
+    from attentad.models.build import check_detector
+
+    return check_detector(recipe).names_classes
 
 
 def _check_scores(
