@@ -5,11 +5,15 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.", min=0)]
+Cluster = Annotated[
+    str | None,
+    typer.Option(help="A task for each video on a Ray cluster: HOST:PORT, or local."),
+]
 
 say = partial(print, flush=True)
 
@@ -72,11 +76,20 @@ def extract(
         list[str] | None,
         typer.Option("--set", help="key=value, an option of the backbone, such as fps=10."),
     ] = None,
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Numbers in the files.")
+    ] = "float32",
+    shard: Annotated[
+        str | None, typer.Option(help="2/8: the second of eight shares of the videos.")
+    ] = None,
+    cluster: Cluster = None,
 ) -> None:
     """Turn videos into feature files with sidecars; goes on where it stopped."""
     from attentad.app.extract import run_extraction
 
-    extracted = run_extraction(inputs, out, backbone, settings or ())
+    extracted = run_extraction(
+        inputs, out, backbone, settings or (), dtype=dtype, shard=shard, cluster=cluster
+    )
     warn(extracted.notes)
     say(f"features: {out}")
     end_with(extracted.failures)

@@ -1,0 +1,89 @@
+"""Work on a Ray cluster: what is lost, killed or unreadable, and that all else is there once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.bench import draw
+from tests.poison import mortal
+
+from attentad.models.cluster import on_cluster
+from attentad.models.extract import extract_features
+from attentad.models.file import load_backbone
+from attentad.video import write_video
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+utils = pytest.importorskip(
+    "ray.cluster_utils", reason="Ray is not installed: pip install 'attentad[cluster]'"
+)
+GOOD = 40
+REMOVED_AT = 12
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head without cores, and no workers yet."""
+    made = utils.Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    for i in range(GOOD):
+        draw(folder / f"v{i:02d}.mp4", 1.2, seed=i)
+    white = np.full((48, 64, 3), 255, np.uint8)
+    write_video(folder / "poison.mp4", (white for _ in range(12)), 10)
+    (folder / "text.mp4").write_bytes(b"no video at all")
+    return folder
+
+
+def test_a_node_is_lost_a_video_kills_and_one_cannot_be_read(
+    cluster: Any, videos: Path, encoder_model: Path, tmp_path: Path
+) -> None:
+    _, removed = (cluster.add_node(num_cpus=1) for _ in range(2))
+    out = tmp_path / "features"
+    done_at: list[float] = []
+
+    def progress(done: float, total: int, name: str) -> None:
+        assert total == GOOD + 2
+        done_at.append(done)
+        if done >= REMOVED_AT and removed in cluster.list_all_nodes():
+            cluster.remove_node(removed, allow_graceful=False)
+
+    on_two = partial(on_cluster, cluster.address, partial(mortal, encoder_model))
+    out.mkdir()
+    (out / ".v03-abcdefgh.npy").write_bytes(b"half of it")
+    extracted = extract_features(mortal(encoder_model), [videos], out, progress, run=on_two)
+
+    assert removed not in cluster.list_all_nodes()
+    assert done_at == sorted(done_at)
+    assert done_at[-1] == GOOD + 2
+    assert sorted(extracted.failures) == ["poison", "text"]
+    assert "killed its worker process 2 times" in extracted.failures["poison"]
+    assert "text.mp4 cannot be opened as a video" in extracted.failures["text"]
+    names = {f"v{i:02d}{suffix}" for i in range(GOOD) for suffix in (".npy", ".json")}
+    assert {path.name for path in out.iterdir()} == {*names, ".failed"}
+    assert {path.name for path in (out / ".failed").iterdir()} == {"poison.json", "text.json"}
+    assert all((out / name).stat().st_nlink == 1 for name in names)
+
+    # The same command has nothing left to do; the poison is not taken again, not even here.
+    before = {name: (out / name).stat().st_mtime_ns for name in names}
+    again = extract_features(mortal(encoder_model), [videos], out)
+    assert {name: (out / name).stat().st_mtime_ns for name in names} == before
+    assert all("Not tried again" in why for why in again.failures.values())
+
+    alone = tmp_path / "alone"
+    (videos / "poison.mp4").unlink()
+    extract_features(load_backbone(encoder_model), [videos], alone)
+    for name in names:
+        assert (alone / name).read_bytes() == (out / name).read_bytes()
