@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from tests.bench import draw
 from tests.poison import mortal
+from typer.testing import CliRunner
 
+from attentad.cli import app
+from attentad.core import AttentadError
 from attentad.models.cluster import on_cluster
 from attentad.models.extract import extract_features
 from attentad.models.file import load_backbone
@@ -28,12 +31,20 @@ REMOVED_AT = 12
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head without cores, and no workers yet."""
+    """A head without cores, and one worker node."""
     made = utils.Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
     )
+    made.add_node(num_cpus=1)
     yield made
     made.shutdown()
+
+
+def command(*words: object, code: int = 1) -> str:
+    """What a command says."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == code or isinstance(done.exception, AttentadError), done.exception
+    return f"{done.output}{done.exception}"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +61,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_node_is_lost_a_video_kills_and_one_cannot_be_read(
     cluster: Any, videos: Path, encoder_model: Path, tmp_path: Path
 ) -> None:
-    _, removed = (cluster.add_node(num_cpus=1) for _ in range(2))
+    removed = cluster.add_node(num_cpus=1)
     out = tmp_path / "features"
     done_at: list[float] = []
 
@@ -87,3 +98,35 @@ def test_a_node_is_lost_a_video_kills_and_one_cannot_be_read(
     extract_features(load_backbone(encoder_model), [videos], alone)
     for name in names:
         assert (alone / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_detect_on_a_cluster_is_detect(
+    cluster: Any, videos: Path, detector: Path, tmp_path: Path
+) -> None:
+    given = [*(videos / f"v0{i}.mp4" for i in range(4)), videos / "text.mp4"]
+    outs = [tmp_path / name / "found.json" for name in ("cluster", "alone")]
+    for out, more in zip(outs, (["--cluster", cluster.address], []), strict=True):
+        page = out.with_suffix(".html")
+        told = command("detect", detector, *given, "--out", out, "--report", page, *more)
+        assert "text.mp4 cannot be opened as a video" in told
+    for suffix in (".json", ".html"):
+        one, other = (out.with_suffix(suffix).read_bytes() for out in outs)
+        assert one == other
+    assert sorted(path.name for path in outs[0].parent.iterdir()) == ["found.html", "found.json"]
+
+
+def test_a_cluster_of_this_machine(videos: Path, encoder_model: Path, tmp_path: Path) -> None:
+    given = [encoder_model, videos / "v00.mp4", videos / "v01.mp4", videos / "text.mp4"]
+    shared = ("--dtype", "float16")
+    command("extract", *given, "--out", tmp_path / "cluster", "--cluster", "local", *shared)
+    command("extract", *given, "--out", tmp_path / "alone", *shared)
+    for name in ("v00.npy", "v00.json", "v01.npy", "v01.json"):
+        assert (tmp_path / "cluster" / name).read_bytes() == (
+            tmp_path / "alone" / name
+        ).read_bytes()
+
+
+def test_no_cluster_is_one_sentence(videos: Path, encoder_model: Path, tmp_path: Path) -> None:
+    given = [encoder_model, videos / "v00.mp4", "--out", tmp_path / "out"]
+    told = command("extract", *given, "--cluster", "127.0.0.1:1", code=2)
+    assert "there is no cluster at 127.0.0.1:1" in told

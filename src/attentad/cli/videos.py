@@ -143,6 +143,7 @@ def detect(
     figures: Annotated[
         Path | None, typer.Option(help="Folder for a timeline of each video, as SVG.")
     ] = None,
+    cluster: Cluster = None,
 ) -> None:
     """Find the actions in videos or feature files."""
     from attentad.app.detect import detect_and_write
@@ -150,7 +151,13 @@ def detect(
     from attentad.core.wording import and_more, number_of
 
     run = detect_and_write(
-        model, inputs, out, page=report, figures=figures, annotations=annotations
+        model,
+        inputs,
+        out,
+        page=report,
+        figures=figures,
+        annotations=annotations,
+        cluster=cluster,
     )
     warn(run.notes)
     count = sum(len(found.detections) for found in run.results.values())

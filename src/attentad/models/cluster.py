@@ -10,14 +10,15 @@ import logging
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from attentad.core import AttentadError
 from attentad.core.progress import NamedProgress
 from attentad.core.wording import reason_of
-from attentad.models.work import Outcome, WithModel, Work, outcome_of
+from attentad.models.work import Outcome, WithModel, Work, outcome_of, untold
 
 LOCAL: Final = "local"
 # A video is set aside that killed so many of its worker processes, or was on so many lost machines.
@@ -74,7 +75,17 @@ def on_cluster(
                 else:
                     waiting.append(video)
     report(len(videos), len(videos), "")
-    return {video: outcomes[video] for video in videos}
+    return {video: _seen(work, video, outcomes[video]) for video in videos}
+
+
+def _seen(work: Work, video: str, outcome: Outcome) -> Outcome:
+    """The outcome, if its files can be seen from here."""
+    if outcome.failure is not None or work.is_done(video):
+        return outcome
+    return Outcome(
+        failure=f"{video} was done on another machine, but what it wrote is not here; put videos, "
+        "model and output on a disk that all machines have under the same path."
+    )
 
 
 def _set_aside(work: Work, video: str, by_itself: bool) -> Outcome:
@@ -99,7 +110,7 @@ class _Tasks:
         self.running: dict[Any, str] = {}
         self._ray = ray
         # Bytes, so that a worker process can tell that it has this work open already.
-        self._work = ray.put(ray.cloudpickle.dumps((open_model, with_model)))
+        self._work = ray.put(ray.cloudpickle.dumps((Path.cwd(), open_model, with_model)))
         # Tries are counted here: Ray itself does not tell a worker that died from a machine.
         self._task = ray.remote(_done).options(
             num_cpus=1, max_retries=0, scheduling_strategy="SPREAD"
@@ -138,14 +149,16 @@ def _done(content: bytes, video: str) -> Outcome:
         work = _opened(content)
     except AttentadError as error:
         return Outcome(failure=f"on {os.uname().nodename}: {error}")
-    return outcome_of(work, video, lambda done, total: None)
+    return outcome_of(work, video, untold)
 
 
 @lru_cache(maxsize=1)
 def _opened(content: bytes) -> Work:
     from ray import cloudpickle
 
-    open_model, with_model = cloudpickle.loads(content)
+    folder, open_model, with_model = cloudpickle.loads(content)
+    with suppress(OSError):  # so that relative paths mean here what they mean to the user
+        os.chdir(folder)
     return with_model(open_model())
 
 

@@ -96,6 +96,10 @@ class Extraction:
             written = self.keep(video, *self._given_up.trying(video, self._key(video), read))
         return written.notes
 
+    def is_done(self, video: str) -> bool:
+        """Whether its features are there."""
+        return self.written(video) is not None
+
     def give_up(self, video: str, why: str) -> None:
         """Note that the video is not to be tried again."""
         self._given_up.keep(video, self._key(video), why)

@@ -28,6 +28,10 @@ class Work(Protocol):
         """
         ...
 
+    def is_done(self, video: str) -> bool:
+        """Whether its files are there."""
+        ...
+
     def give_up(self, video: str, why: str) -> None:
         """Keep in a file that the video is not to be tried again."""
         ...
@@ -69,6 +73,10 @@ class Worked:
         if failures and len(failures) == len(outcomes):
             raise AttentadError(" ".join(dict.fromkeys(failures.values())))
         return cls([*notes, *(note for o in outcomes.values() for note in o.notes)], failures)
+
+
+def untold(done: float, total: int) -> None:
+    """`Progress` that nobody asks for."""
 
 
 def outcome_of(work: Work, video: str, within: Progress) -> Outcome:
