@@ -15,7 +15,7 @@ from tests.bench import Bench, draw
 
 from attentad.app.detect import detect_and_write
 from attentad.core import AttentadError
-from attentad.models import run as run_module
+from attentad.models import look as look_module
 from attentad.models.extract import extract_features
 from attentad.models.file import load_backbone
 
@@ -67,9 +67,9 @@ def test_detect_goes_on_where_it_was_stopped(
     assert kept > 0
 
     looked = []
-    look = run_module.detect_features
+    look = look_module.detect_features
     monkeypatch.setattr(
-        run_module, "detect_features", lambda *a, **k: looked.append(k["video"]) or look(*a, **k)
+        look_module, "detect_features", lambda *a, **k: looked.append(k["video"]) or look(*a, **k)
     )
     detect_and_write(detector, [folder], out)
     assert len(looked) == COUNT - kept
@@ -84,9 +84,9 @@ def test_another_model_or_file_is_not_taken_from_the_journal(
     video = tmp_path / "v.mp4"
     video.write_bytes((folder / "v0.mp4").read_bytes())
     out, looked = tmp_path / "found.json", []
-    look = run_module.detect_features
+    look = look_module.detect_features
     monkeypatch.setattr(
-        run_module, "detect_features", lambda *a, **k: looked.append(k["video"]) or look(*a, **k)
+        look_module, "detect_features", lambda *a, **k: looked.append(k["video"]) or look(*a, **k)
     )
 
     def stopped(*_: object, **__: object) -> None:

@@ -68,7 +68,18 @@ def test_one_bad_file_stops_nothing(
     assert code == 1
     assert "b.mp4 cannot be opened" in errors
     names = sorted(path.name for path in (tmp_path / "features").iterdir())
-    assert names == ["a.json", "a.npy", "c.json", "c.npy"]
+    assert names == [".failed", "a.json", "a.npy", "c.json", "c.npy"]
+
+    noted = tmp_path / "features" / ".failed" / "b.json"
+    code, _, errors = command("extract", detector, videos, "--out", tmp_path / "features")
+    assert code == 1
+    assert "b.mp4 cannot be opened" in errors
+    assert f"Not tried again; for that, delete {noted}" in errors
+    shutil.copy(videos / "a.mp4", videos / "b.mp4")  # another file is tried
+    code, _, errors = command("extract", detector, videos, "--out", tmp_path / "features")
+    assert (code, errors) == (0, "")
+    assert not noted.parent.exists()
+    assert (tmp_path / "features" / "b.npy").exists()
 
 
 def test_where_nothing_can_be_read_nothing_is_written(
@@ -86,7 +97,7 @@ def test_where_nothing_can_be_read_nothing_is_written(
         assert "a.mp4" in errors
         assert "b.mp4" in errors
     assert not (tmp_path / "found.json").exists()
-    assert not list((tmp_path / "features").iterdir())
+    assert [path.name for path in (tmp_path / "features").iterdir()] == [".failed"]
 
 
 def test_a_damaged_feature_file_stops_no_other(bench: Bench, command: Command) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from attentad.core import Timeline, VideoDetections
-from attentad.core.found import Curve, Found
+from attentad.core.found import Curve, Found, Profile
 from attentad.models.journal import Entry, Journal, key_of
 
 any_float = st.floats(allow_nan=False, width=64)
@@ -31,8 +31,14 @@ def entries(draw: st.DrawFn) -> Entry:
     )
     probabilities = draw(st.none() | arrays.arrays(np.float64, 3, elements=any_float))
     timeline = Timeline(draw(st.integers(1, 9)), 12.5, 5, 16, draw(st.floats(0.1, 1e6)), -5.5)
+    profiles = [
+        Profile(name, draw(arrays.arrays(np.float32, 2)))
+        for name in draw(st.lists(st.text(), max_size=2))
+    ]
     return Entry(
-        Found(detections, probabilities, curves), timeline, tuple(draw(st.lists(st.text())))
+        Found(detections, probabilities, curves, profiles),
+        timeline,
+        tuple(draw(st.lists(st.text()))),
     )
 
 
@@ -59,6 +65,9 @@ def test_an_entry_reads_back_the_same(
     for before, after in zip(entry.found.curves, back.found.curves, strict=True):
         np.testing.assert_array_equal(before.value, after.value)
         assert before.value.dtype == after.value.dtype
+    assert [p.name for p in back.found.profiles] == [p.name for p in entry.found.profiles]
+    for before, after in zip(entry.found.profiles, back.found.profiles, strict=True):
+        np.testing.assert_array_equal(before.value, after.value)
 
 
 def test_what_is_missing_or_damaged_is_looked_at_again(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from attentad.core import Annotations, AttentadError, read_annotations, write_detections
 from attentad.core.files import check_place, remove_leftovers
 from attentad.core.formats.detections import detection_files
 from attentad.core.progress import progress_bar
+from attentad.models.cluster import on_cluster
 from attentad.models.journal import Journal
 from attentad.models.run import DetectRun, load, runs_report
 from attentad.report import write_page
@@ -23,6 +25,7 @@ def detect_and_write(
     page: Path | None = None,
     figures: Path | None = None,
     annotations: Path | None = None,
+    cluster: str | None = None,
 ) -> DetectRun:
     """Detect, and write what was asked for; see `LoadedDetector.detect` and `write_run`.
 
@@ -44,9 +47,13 @@ def detect_and_write(
         if figures is not None:
             timeline_files(figures, videos)
 
+    open_model = partial(load, model)
+    elsewhere = None if cluster is None else partial(on_cluster, cluster, open_model)
     try:
         with progress_bar("detecting") as progress:
-            run = load(model).detect(inputs, progress, truth, journal=journal, before=check_names)
+            run = open_model().detect(
+                inputs, progress, truth, journal=journal, before=check_names, run=elsewhere
+            )
         write_run(run, out, page, figures, annotations=truth)
         journal.remove()
     finally:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from attentad.backbones import BACKBONES, PRETRAINED, Backbone
 from attentad.core import AttentadError
 from attentad.core.progress import progress_bar
+from attentad.data.features import Dtype
 from attentad.models.build import build_backbone
-from attentad.models.extract import Extracted, extract_features
+from attentad.models.cluster import on_cluster
+from attentad.models.extract import extract_features
 from attentad.models.file import load_backbone
+from attentad.models.work import Shard, Worked, in_turn
 from attentad.recipes.load import parse_setting
 
 DEFAULT = "image"
@@ -18,8 +22,15 @@ MODEL_SUFFIX = ".safetensors"
 
 
 def run_extraction(
-    inputs: Sequence[Path], out: Path, backbone: str | None = None, settings: Sequence[str] = ()
-) -> Extracted:
+    inputs: Sequence[Path],
+    out: Path,
+    backbone: str | None = None,
+    settings: Sequence[str] = (),
+    *,
+    dtype: Dtype = "float32",
+    shard: str | None = None,
+    cluster: str | None = None,
+) -> Worked:
     """Extract features; see `extract_features`.
 
     Args:
@@ -27,6 +38,9 @@ def run_extraction(
         out: folder for the features.
         backbone: name of one that comes trained, or a model file; None is `image`.
         settings: its options, each `key=value`.
+        dtype: that features are stored in.
+        shard: which share of the videos, such as `2/8`; None is all.
+        cluster: address of a Ray cluster, or `local`; None is this process alone.
 
     Raises:
         AttentadError: no video is named, two backbones are, or an option does not fit; then as
@@ -38,9 +52,13 @@ def run_extraction(
         backbone, inputs = str(inputs[0]), inputs[1:]
     if not inputs:
         raise AttentadError("no video is named; give video files or folders of them.")
-    chosen = open_backbone(backbone or DEFAULT, settings)
+    share = None if shard is None else Shard.read(shard)
+    open_chosen = partial(open_backbone, backbone or DEFAULT, settings)
+    run = in_turn if cluster is None else partial(on_cluster, cluster, open_chosen)
     with progress_bar("features") as progress:
-        return extract_features(chosen, inputs, out, progress)
+        return extract_features(
+            open_chosen(), inputs, out, progress, dtype=dtype, shard=share, run=run
+        )
 
 
 def open_backbone(choice: str, settings: Sequence[str] = ()) -> Backbone:

@@ -15,6 +15,7 @@ from attentad.backbones.pictures import normalised, resized
 from attentad.core import AttentadError, Sampling
 
 Change = Literal["none", "signed", "absolute"]
+Crops = Literal[1, 3]
 # (network, pictures (F, H, W, 3) uint8) → (F, …), what is done once with each picture.
 Prepare = Callable[[nn.Module, Tensor], Tensor]
 # (network, snippets (B, L, …) of what was prepared) → what the backbone says of each.

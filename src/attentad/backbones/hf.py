@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from attentad.backbones.backbone import (
     Backbone,
     Change,
+    Crops,
     Prepare,
     described,
     picture_windows,
@@ -41,6 +42,7 @@ def hf(
     change: Change = "none",
     mean: tuple[float, float, float] | None = None,
     std: tuple[Positive, Positive, Positive] | None = None,
+    crops: Crops = 1,
 ) -> Backbone:
     """A network of `transformers`, by `AutoModel`; weights in safetensors only, no foreign code.
 
@@ -61,6 +63,7 @@ def hf(
             calls so.
         context_sec, change: of networks of pictures, see the backbone `image`.
         mean, std: of RGB in 0..1, subtracted and dividing; null is what its preprocessor says.
+        crops: see the backbone `image`.
 
     Raises:
         AttentadError: transformers is not installed; nothing is found, or no safetensors, or
@@ -85,6 +88,7 @@ def hf(
         "change": change,
         "mean": list(mean or release.rgb("mean")),
         "std": list(std or release.rgb("std")),
+        "crops": crops,
     }
     network = HuggingFaceNetwork(lambda: release.folder, pool)
     network.open()
@@ -162,7 +166,7 @@ def _around(
         name="hf",
         options=options,
         network=network,
-        sampling=Sampling(fps, seen, options["stride_frames"], size_px),
+        sampling=Sampling(fps, seen, options["stride_frames"], size_px, options["crops"]),
         feature_dim=width,
         prepare=prepare,
         summarise=summarise,

@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from attentad.backbones.backbone import Backbone, Change, described, picture_windows
+from attentad.backbones.backbone import Backbone, Change, Crops, described, picture_windows
 from attentad.backbones.efficientnet_lite0 import (
     FEATURE_DIM,
     EfficientNetLite0,
@@ -37,6 +37,7 @@ def image(
     context_sec: NotNegative = 0.0,
     change: Change = "none",
     size_px: Count = 224,
+    crops: Crops = 1,
 ) -> Backbone:
     """EfficientNet-Lite0 with its ImageNet weights, on each picture.
 
@@ -48,6 +49,8 @@ def image(
         change: adds the mean change of the features from picture to picture over window and
             context: `signed`, which tells directions, or `absolute`, which tells how much moves.
         size_px: side of the square that the network sees; it was trained on 224.
+        crops: 1 sees the square in the centre of a picture; 3 also those at both ends of its long
+            side, and averages their features.
 
     Raises:
         AttentadError: the package with the weights is not installed, or holds other weights; or
@@ -119,7 +122,9 @@ def _around(network: EfficientNetLite0, options: Mapping[str, Any]) -> Backbone:
         name="image",
         options=options,
         network=network,
-        sampling=Sampling(fps, windows.seen_frames, options["stride_frames"], size_px),
+        sampling=Sampling(
+            fps, windows.seen_frames, options["stride_frames"], size_px, options["crops"]
+        ),
         feature_dim=windows.width(FEATURE_DIM),
         prepare=partial(_look_at, size_px=size_px),
         summarise=windows,

@@ -5,11 +5,15 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.", min=0)]
+Cluster = Annotated[
+    str | None,
+    typer.Option(help="A task for each video on a Ray cluster: HOST:PORT, or local."),
+]
 
 say = partial(print, flush=True)
 
@@ -72,11 +76,20 @@ def extract(
         list[str] | None,
         typer.Option("--set", help="key=value, an option of the backbone, such as fps=10."),
     ] = None,
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Numbers in the files.")
+    ] = "float32",
+    shard: Annotated[
+        str | None, typer.Option(help="2/8: the second of eight shares of the videos.")
+    ] = None,
+    cluster: Cluster = None,
 ) -> None:
     """Turn videos into feature files with sidecars; goes on where it stopped."""
     from attentad.app.extract import run_extraction
 
-    extracted = run_extraction(inputs, out, backbone, settings or ())
+    extracted = run_extraction(
+        inputs, out, backbone, settings or (), dtype=dtype, shard=shard, cluster=cluster
+    )
     warn(extracted.notes)
     say(f"features: {out}")
     end_with(extracted.failures)
@@ -130,6 +143,7 @@ def detect(
     figures: Annotated[
         Path | None, typer.Option(help="Folder for a timeline of each video, as SVG.")
     ] = None,
+    cluster: Cluster = None,
 ) -> None:
     """Find the actions in videos or feature files."""
     from attentad.app.detect import detect_and_write
@@ -137,7 +151,13 @@ def detect(
     from attentad.core.wording import and_more, number_of
 
     run = detect_and_write(
-        model, inputs, out, page=report, figures=figures, annotations=annotations
+        model,
+        inputs,
+        out,
+        page=report,
+        figures=figures,
+        annotations=annotations,
+        cluster=cluster,
     )
     warn(run.notes)
     count = sum(len(found.detections) for found in run.results.values())

@@ -13,3 +13,7 @@ class AttentadError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(sentence(message))
+
+
+class UnreadableError(AttentadError):
+    """A file that is damaged or no video: trying again gives the same."""

@@ -50,10 +50,15 @@ def file_stamp(path: str | Path) -> FileStamp:
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, only_new: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when the block ends well.
 
     The suffix is kept, for writers that look at it. Missing parent folders are made.
+
+    Args:
+        path: the file to write.
+        only_new: of all that write it at once, on whatever machine, the first stays: the file is
+            linked to `path`, which gives way to one that is there.
 
     Raises:
         AttentadError: the folder cannot be made or the file cannot be written (disk full, no
@@ -68,7 +73,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         yield temporary
-        temporary.replace(path)
+        if only_new:
+            _link_or_rename(temporary, path)
+        else:
+            temporary.replace(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise AttentadError(
@@ -79,6 +87,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def _link_or_rename(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless another has it by now."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without links
+        temporary.replace(path)
 
 
 def check_place(path: str | Path) -> None:
@@ -177,8 +195,13 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON; numpy scalars and arrays are allowed."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Indented JSON; numpy scalars and arrays are allowed."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-    write_bytes(path, orjson.dumps(value, option=options))
+    return orjson.dumps(value, option=options)
 
 
 def read_bytes(path: str | Path) -> bytes:

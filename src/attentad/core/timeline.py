@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from attentad.core.arrays import Floats, Ints
 from attentad.core.errors import AttentadError
 
+CROPS = (1, 3)
+
 
 @dataclass(frozen=True)
 class Timeline:
@@ -106,19 +108,24 @@ class Sampling:
         stride_frames: frames from one snippet to the next.
         size_px: height and width of the square that the encoder sees: the short side is scaled
             to it and the centre is cropped.
+        crops: squares along the long side whose features are averaged: 1, the centre, or 3, both
+            ends and the centre.
 
     Raises:
-        AttentadError: a quantity is not a positive number.
+        AttentadError: a quantity is not a positive number, or there are other crops.
     """
 
     fps: float
     window_frames: int
     stride_frames: int
     size_px: int
+    crops: int = 1
 
     def __post_init__(self) -> None:
         for name in ("fps", "window_frames", "stride_frames", "size_px"):
             _check_number("sampling", name, getattr(self, name))
+        if self.crops not in CROPS:
+            raise AttentadError(f"a sampling has 1 or 3 crops, not {self.crops!r}.")
 
     @property
     def first_frame(self) -> int:

@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from attentad.core import AttentadError, Timeline
-from attentad.core.files import atomic_path, read_json, write_json
+from attentad.core.files import atomic_path, json_bytes, read_json
 from attentad.core.validation import Index, Number, PositiveNumber, validated
 from attentad.data.feature_files import KINDS, ArrayReader, array_readers
 
 SUFFIXES = tuple(KINDS)
+Dtype = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Sidecar:
         source_path: where that file was; "" where it is not known.
         source_size_bytes, source_modified_ns: its size, and its time in nanoseconds.
         notes: a sentence on each thing that was wrong with the video, such as a lost end.
+        dtype: that the numbers are stored in; they are read as float32 in any case.
     """
 
     fps: PositiveNumber
@@ -51,6 +53,7 @@ class Sidecar:
     source_size_bytes: int | None = None
     source_modified_ns: int | None = None
     notes: tuple[str, ...] = ()
+    dtype: Dtype = "float32"
 
     def timeline(self, length: int, duration_sec: float | None = None) -> Timeline:
         """The timeline of `length` features; the video's duration defaults to what they cover."""
@@ -218,18 +221,39 @@ def feature_files(path: str | Path) -> list[Path]:
     return [file for file in inside if not file.name.startswith(".")]
 
 
-def write_features(path: str | Path, features: NDArray[np.float32], sidecar: Sidecar) -> None:
+def write_features(path: str | Path, features: NDArray[np.floating], sidecar: Sidecar) -> None:
     """Write `NAME.npy` and its sidecar `NAME.json`; the sidecar last, as the sign of completeness.
 
+    Older ones are removed before. Of several that write at once the first one's stay.
+
+    Args:
+        path: of the array.
+        features: (T, C), stored as `sidecar.dtype`.
+        sidecar: what is to be known of them.
+
     Raises:
-        AttentadError: the files cannot be written.
+        AttentadError: the files cannot be written, or a number is too large for the dtype.
     """
-    path = Path(path)
-    with atomic_path(path) as temporary:
-        np.save(temporary, features, allow_pickle=False)
-        # An older sidecar would tell of these features if the run were killed now.
-        path.with_suffix(".json").unlink(missing_ok=True)
-    write_json(path.with_suffix(".json"), asdict(sidecar))
+    path, beside = Path(path), Path(path).with_suffix(".json")
+    stored = _as_dtype(features, sidecar.dtype, path)
+    with atomic_path(path, only_new=True) as temporary:
+        # An older sidecar would tell of these features if the run were killed before the end.
+        beside.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        np.save(temporary, stored, allow_pickle=False)
+    with atomic_path(beside, only_new=True) as temporary:
+        temporary.write_bytes(json_bytes(asdict(sidecar)))
+
+
+def _as_dtype(features: NDArray[np.floating], dtype: Dtype, path: Path) -> NDArray[np.floating]:
+    most = float(np.finfo(dtype).max)
+    reached = float(np.abs(features).max(initial=0))
+    if most < reached < np.inf:
+        raise AttentadError(
+            f"{path}: the features reach {reached:.3g}, but {dtype} ends at {most:.0f}; store them "
+            "as float32."
+        )
+    return features.astype(dtype, copy=False)
 
 
 def read_sidecar(path: str | Path) -> Sidecar:

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attentad.backbones import Backbone
-from attentad.core import AttentadError, Sampling, Timeline
+from attentad.core import Sampling, Timeline
+from attentad.core.errors import UnreadableError
 from attentad.core.progress import Progress
 from attentad.data.tracks import Track
 from attentad.models.model import inferring
 from attentad.video import frames, probe
+from attentad.video.ahead import ahead
 
 Picture = NDArray[np.uint8]
+SNIPPETS = 32  # at a time through `Backbone.summarise`
 PICTURES = 32  # at a time through `Backbone.prepare`
 
 
@@ -41,7 +44,7 @@ class VideoSource:
         return tuple(self.files)
 
     def read(self, video: str, progress: Progress | None = None) -> Track:
-        """R of one video (T, C); the file is streamed.
+        """R of one video (T, C); the file is streamed, and decoded while the backbone is busy.
 
         Args:
             video: its id.
@@ -51,11 +54,18 @@ class VideoSource:
             AttentadError: the file is missing, is not a video, or holds no pictures.
         """
         path, sampling = self.files[video], self.backbone.sampling
-        pictures = frames(path, sampling.fps, size_px=sampling.size_px)
-        duration_sec = probe(path).duration_sec
-        features, timeline = snippet_features(
-            self.backbone, pictures, duration_sec, progress=progress
+        pictures = frames(
+            path,
+            sampling.fps,
+            size_px=sampling.size_px,
+            whole=sampling.crops > 1,
+            threads=torch.get_num_threads(),
         )
+        duration_sec = probe(path).duration_sec
+        with ahead(pictures, SNIPPETS * sampling.stride_frames) as decoded:
+            features, timeline = snippet_features(
+                self.backbone, decoded, duration_sec, progress=progress
+            )
         # The length was an estimate until the pictures had been read.
         duration_sec = pictures.duration_sec or timeline.duration_sec
         return Track(features, replace(timeline, duration_sec=duration_sec), duration_sec)
@@ -66,7 +76,7 @@ def snippet_features(
     frames: Iterable[Picture],
     duration_sec: float,
     *,
-    batch_size: int = 32,
+    batch_size: int = SNIPPETS,
     progress: Progress | None = None,
 ) -> tuple[NDArray[np.float32], Timeline]:
     """R = [feature ; softmax of the class scores, if there are any] of every snippet.
@@ -77,8 +87,8 @@ def snippet_features(
 
     Args:
         backbone: used in evaluation mode, on the device where it is.
-        frames: the video's pictures at `sampling.fps`, (H, W, 3) RGB, square; another size than
-            `sampling.size_px` is rescaled.
+        frames: the video's pictures at `sampling.fps`, (H, W, 3) RGB; square where there is one
+            crop. Where their short side is not `sampling.size_px`, they are rescaled.
         duration_sec: length of the video.
         batch_size: snippets at a time; changes nothing but speed and memory.
         progress: called with (snippets done, snippets expected from the duration).
@@ -87,7 +97,7 @@ def snippet_features(
         (T, C_feat + K) float32 and the timeline of the T snippets.
 
     Raises:
-        AttentadError: there are no frames.
+        UnreadableError: there are no frames.
     """
     sampling = backbone.sampling
     expected = sampling.timeline(round(duration_sec * sampling.fps), duration_sec).length
@@ -101,22 +111,43 @@ def snippet_features(
             new = [number for number in seen.tolist() if number not in prepared]
             for first in range(0, len(new), PICTURES):
                 some = new[first : first + PICTURES]
-                pictures = torch.from_numpy(np.stack([batch.held[k - batch.base] for k in some]))
+                pictures = _cropped([batch.held[k - batch.base] for k in some], sampling.crops)
                 looked_at = backbone.prepare(backbone.network, pictures.to(device))
-                prepared |= zip(some, looked_at.unbind(), strict=True)
-            stream = torch.stack([prepared[number] for number in seen.tolist()])
+                prepared |= zip(some, looked_at.chunk(len(some)), strict=True)
+            stream = torch.stack([prepared[number] for number in seen.tolist()], dim=1)
             indices = torch.from_numpy(np.searchsorted(seen, batch.numbers))
-            output = backbone.summarise(backbone.network, stream[indices.to(device)])
-            row = output.feature
-            if output.logits is not None:
-                row = torch.cat([row, output.logits.softmax(dim=1)], dim=1)
+            row = _summarised(backbone, stream[:, indices.to(device)])
             rows.append(row.float().cpu().numpy())
             done, frame_count = done + len(row), batch.read
             if progress is not None:
                 progress(done, max(done, expected))
     if not rows:
-        raise AttentadError("the video holds no frames; check that it plays.")
+        raise UnreadableError("the video holds no frames; check that it plays.")
     return np.concatenate(rows), sampling.timeline(frame_count, duration_sec)
+
+
+def _cropped(pictures: Sequence[Picture], crops: int) -> Tensor:
+    """F pictures (H, W, 3) → (F · crops, S, S, 3), those of a picture one after the other."""
+    stacked = torch.from_numpy(np.stack(pictures))
+    if crops == 1:
+        return stacked
+    height, width = stacked.shape[1:3]
+    side = min(height, width)
+    places = [
+        ((height - side) * i // (crops - 1), (width - side) * i // (crops - 1))
+        for i in range(crops)
+    ]
+    squares = [stacked[:, top : top + side, left : left + side] for top, left in places]
+    return torch.stack(squares, dim=1).flatten(0, 1)
+
+
+def _summarised(backbone: Backbone, snippets: Tensor) -> Tensor:
+    """R of snippets (crops, B, L, …), the mean over their crops: (B, C_feat + K)."""
+    output = backbone.summarise(backbone.network, snippets.flatten(0, 1))
+    row = output.feature
+    if output.logits is not None:
+        row = torch.cat([row, output.logits.softmax(dim=1)], dim=1)
+    return row.unflatten(0, snippets.shape[:2]).mean(dim=0)
 
 
 class _Windows(NamedTuple):

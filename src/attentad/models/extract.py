@@ -12,38 +12,38 @@ from attentad.backbones.backbone import is_same
 from attentad.core import AttentadError
 from attentad.core.files import check_place, file_stamp, held_folder, remove_leftovers
 from attentad.core.names import readable_name, video_id
-from attentad.core.progress import NamedProgress, Progress, each_named
-from attentad.data.features import Sidecar, read_sidecar, write_features
+from attentad.core.progress import NamedProgress, Progress
+from attentad.data.features import Dtype, Sidecar, read_sidecar, write_features
 from attentad.data.tracks import Track, noting
 from attentad.data.video_files import find_videos
 from attentad.models.encode import VideoSource
-
-
-@dataclass(frozen=True)
-class Extracted:
-    """What became of the videos.
-
-    Args:
-        notes: a sentence on each thing that was left out or read in part.
-        failures: video → a sentence on why it has no features.
-    """
-
-    notes: Sequence[str]
-    failures: Mapping[str, str]
+from attentad.models.journal import key_of
+from attentad.models.work import GivenUp, Runner, Shard, Worked, in_turn
 
 
 def extract_features(
-    backbone: Backbone, inputs: Sequence[Path], out: Path, progress: NamedProgress | None = None
-) -> Extracted:
+    backbone: Backbone,
+    inputs: Sequence[Path],
+    out: Path,
+    progress: NamedProgress | None = None,
+    *,
+    dtype: Dtype = "float32",
+    shard: Shard | None = None,
+    run: Runner = in_turn,
+) -> Worked:
     """Write `OUT/VIDEO.npy` and `OUT/VIDEO.json` for each video; finished ones are skipped.
 
-    A video that cannot be read does not keep the others from being read.
+    A video that cannot be read does not keep the others from being read. That it cannot is noted in
+    `OUT/.failed`, and it is not tried again as long as file and backbone are the same.
 
     Args:
         backbone: whose facts name it, as those of one that comes trained or from a file do.
         inputs: video files or folders of them.
         out: folder for the features.
         progress: called with (videos done, videos in all, the one that is read).
+        dtype: that the features are stored in.
+        shard: which of the videos; None is all.
+        run: does the work: in this process, or on a cluster.
 
     Raises:
         AttentadError: an input does not exist, two videos share a name, or nothing can be written
@@ -51,34 +51,66 @@ def extract_features(
     """
     found, notes = find_videos(inputs)
     files = _by_name(found)
+    videos = [*files]
+    if shard is not None:
+        videos = shard.of(videos)
+        files = {video: files[video] for video in videos}
+        if not videos:
+            notes.append(f"share {shard.number} of {shard.count} has none of the videos.")
     check_place(out / "features.npy")
-    work = _Extraction(VideoSource(backbone, files), out)
-    remove_leftovers([path for video in files for path in work.targets(video)])
-    failures: dict[str, str] = {}
-    for video, within in each_named([*files], progress):
-        try:
-            written = work.written(video)
-            read = work.read(video, within) if written is None else None
-        except AttentadError as error:
-            failures[video] = str(error)
-            continue
-        if read is not None:
-            written = work.keep(video, *read)
-        notes += () if written is None else written.notes
-    if failures and len(failures) == len(files):
-        raise AttentadError(" ".join(failures.values()))
-    return Extracted(notes, failures)
+    with_backbone = partial(Extraction, files=files, out=out, dtype=dtype)
+    work = with_backbone(backbone)
+    targets = [path for video in videos for path in work.targets(video)]
+    remove_leftovers(targets)
+    outcomes = run(with_backbone, work, videos, progress)
+    remove_leftovers(targets)  # of worker processes that were killed
+    return Worked.of(notes, outcomes)
 
 
 @dataclass(frozen=True)
-class _Extraction:
-    source: VideoSource
+class Extraction:
+    """The features of videos in files; `Work`.
+
+    Args:
+        backbone: makes them.
+        files: video → its file.
+        out: folder for the features.
+        dtype: that they are stored in.
+    """
+
+    backbone: Backbone
+    files: Mapping[str, Path]
     out: Path
+    dtype: Dtype
+
+    def __call__(self, video: str, within: Progress) -> Sequence[str]:
+        """Write the features of a video, unless they are there; its notes.
+
+        Raises:
+            AttentadError: it cannot be read, also by what is noted of an earlier time; or what
+                there is is of another video.
+        """
+        written = self.written(video)
+        if written is None:
+            read = partial(self.read, video, within)
+            written = self.keep(video, *self._given_up.trying(video, self._key(video), read))
+        return written.notes
+
+    def is_done(self, video: str) -> bool:
+        """Whether its features are there."""
+        return self.written(video) is not None
+
+    def give_up(self, video: str, why: str) -> None:
+        """Note that the video is not to be tried again."""
+        self._given_up.keep(video, self._key(video), why)
 
     @property
-    def backbone(self) -> Backbone:
-        """What makes the features."""
-        return self.source.backbone
+    def _given_up(self) -> GivenUp:
+        return GivenUp(self.out / ".failed")
+
+    def _key(self, video: str) -> str:
+        path = self.files[video]
+        return key_of(str(path.resolve()), *file_stamp(path), dict(self.backbone.facts))
 
     def targets(self, video: str) -> tuple[Path, Path]:
         """The files of its features and of their sidecar."""
@@ -90,7 +122,7 @@ class _Extraction:
         Raises:
             AttentadError: the features there are of another video of the same name.
         """
-        path, (target, beside) = self.source.files[video], self.targets(video)
+        path, (target, beside) = self.files[video], self.targets(video)
         if not (target.exists() and beside.exists()):
             return None
         try:
@@ -111,13 +143,14 @@ class _Extraction:
                     f"{target} holds the features of {told.source_path}, not of {path}; choose "
                     f"another --out, rename the video, or delete {target.name} to read this one."
                 )
-        return told if is_same_file and is_same(told.encoder, self.backbone.facts) else None
+        is_same_kind = is_same(told.encoder, self.backbone.facts) and told.dtype == self.dtype
+        return told if is_same_file and is_same_kind else None
 
     def read(self, video: str, within: Progress) -> tuple[Track, Sidecar]:
         """Features and what is to be known of them."""
-        path = self.source.files[video]
+        path = self.files[video]
         stamp = file_stamp(path)
-        track, notes = noting(partial(self.source.read, video, within))
+        track, notes = noting(partial(VideoSource(self.backbone, self.files).read, video, within))
         when, width = asdict(track.timeline), track.array.shape[1]
         del when["length"]
         classes = self.backbone.classes
@@ -131,6 +164,7 @@ class _Extraction:
             source_size_bytes=stamp.size_bytes,
             source_modified_ns=stamp.modified_ns,
             notes=tuple(notes),
+            dtype=self.dtype,
         )
 
     def keep(self, video: str, track: Track, sidecar: Sidecar) -> Sidecar:

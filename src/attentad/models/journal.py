@@ -17,7 +17,7 @@ from safetensors.numpy import load, save
 
 from attentad.core import AttentadError, Timeline, VideoDetections
 from attentad.core.files import write_bytes
-from attentad.core.found import Curve, Found
+from attentad.core.found import Curve, Found, Profile
 
 _SUFFIX: Final = ".safetensors"
 
@@ -72,8 +72,8 @@ class Journal:
         write_bytes(self._file(key), save(_packed(entry)))
 
     def remove(self) -> None:
-        """Delete all entries: the output is written."""
-        for file in self.folder.glob(f"*{_SUFFIX}"):
+        """Delete all entries, and notes on videos that have none: the output is written."""
+        for file in (*self.folder.glob(f"*{_SUFFIX}"), *self.folder.glob("*.json")):
             with suppress(OSError):
                 file.unlink()
         self.tidy()
@@ -102,6 +102,7 @@ def _packed(entry: Entry) -> dict[str, NDArray[Any]]:
         "timeline": entry.timeline.to_dict(),
         "notes": entry.notes,
         "curves": [(curve.name, curve.kind) for curve in found.curves],
+        "profiles": [profile.name for profile in found.profiles],
     }
     arrays: dict[str, NDArray[Any]] = {
         "told": np.frombuffer(json.dumps(told).encode(), dtype=np.uint8),
@@ -113,6 +114,7 @@ def _packed(entry: Entry) -> dict[str, NDArray[Any]]:
         arrays["class_probabilities"] = found.class_probabilities
     for i, curve in enumerate(found.curves):
         arrays |= {f"time_sec_{i}": curve.time_sec, f"value_{i}": curve.value}
+    arrays |= {f"profile_{i}": profile.value for i, profile in enumerate(found.profiles)}
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
@@ -124,5 +126,6 @@ def _unpacked(arrays: Mapping[str, NDArray[Any]]) -> Entry:
     )
     detections = VideoDetections(arrays["segments"], arrays["scores"], arrays["labels"])
     probabilities = arrays.get("class_probabilities")
-    found = Found(detections, probabilities, curves)
+    profiles = [Profile(name, arrays[f"profile_{i}"]) for i, name in enumerate(told["profiles"])]
+    found = Found(detections, probabilities, curves, profiles)
     return Entry(found, Timeline(**told["timeline"]), tuple(told["notes"]))

@@ -8,9 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 import attentad
 from attentad.core import (
     Annotations,
@@ -20,7 +17,6 @@ from attentad.core import (
     VideoAnnotation,
     no_detections,
 )
-from attentad.core.files import file_stamp
 from attentad.core.found import Found
 from attentad.core.names import (
     align_classes,
@@ -30,16 +26,16 @@ from attentad.core.names import (
     told_matches,
     with_ids,
 )
-from attentad.core.progress import NamedProgress, Progress, each_named
+from attentad.core.progress import NamedProgress, each_named
 from attentad.core.wording import first_few
-from attentad.data.tracks import Track, noting
-from attentad.models.detect import detect_features
 from attentad.models.encode import VideoSource
 from attentad.models.file import file_sha256, load_detector
-from attentad.models.inputs import AnySource, open_inputs
-from attentad.models.journal import Entry, Journal, key_of
+from attentad.models.inputs import AnySource, Inputs, open_inputs
+from attentad.models.journal import Entry, Journal
+from attentad.models.look import JournalLooking, Looking
 from attentad.models.model import DetectorModel
 from attentad.models.video_scores import video_scores
+from attentad.models.work import Runner
 from attentad.report import Report, VideoPage, plain_facts
 
 
@@ -97,6 +93,7 @@ class LoadedDetector:
         *,
         journal: Journal | None = None,
         before: Callable[[Sequence[str]], None] | None = None,
+        run: Runner | None = None,
     ) -> DetectRun:
         """Detect actions in videos or feature files; the model knows how to read them.
 
@@ -111,46 +108,52 @@ class LoadedDetector:
                 not.
             journal: where finished videos are kept, and looked up.
             before: called with all videos before the first is read; may raise.
+            run: looks at the videos elsewhere, into the journal, which it needs; None is here.
 
         Raises:
             AttentadError: an input is missing, no input can be read or fits the model.
         """
-        model, meta = self.model, self._meta()
+        paths = [Path(path) for path in inputs]
         annotated = {} if annotations is None else annotations.videos
-        opened = open_inputs(model, [Path(path) for path in inputs], annotated)
+        looking, opened = _looking(self, paths, annotated)
+        videos = [*opened.sources]
         if before is not None:
-            before([*opened.sources])
-        class_scores = video_scores(model.recipe, model.classes)
+            before(videos)
         entries: dict[str, Entry] = {}
-        notes = [*opened.notes, *_told_annotated([*opened.sources], annotated)]
+        notes = [*opened.notes, *_told_annotated(videos, annotated)]
         failures = dict(opened.failures)
-        for video, within in each_named([*opened.sources], progress):
-            try:
-                look = _Look.at(
-                    model, video, opened.sources[video], class_scores(video), meta, within
+        entry_of = looking.entry
+        if journal is not None:
+            work = JournalLooking(looking, journal)
+            entry_of = work.entry
+            if run is not None:
+                with_model = partial(
+                    _into_journal, paths=paths, annotated=annotated, journal=journal
                 )
-                kept = None if journal is None else journal.read(look.key)
-                entry = look.entry() if kept is None else kept
+                outcomes = run(with_model, work, videos, progress)
+                failures |= {v: o.failure for v, o in outcomes.items() if o.failure is not None}
+        for video, within in each_named([v for v in videos if v not in failures], progress):
+            try:
+                entries[video] = entry_of(video, within)
             except AttentadError as error:
                 failures[video] = str(error)
                 continue
-            if journal is not None and kept is None:
-                journal.keep(look.key, entry)
-            entries[video] = entry
-            notes += entry.notes
+            notes += entries[video].notes
         if failures and not entries:
-            raise AttentadError(" ".join(failures.values()))
+            raise AttentadError(" ".join(dict.fromkeys(failures.values())))
         return DetectRun(
             {video: entry.found for video, entry in entries.items()},
-            model.classes,
-            meta,
+            self.classes,
+            looking.meta,
             {video: _video_file(opened.sources[video], video) for video in entries},
             {video: entry.timeline for video, entry in entries.items()},
             notes,
             failures,
         )
 
-    def _meta(self) -> dict[str, Any]:
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What tells it from another, and goes with what it finds."""
         recipe = self.model.recipe
         return {
             "model": readable_name(self.file.name),
@@ -161,50 +164,22 @@ class LoadedDetector:
         }
 
 
-@dataclass(frozen=True)
-class _Look:
-    """A video about to be looked at: its features if they cost little, else how to read them."""
+def _looking(
+    detector: LoadedDetector, paths: Sequence[Path], annotated: Mapping[str, VideoAnnotation]
+) -> tuple[Looking, Inputs]:
+    model = detector.model
+    opened = open_inputs(model, paths, annotated)
+    class_scores = video_scores(model.recipe, model.classes)
+    return Looking(model, detector.meta, opened.sources, class_scores), opened
 
-    model: DetectorModel
-    video: str
-    class_scores: NDArray[np.floating] | None
-    key: str  # of all that the outcome depends on
-    read: Callable[[], tuple[Track, list[str]]]
 
-    @classmethod
-    def at(
-        cls,
-        model: DetectorModel,
-        video: str,
-        source: AnySource,
-        class_scores: NDArray[np.floating] | None,
-        meta: Mapping[str, Any],
-        within: Progress,
-    ) -> _Look:
-        scores = None if class_scores is None else class_scores.tolist()
-        if isinstance(source, VideoSource):
-            path = source.files[video]
-            facts = [str(path.resolve()), *file_stamp(path)]
-            read = partial(noting, partial(source.read, video, within))
-            return cls(model, video, class_scores, key_of(meta, video, scores, facts), read)
-        track, notes = noting(partial(source.read, video))
-        key = key_of(meta, video, scores, track.timeline.to_dict(), track.array.tobytes())
-        return cls(model, video, class_scores, key, lambda: (track, notes))
-
-    def entry(self) -> Entry:
-        """What the model says of the video."""
-        track, notes = self.read()
-        found, more = noting(
-            partial(
-                detect_features,
-                self.model,
-                track.array,
-                track.timeline,
-                video=self.video,
-                class_scores=self.class_scores,
-            )
-        )
-        return Entry(found, track.timeline, (*notes, *more))
+def _into_journal(
+    detector: LoadedDetector,
+    paths: Sequence[Path],
+    annotated: Mapping[str, VideoAnnotation],
+    journal: Journal,
+) -> JournalLooking:
+    return JournalLooking(_looking(detector, paths, annotated)[0], journal)
 
 
 def load(path: str | Path) -> LoadedDetector:

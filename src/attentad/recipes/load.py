@@ -141,6 +141,9 @@ class SamplingSettings(Section):
     window_frames: int = Field(ge=1)
     stride_frames: int = Field(ge=1)
     size_px: int = Field(ge=8)
+    crops: Literal[1, 3] = Field(
+        1, description="of whole videos, their features averaged; clips are cropped at the centre"
+    )
 
 
 class RecognitionRecipe(Section):

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from attentad.core.errors import AttentadError
+from attentad.core.errors import AttentadError, UnreadableError
 from attentad.video.length import (
     estimated_end_sec,
     nominal_rate,
@@ -65,6 +65,13 @@ class VideoInfo:
     start_sec: float = 0.0
 
 
+class Shape(NamedTuple):
+    """Side of a square, or None, and whether what is beside it is kept; see `frames`."""
+
+    size_px: int | None
+    whole: bool
+
+
 class Frames(Iterator[Picture]):
     """The pictures of a video, in order; see `frames`.
 
@@ -72,10 +79,10 @@ class Frames(Iterator[Picture]):
         duration_sec: when the last picture stops being on screen; None until all are read.
     """
 
-    def __init__(self, path: Path, fps: float | None, size_px: int | None) -> None:
+    def __init__(self, path: Path, fps: float | None, shape: Shape, threads: int) -> None:
         # The generator must not hold this object: an abandoned one closes its file at once.
         self._length = _Length()
-        self._pictures = _frames(path, fps, size_px, self._length)
+        self._pictures = _frames(path, fps, shape, threads, self._length)
 
     def __next__(self) -> Picture:
         return next(self._pictures)
@@ -127,7 +134,14 @@ def probe(path: str | Path) -> VideoInfo:
     )
 
 
-def frames(path: str | Path, fps: float | None = None, *, size_px: int | None = None) -> Frames:
+def frames(
+    path: str | Path,
+    fps: float | None = None,
+    *,
+    size_px: int | None = None,
+    whole: bool = False,
+    threads: int = 0,
+) -> Frames:
     """The pictures of a video, upright, in order, one or two in memory at a time.
 
     Args:
@@ -137,6 +151,8 @@ def frames(path: str | Path, fps: float | None = None, *, size_px: int | None = 
             `frame_count(duration_sec, fps)`. None gives each picture of the file once.
         size_px: side of a square: the short side is scaled to it and the centre is cropped.
             None keeps the size. Pixels are taken as square.
+        whole: leave the picture uncropped; its short side is `size_px` then.
+        threads: of the decoder; 0 is as many as there are cores.
 
     Returns:
         An iterator over (H, W, 3) uint8 RGB arrays, each an array of its own. Once it is
@@ -159,36 +175,35 @@ def frames(path: str | Path, fps: float | None = None, *, size_px: int | None = 
         raise AttentadError(
             f"{shown_name(path)} cannot be read at a size of {size_px} px; give 1 or more."
         )
-    return Frames(path, fps, size_px)
+    return Frames(path, fps, Shape(size_px, whole), threads)
 
 
 def _frames(
-    path: Path, fps: float | None, size_px: int | None, length: _Length
+    path: Path, fps: float | None, shape: Shape, threads: int, length: _Length
 ) -> Iterator[Picture]:
     with opened(path) as video:
+        video.stream.codec_context.thread_count = threads
         pictures = Pictures(video)
         if fps is None:
-            yield from _each(video, pictures, size_px)
+            yield from _each(video, pictures, shape)
         else:
-            yield from _at_rate(video, pictures, fps, size_px)
+            yield from _at_rate(video, pictures, fps, shape)
         length.duration_sec = float(pictures.end_sec)
         for note in notes(path, video, pictures):
             warnings.warn(note, UserWarning, stacklevel=3)
 
 
-def _each(video: OpenVideo, pictures: Pictures, size_px: int | None) -> Iterator[Picture]:
+def _each(video: OpenVideo, pictures: Pictures, shape: Shape) -> Iterator[Picture]:
     _, frame = _first(video, pictures)
-    convert = _converter(frame, size_px)
+    convert = _converter(frame, shape)
     yield convert(frame)
     for _, frame in pictures:
         yield convert(frame)
 
 
-def _at_rate(
-    video: OpenVideo, pictures: Pictures, fps: float, size_px: int | None
-) -> Iterator[Picture]:
+def _at_rate(video: OpenVideo, pictures: Pictures, fps: float, shape: Shape) -> Iterator[Picture]:
     _, held = _first(video, pictures)
-    convert = _converter(held, size_px)
+    convert = _converter(held, shape)
     shown_until = _last_tick_on_screen(time_base(video.stream), fps)
     # Number k is given when k + 1 is on screen too: only then is the video long enough for it.
     k = 0
@@ -214,7 +229,7 @@ def _at_rate(
 def _first(video: OpenVideo, pictures: Pictures) -> tuple[int, VideoFrame]:
     for tick, frame in pictures:
         return tick, frame
-    raise AttentadError(
+    raise UnreadableError(
         f"{video.name} holds no picture that can be decoded; the file may be damaged."
     )
 
@@ -227,23 +242,26 @@ def _last_tick_on_screen(time_base: Fraction, fps: float) -> Callable[[int], int
     return lambda k: math.floor(k * step + offset)
 
 
-def _converter(first: VideoFrame, size_px: int | None) -> Callable[[VideoFrame], Picture]:
+def _converter(first: VideoFrame, shape: Shape) -> Callable[[VideoFrame], Picture]:
     """A function from decoded frame to upright RGB array; it keeps swscale's tables."""
     turn: Orientation = orientation(first)
     # On one thread, because handing a small picture to several costs more than scaling it.
     scaler = VideoReformatter()
-    whole = first.width, first.height
+    kept = first.width, first.height
+    if shape.size_px is not None:
+        kept = _covering(*kept, shape.size_px)
+    crop_px = None if shape.whole else shape.size_px
 
     def convert(frame: VideoFrame) -> Picture:
-        # A stream may change its size on the way; without `size_px` the first size is kept.
-        width, height = whole if size_px is None else _covering(frame.width, frame.height, size_px)
+        # A stream may change its size on the way; what is not cropped keeps the first size.
+        width, height = kept if crop_px is None else _covering(frame.width, frame.height, crop_px)
         scaled = scaler.reformat(
             frame, width=width, height=height, format="rgb24", interpolation="AREA", threads=1
         )
         picture: NDArray[Any] = scaled.to_ndarray()
-        if size_px is not None:
-            top, left = (height - size_px) // 2, (width - size_px) // 2
-            picture = picture[top : top + size_px, left : left + size_px]
+        if crop_px is not None:
+            top, left = (height - crop_px) // 2, (width - crop_px) // 2
+            picture = picture[top : top + crop_px, left : left + crop_px]
         return turn.upright(picture).copy()
 
     return convert

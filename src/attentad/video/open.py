@@ -13,7 +13,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from attentad.core.errors import AttentadError
+from attentad.core.errors import AttentadError, UnreadableError
 from attentad.video.streams import moving_streams
 
 # FFmpeg draws text files and old bitmap fonts as if they were films.
@@ -50,7 +50,7 @@ def opened(path: Path) -> Iterator[OpenVideo]:
         streams = moving_streams(container)
         if not streams:
             what = "sound but no video" if container.streams.audio else "no video"
-            raise AttentadError(f"{name} holds {what}; give a file with a video stream.")
+            raise UnreadableError(f"{name} holds {what}; give a file with a video stream.")
         chosen, several = streams[0].index, len(streams)
         if len(container.streams.video) == 1:
             yield OpenVideo(name, container, _ready(streams[0], name), None)
@@ -82,19 +82,19 @@ def _container(path: Path) -> Iterator[InputContainer]:
         # the like are written in whatever code page somebody had, and are not read here.
         container = av.open(f"file:{path}", metadata_errors="replace")
     except (FFmpegError, OSError) as error:
-        raise AttentadError(
+        raise UnreadableError(
             f"{name} cannot be opened as a video ({error.strerror}); check that it is a complete "
             "video file."
         ) from error
     with container:
         if container.format.name in _TEXT_FORMATS:
-            raise AttentadError(f"{name} is a text file; give a video file.")
+            raise UnreadableError(f"{name} is a text file; give a video file.")
         yield container
 
 
 def _ready(stream: VideoStream, name: str) -> VideoStream:
     if stream.codec_context is None:
-        raise AttentadError(
+        raise UnreadableError(
             f"{name} is coded in a way that this build of FFmpeg cannot decode; convert it, "
             "for example to H.264."
         )
