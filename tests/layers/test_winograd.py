@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attentad.layers import winograd
-from attentad.layers.winograd import CellConv, minimal_filter, tile_corners
+from attentad.layers.winograd import CellConv, TileRow, blocks, minimal_filter, tile_rows
 
 
 def listed(cells):
@@ -83,8 +83,13 @@ def test_points_lose_less_than_the_usual_ones(monkeypatch):
     assert chosen < 1e-6
 
 
-def test_tiles_without_an_asked_cell_are_left_out():
-    written = np.zeros((9, 9), dtype=bool)
-    written[0, 3] = written[8, 4] = written[8, 7] = True
-    top, left = tile_corners(written)
-    assert (top.tolist(), left.tolist()) == ([0, 8], [0, 4])
+def test_tiles_outside_the_asked_cells_are_left_out():
+    written = np.zeros((9, 17), dtype=bool)
+    written[0, 4] = written[8, 2] = written[8, 9] = True
+    # Those between two asked cells of a row are not.
+    assert tile_rows(written) == [(0, 4, 1), (8, 0, 3)]
+
+
+def test_blocks_hold_every_row_of_tiles_once():
+    rows = [TileRow(4 * i, 0, count) for i, count in enumerate([20, 20, 20, 60, 1])]
+    assert blocks(rows) == [rows[:3], rows[3:4], rows[4:]]

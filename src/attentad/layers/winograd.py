@@ -6,24 +6,26 @@ F(4×4, 3×3) cuts the map into tiles of 4×4 outputs. A tile reads 6×6 inputs 
 
 summed over the input channels within the brackets: 36 multiplications for 16 outputs, not 144.
 
-Only tiles in which an output is asked for are computed. d → Bᵀ d B and M → Aᵀ M A are sparse
-products from and to lists of cells; the map itself is never built.
+Only tiles in which an output is asked for are computed, some rows of tiles at a time: what is made
+of a tile is more than twice its size, and a block of tiles stays in the processor's cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.layers.sparse_rows import SparseProduct, SparseRows, from_entries
+from attentad.layers.sparse_rows import SparseProduct, from_entries
 
 TILE, KERNEL = 4, 3
 POINTS = TILE + KERNEL - 1
+# Tiles of a block, at least: enough for fast products with the kernels.
+BLOCK_TILES = 48
 # Where the polynomials are evaluated, besides infinity. With these single precision loses least: a
 # third of the rounding error of 0, ±1, ±2.
 EVALUATED_AT = (0.0, 0.75, -0.75, 1.5, -1.5)
@@ -55,55 +57,62 @@ def _values_at(points: Sequence[float], degree: int) -> NDArray[np.float64]:
 A_T, G, B_T = minimal_filter()
 
 
-def tile_corners(written: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First row and first column of each tile in which a cell of `written` (H, W) is true."""
-    row, column = np.nonzero(written)
-    corners = np.unique(np.stack([row, column], axis=1) // TILE, axis=0) * TILE
-    return corners[:, 0], corners[:, 1]
+class TileRow(NamedTuple):
+    """Tiles side by side: `count` of them, the first one's corner at (top, left)."""
+
+    top: int
+    left: int
+    count: int
 
 
-def input_transform(
-    read: NDArray[np.int64], rows: int, corners: tuple[NDArray[np.int64], NDArray[np.int64]]
-) -> SparseRows:
-    """d → Bᵀ d B: from the rows of a list to (points, tiles), point (p, q) of each tile.
+def tile_rows(written: NDArray[np.bool_]) -> list[TileRow]:
+    """The tiles in which cells of `written` (H, W) are true, and those between them in their row."""
+    row, column = (index // TILE for index in np.nonzero(written))
+    found = []
+    for each in np.unique(row):
+        first, last = column[row == each].min(), column[row == each].max()
+        found.append(TileRow(int(each) * TILE, int(first) * TILE, int(last - first) + 1))
+    return found
+
+
+def blocks(rows: Sequence[TileRow]) -> list[list[TileRow]]:
+    """The rows in turn, together where they are short."""
+    found: list[list[TileRow]] = [[]]
+    for row in rows:
+        if sum(each.count for each in found[-1]) >= BLOCK_TILES:
+            found.append([])
+        found[-1].append(row)
+    return found
+
+
+class Framed(nn.Module):
+    """Between a list of cells (rows, C) and a map in whole tiles, flat: (height · width, C).
 
     Args:
-        read: (H, W), which row of the list each cell is; −1 is a cell of zeros, as all are outside
-            the map.
+        listed: (H, W), the row of each cell in the list; −1 is a cell of zeros.
         rows: of the list.
-        corners: of the tiles, see `tile_corners`.
+        margin: rows and columns of zeros before the map and after it.
     """
-    framed = np.pad(read, (1, POINTS), constant_values=-1)
-    weight = np.einsum("pi,qj->pqij", B_T, B_T)
-    p, q, i, j = used = np.nonzero(weight)
-    top, left = (corner[:, None] for corner in corners)
-    row = (p * POINTS + q) * len(top) + np.arange(len(top))[:, None]
-    column = framed[top + i, left + j]
-    value = np.broadcast_to(weight[used], column.shape)
-    there = column >= 0
-    shape = (POINTS**2 * len(top), rows)
-    return from_entries(row[there], column[there], value[there], shape)
 
+    def __init__(self, listed: NDArray[np.int64], rows: int, margin: int) -> None:
+        super().__init__()
+        framed = np.pad(
+            listed, [(margin, margin + -size % TILE) for size in listed.shape], constant_values=-1
+        )
+        self.shape = framed.shape
+        place = np.flatnonzero(framed >= 0)
+        row = framed.flat[place]
+        self.cells = SparseProduct(
+            from_entries(place, row, np.ones(len(place)), (framed.size, rows))
+        )
 
-def output_transform(
-    written: NDArray[np.int64], corners: tuple[NDArray[np.int64], NDArray[np.int64]]
-) -> SparseRows:
-    """M → Aᵀ M A: from (points, tiles) to the rows of a list.
+    def image(self, cells: Tensor) -> Tensor:
+        """The map (height, width, C) of a list."""
+        return self.cells.times(cells).unflatten(0, self.shape)
 
-    Args:
-        written: (H, W), which row of the list each cell is; −1 is a cell that is not asked for.
-        corners: of the tiles, see `tile_corners`.
-    """
-    framed = np.pad(written, (0, TILE), constant_values=-1)
-    weight = np.einsum("ip,jq->ijpq", A_T, A_T)
-    i, j, p, q = used = np.nonzero(weight)
-    top, left = (corner[:, None] for corner in corners)
-    row = framed[top + i, left + j]
-    column = np.broadcast_to((p * POINTS + q) * len(top) + np.arange(len(top))[:, None], row.shape)
-    value = np.broadcast_to(weight[used], row.shape)
-    there = row >= 0
-    shape = (int(written.max()) + 1, POINTS**2 * len(top))
-    return from_entries(row[there], column[there], value[there], shape)
+    def listed(self, image: Tensor) -> Tensor:
+        """The list of a map, of whose cells several may be of one row, which is their sum."""
+        return self.cells.transposed_times(image.flatten(0, 1))
 
 
 class CellConv(nn.Module):
@@ -117,15 +126,16 @@ class CellConv(nn.Module):
 
     def __init__(self, read: NDArray[np.int64], rows: int, written: NDArray[np.int64]) -> None:
         super().__init__()
-        corners = tile_corners(written >= 0)
-        self.to_tiles = SparseProduct(input_transform(read, rows, corners))
-        self.from_tiles = SparseProduct(output_transform(written, corners))
+        self.source = Framed(read, rows, margin=1)
+        self.result = Framed(written, int(written.max()) + 1, margin=0)
+        self.blocks = blocks(tile_rows(written >= 0))
 
     def forward(self, cells: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """With the weight (C_out, C_in, 3, 3) and bias (C_out,) of a convolution."""
         g = torch.from_numpy(G).to(weight)
-        kernels = torch.einsum("pi,qj,ocij->pqco", g, g, weight).flatten(0, 1)
-        result: Tensor = _TiledConv.apply(cells, kernels, bias, self.to_tiles, self.from_tiles)
+        # Points (column, row), as the transforms below leave them.
+        kernels = torch.einsum("pi,qj,ocij->qpco", g, g, weight).flatten(0, 1)
+        result: Tensor = _TiledConv.apply(cells, kernels, bias, self)
         return result
 
 
@@ -137,38 +147,111 @@ class _TiledConv(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        cells: Tensor,
-        kernels: Tensor,
-        bias: Tensor,
-        to_tiles: SparseProduct,
-        from_tiles: SparseProduct,
-    ) -> Tensor:
-        result = cells.new_empty(len(cells), from_tiles.shape[0], kernels.shape[2])
+    def forward(ctx: Any, cells: Tensor, kernels: Tensor, bias: Tensor, conv: CellConv) -> Tensor:
+        a_t, b_t = (torch.from_numpy(matrix).to(cells) for matrix in (A_T, B_T))
+        result = cells.new_empty(len(cells), conv.result.cells.shape[1], kernels.shape[2])
         for item, cell in zip(result, cells, strict=True):
-            products = _by_point(to_tiles.times(cell)) @ kernels
-            torch.add(from_tiles.times(products.flatten(0, 1)), bias, out=item)
+            source = conv.source.image(cell)
+            image = cells.new_zeros(*conv.result.shape, kernels.shape[2])
+            for block in conv.blocks:
+                products = _to_points(source, block, b_t) @ kernels
+                _from_points(products, image, block, a_t)
+            torch.add(conv.result.listed(image), bias, out=item)
         result.relu_()
         ctx.save_for_backward(cells, kernels, result)
-        ctx.transforms = to_tiles, from_tiles
+        ctx.conv = conv
         return result
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         cells, kernels, result = ctx.saved_tensors
-        to_tiles, from_tiles = ctx.transforms
+        conv: CellConv = ctx.conv
+        a_t, b_t = (torch.from_numpy(matrix).to(cells) for matrix in (A_T, B_T))
         grad_cells, grad_kernels = torch.empty_like(cells), torch.zeros_like(kernels)
         grad_bias = kernels.new_zeros(kernels.shape[2])
         for item, cell, out, grad in zip(grad_cells, cells, result, grads[0], strict=True):
             grad_out = torch.where(out > 0, grad, 0.0)
             grad_bias += grad_out.sum(0)
-            grad_products = _by_point(from_tiles.transposed_times(grad_out))
-            grad_kernels.baddbmm_(_by_point(to_tiles.times(cell)).mT, grad_products)
-            grad_points = grad_products @ kernels.mT
-            item.copy_(to_tiles.transposed_times(grad_points.flatten(0, 1)))
-        return grad_cells, grad_kernels, grad_bias, None, None
+            grad_image = conv.result.image(grad_out)
+            source = conv.source.image(cell)
+            grad_source = torch.zeros_like(source)
+            for block in conv.blocks:
+                grad_products = _from_points_transposed(grad_image, block, a_t)
+                points = _to_points(source, block, b_t)
+                grad_kernels.baddbmm_(points.mT, grad_products)
+                torch.bmm(grad_products, kernels.mT, out=points)
+                _to_points_transposed(points, grad_source, block, b_t)
+            item.copy_(conv.source.listed(grad_source))
+        return grad_cells, grad_kernels, grad_bias, None
 
 
-def _by_point(rows: Tensor) -> Tensor:
-    return rows.unflatten(0, (POINTS**2, -1))
+def _places(block: Sequence[TileRow]) -> Iterator[tuple[TileRow, slice]]:
+    """The rows of a block, each with where its tiles are among those of the block."""
+    first = 0
+    for row in block:
+        yield row, slice(first, first + row.count)
+        first += row.count
+
+
+def _tiles(block: Sequence[TileRow]) -> int:
+    return sum(row.count for row in block)
+
+
+def _read_window(row: TileRow) -> tuple[slice, slice]:
+    """The part of the framed input that a row of tiles reads."""
+    width = TILE * row.count + KERNEL - 1
+    return slice(row.top, row.top + POINTS), slice(row.left, row.left + width)
+
+
+def _by_tile(columns: Tensor, shift: int, count: int) -> Tensor:
+    """Column `shift` of each tile, a view: (…, width, C) → (…, tiles, C)."""
+    return columns[..., shift : shift + TILE * (count - 1) + 1 : TILE, :]
+
+
+def _to_points(source: Tensor, block: Sequence[TileRow], b_t: Tensor) -> Tensor:
+    """d → Bᵀ d B: the framed input (height, width, C) → (points, tiles, C)."""
+    dim = source.shape[2]
+    columns = source.new_empty(POINTS, POINTS, _tiles(block), dim)
+    for row, tiles in _places(block):
+        window = source[_read_window(row)]
+        by_row = (b_t @ window.flatten(1)).unflatten(1, (-1, dim))
+        for shift in range(POINTS):
+            columns[shift, :, tiles] = _by_tile(by_row, shift, row.count)
+    return (b_t @ columns.flatten(1)).view(POINTS**2, -1, dim)
+
+
+def _to_points_transposed(
+    points: Tensor, grad_source: Tensor, block: Sequence[TileRow], b_t: Tensor
+) -> None:
+    """Add to the framed input's gradient that of its points (points, tiles, C)."""
+    dim = points.shape[2]
+    columns = (b_t.t() @ points.view(POINTS, -1)).view(POINTS, POINTS, -1, dim)
+    for row, tiles in _places(block):
+        window = grad_source[_read_window(row)]
+        by_row = points.new_zeros(POINTS, window.shape[1], dim)
+        for shift in range(POINTS):
+            _by_tile(by_row, shift, row.count).add_(columns[shift, :, tiles])
+        window.add_((b_t.t() @ by_row.flatten(1)).view_as(window))
+
+
+def _from_points(
+    products: Tensor, image: Tensor, block: Sequence[TileRow], a_t: Tensor
+) -> None:
+    """M → Aᵀ M A: write the tiles of (points, tiles, C) into the output (height, width, C)."""
+    dim = products.shape[2]
+    columns = (a_t @ products.view(POINTS, -1)).view(TILE, POINTS, -1)
+    outputs = (a_t @ columns).view(TILE, TILE, -1, dim)
+    for row, tiles in _places(block):
+        window = image[row.top : row.top + TILE, row.left : row.left + TILE * row.count]
+        window.unflatten(1, (-1, TILE)).copy_(outputs[:, :, tiles].permute(1, 2, 0, 3))
+
+
+def _from_points_transposed(image: Tensor, block: Sequence[TileRow], a_t: Tensor) -> Tensor:
+    """The gradient of the points (points, tiles, C) from that of the output."""
+    dim = image.shape[2]
+    outputs = image.new_empty(TILE, TILE, _tiles(block), dim)
+    for row, tiles in _places(block):
+        window = image[row.top : row.top + TILE, row.left : row.left + TILE * row.count]
+        outputs[:, :, tiles] = window.unflatten(1, (-1, TILE)).permute(2, 0, 1, 3)
+    columns = a_t.t() @ outputs.flatten(2)
+    return (a_t.t() @ columns.flatten(1)).view(POINTS**2, -1, dim)
