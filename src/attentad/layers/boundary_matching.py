@@ -12,19 +12,18 @@ with at most 2·S non-zero m per bin and cell. The dense m is never built.
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from attentad.layers.sampled_conv import Source, in_parts, relu_linear
 from attentad.layers.sparse_rows import (
     SparseProduct,
     SparseRows,
     from_entries,
     projected_steps,
-    relu_linear,
     sampled_kernel,
 )
 
@@ -76,7 +75,6 @@ def interpolation(
     return index, weight
 
 
-@lru_cache(maxsize=8)
 def sampling_weights(
     length: int,
     max_duration: int,
@@ -140,5 +138,7 @@ class BoundaryMatching(nn.Module):
 
     def relu_linear(self, feature: Tensor, then: nn.Linear) -> Tensor:
         """`then(relu(self(feature)))`, (B, cells, C), in less memory and time."""
-        project = partial(projected_steps, feature)
-        return relu_linear(self.sampling, project, (self.weight, self.bias), then)
+        if not in_parts(feature):
+            return then(self(feature).relu_())
+        source, kernel = Source(0, len(self.weight), 0), (self.weight, self.bias)
+        return relu_linear(self.sampling, [source], [feature], kernel, then)

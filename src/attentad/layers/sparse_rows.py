@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-
-CPU_CHANNELS = 128
 
 
 class SparseRows(NamedTuple):
@@ -82,6 +79,13 @@ class SparseProduct(nn.Module):
         """One item, without a gradient: (K, C) → (R, C)."""
         return _times(self.forward_columns, self.forward_row_starts, self.forward_values, dense)
 
+    def rows_times(self, rows: slice, dense: Tensor) -> Tensor:
+        """Only these rows of `times`: (K, C) → (rows, C)."""
+        row_starts = self.forward_row_starts[rows.start : rows.stop + 1]
+        first, last = int(row_starts[0]), int(row_starts[-1])
+        columns, values = self.forward_columns[first:last], self.forward_values[first:last]
+        return _times(columns, row_starts - first, values, dense)
+
     def transposed_times(self, dense: Tensor) -> Tensor:
         """The transposed matrix times one item, without a gradient: (R, C) → (K, C)."""
         return _times(self.backward_columns, self.backward_row_starts, self.backward_values, dense)
@@ -145,30 +149,3 @@ def projected_steps(feature: Tensor, weight: Tensor, bias: Tensor | None = None)
     """
     projected = nn.functional.linear(feature.transpose(1, 2), weight.flatten(0, 1), bias)
     return projected.reshape(len(feature), -1, weight.shape[1])
-
-
-def relu_linear(
-    product: SparseProduct,
-    project: Callable[[Tensor], Tensor],
-    kernel: tuple[Tensor, Tensor],
-    then: nn.Linear,
-) -> Tensor:
-    """`then` of the ReLU of a convolution over sampled points: (B, R, C).
-
-    On a processor some of the convolution's C_out channels at a time, because its cache holds the
-    rows of those and not of all; the sum is the same.
-
-    Args:
-        product: (R, T·points), which samples.
-        project: the kernel's weight, or that of some channels → projected steps (B, T·points, C).
-        kernel: weight (points, C_out, C_in) and bias (C_out,) of the convolution.
-        then: reads its C_out channels.
-    """
-    weight, bias = kernel
-    width = CPU_CHANNELS if weight.device.type == "cpu" else len(bias)
-    parts = (weight.split(width, dim=1), bias.split(width), then.weight.split(width, dim=1))
-    result = then.bias
-    for part_weight, part_bias, reader in zip(*parts, strict=True):
-        sampled = product(project(part_weight)).add_(part_bias).relu_()
-        result = result + sampled @ reader.t()
-    return result

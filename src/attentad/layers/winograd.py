@@ -99,16 +99,19 @@ class Framed(nn.Module):
         framed = np.pad(
             listed, [(margin, margin + -size % TILE) for size in listed.shape], constant_values=-1
         )
-        self.shape = framed.shape
+        self.shape, self.margin = framed.shape, margin
         place = np.flatnonzero(framed >= 0)
         row = framed.flat[place]
         self.cells = SparseProduct(
             from_entries(place, row, np.ones(len(place)), (framed.size, rows))
         )
 
-    def image(self, cells: Tensor) -> Tensor:
-        """The map (height, width, C) of a list."""
-        return self.cells.times(cells).unflatten(0, self.shape)
+    def part(self, cells: Tensor, block: Sequence[TileRow]) -> Tensor:
+        """The rows of the map (height, width, C) of a list that these rows of tiles touch."""
+        width = self.shape[1]
+        first, last = block[0].top, block[-1].top + TILE + 2 * self.margin
+        rows = slice(first * width, last * width)
+        return self.cells.rows_times(rows, cells).unflatten(0, (-1, width))
 
     def listed(self, image: Tensor) -> Tensor:
         """The list of a map, of whose cells several may be of one row, which is their sum."""
@@ -151,10 +154,9 @@ class _TiledConv(torch.autograd.Function):
         a_t, b_t = (torch.from_numpy(matrix).to(cells) for matrix in (A_T, B_T))
         result = cells.new_empty(len(cells), conv.result.cells.shape[1], kernels.shape[2])
         for item, cell in zip(result, cells, strict=True):
-            source = conv.source.image(cell)
             image = cells.new_zeros(*conv.result.shape, kernels.shape[2])
             for block in conv.blocks:
-                products = _to_points(source, block, b_t) @ kernels
+                products = _to_points(conv.source.part(cell, block), block, b_t) @ kernels
                 _from_points(products, image, block, a_t)
             torch.add(conv.result.listed(image), bias, out=item)
         result.relu_()
@@ -170,17 +172,17 @@ class _TiledConv(torch.autograd.Function):
         grad_cells, grad_kernels = torch.empty_like(cells), torch.zeros_like(kernels)
         grad_bias = kernels.new_zeros(kernels.shape[2])
         for item, cell, out, grad in zip(grad_cells, cells, result, grads[0], strict=True):
-            grad_out = torch.where(out > 0, grad, 0.0)
+            grad_out = grad.masked_fill(out <= 0, 0)
             grad_bias += grad_out.sum(0)
-            grad_image = conv.result.image(grad_out)
-            source = conv.source.image(cell)
-            grad_source = torch.zeros_like(source)
+            grad_source = cells.new_zeros(*conv.source.shape, cells.shape[2])
             for block in conv.blocks:
+                grad_image = conv.result.part(grad_out, block)
                 grad_products = _from_points_transposed(grad_image, block, a_t)
-                points = _to_points(source, block, b_t)
+                points = _to_points(conv.source.part(cell, block), block, b_t)
                 grad_kernels.baddbmm_(points.mT, grad_products)
                 torch.bmm(grad_products, kernels.mT, out=points)
                 _to_points_transposed(points, grad_source, block, b_t)
+            del grad_out
             item.copy_(conv.source.listed(grad_source))
         return grad_cells, grad_kernels, grad_bias, None
 
@@ -197,10 +199,19 @@ def _tiles(block: Sequence[TileRow]) -> int:
     return sum(row.count for row in block)
 
 
-def _read_window(row: TileRow) -> tuple[slice, slice]:
-    """The part of the framed input that a row of tiles reads."""
+def _read_by(row: TileRow, source: Tensor, top: int) -> Tensor:
+    """What a row of tiles reads of a framed input, of which `source` begins at row `top`: a view."""
     width = TILE * row.count + KERNEL - 1
-    return slice(row.top, row.top + POINTS), slice(row.left, row.left + width)
+    return source[row.top - top :][:POINTS, row.left : row.left + width]
+
+
+def _written_by(row: TileRow, image: Tensor, top: int) -> Tensor:
+    """What a row of tiles writes of an output, of which `image` begins at row `top`, by tile.
+
+    (column in the tile, row in it, tiles, C), a view.
+    """
+    window = image[row.top - top :][:TILE, row.left : row.left + TILE * row.count]
+    return window.unflatten(1, (-1, TILE)).permute(2, 0, 1, 3)
 
 
 def _by_tile(columns: Tensor, shift: int, count: int) -> Tensor:
@@ -209,11 +220,11 @@ def _by_tile(columns: Tensor, shift: int, count: int) -> Tensor:
 
 
 def _to_points(source: Tensor, block: Sequence[TileRow], b_t: Tensor) -> Tensor:
-    """d → Bᵀ d B: the framed input (height, width, C) → (points, tiles, C)."""
+    """d → Bᵀ d B: the block's part of the framed input → (points, tiles, C)."""
     dim = source.shape[2]
     columns = source.new_empty(POINTS, POINTS, _tiles(block), dim)
     for row, tiles in _places(block):
-        window = source[_read_window(row)]
+        window = _read_by(row, source, block[0].top)
         by_row = (b_t @ window.flatten(1)).unflatten(1, (-1, dim))
         for shift in range(POINTS):
             columns[shift, :, tiles] = _by_tile(by_row, shift, row.count)
@@ -227,7 +238,7 @@ def _to_points_transposed(
     dim = points.shape[2]
     columns = (b_t.t() @ points.view(POINTS, -1)).view(POINTS, POINTS, -1, dim)
     for row, tiles in _places(block):
-        window = grad_source[_read_window(row)]
+        window = _read_by(row, grad_source, 0)
         by_row = points.new_zeros(POINTS, window.shape[1], dim)
         for shift in range(POINTS):
             _by_tile(by_row, shift, row.count).add_(columns[shift, :, tiles])
@@ -242,16 +253,14 @@ def _from_points(
     columns = (a_t @ products.view(POINTS, -1)).view(TILE, POINTS, -1)
     outputs = (a_t @ columns).view(TILE, TILE, -1, dim)
     for row, tiles in _places(block):
-        window = image[row.top : row.top + TILE, row.left : row.left + TILE * row.count]
-        window.unflatten(1, (-1, TILE)).copy_(outputs[:, :, tiles].permute(1, 2, 0, 3))
+        _written_by(row, image, 0).copy_(outputs[:, :, tiles])
 
 
 def _from_points_transposed(image: Tensor, block: Sequence[TileRow], a_t: Tensor) -> Tensor:
-    """The gradient of the points (points, tiles, C) from that of the output."""
+    """The gradient of the points (points, tiles, C) from that of the block's part of the output."""
     dim = image.shape[2]
     outputs = image.new_empty(TILE, TILE, _tiles(block), dim)
     for row, tiles in _places(block):
-        window = image[row.top : row.top + TILE, row.left : row.left + TILE * row.count]
-        outputs[:, :, tiles] = window.unflatten(1, (-1, TILE)).permute(2, 0, 1, 3)
+        outputs[:, :, tiles] = _written_by(row, image, block[0].top)
     columns = a_t.t() @ outputs.flatten(2)
     return (a_t.t() @ columns.flatten(1)).view(POINTS**2, -1, dim)
