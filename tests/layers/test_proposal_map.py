@@ -77,7 +77,9 @@ def test_autocast_takes_the_plain_convolutions():
     cells, background = torch.randn(1, 21, 4), torch.randn(4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough = layer(with_last(cells, background))
-    torch.testing.assert_close(rough.float(), layer(with_last(cells, background)), atol=0.05, rtol=0.05)
+    torch.testing.assert_close(
+        rough.float(), layer(with_last(cells, background)), atol=0.05, rtol=0.05
+    )
 
 
 def test_dilated_by_one_cell():

@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from attentad.layers.boundary_matching import valid_cells
 from attentad.layers.sampled_conv import Source, in_parts, relu_linear
 from attentad.layers.sparse_rows import (
+    BLOCK_ROWS,
     SparseProduct,
     SparseRows,
     from_entries,
     projected_steps,
     sampled_kernel,
+    stacked,
 )
 
 RoiRule = Literal["gtad", "opentad"]
@@ -66,6 +68,15 @@ def align_weights(length: int, max_duration: int, bins: int, rule: RoiRule = "gt
     A bin p is the mean of as many equidistant points as it is steps long, rounded up.
     """
     first, last = regions(length, max_duration, rule)
+    blocks = range(BLOCK_ROWS, len(first), BLOCK_ROWS)
+    parts = zip(np.split(first, blocks), np.split(last, blocks), strict=True)
+    return stacked([_aligned(*part, length, bins) for part in parts])
+
+
+def _aligned(
+    first: NDArray[np.float64], last: NDArray[np.float64], length: int, bins: int
+) -> SparseRows:
+    """The rows of `align_weights` of the regions first..last."""
     bin_length = np.maximum(last - first, 1) / bins
     points = np.ceil(bin_length).astype(np.int64)
     row_parts, column_parts, value_parts = [], [], []

@@ -20,11 +20,13 @@ from torch import Tensor, nn
 
 from attentad.layers.sampled_conv import Source, in_parts, relu_linear
 from attentad.layers.sparse_rows import (
+    BLOCK_ROWS,
     SparseProduct,
     SparseRows,
     from_entries,
     projected_steps,
     sampled_kernel,
+    stacked,
 )
 
 SampleRule = Literal["pd", "jj"]
@@ -90,12 +92,26 @@ def sampling_weights(
     """
     durations, starts = np.nonzero(valid_cells(length, max_duration))
     first, last = sampled_interval(starts, durations, rule)
+    blocks = range(BLOCK_ROWS, len(first), BLOCK_ROWS)
+    parts = zip(np.split(first, blocks), np.split(last, blocks), strict=True)
+    return stacked([_sampled(*part, length, bins, samples, border) for part in parts])
+
+
+def _sampled(
+    first: NDArray[np.float64],
+    last: NDArray[np.float64],
+    length: int,
+    bins: int,
+    samples: int,
+    border: Border,
+) -> SparseRows:
+    """The rows of `sampling_weights` of cells sampled from first to last."""
     point = np.arange(bins * samples)
     steps = (last - first)[:, None] * point / max(1, bins * samples - 1)
     index, weight = interpolation(first[:, None] + steps, length, border)
     cell, sample, _ = used = np.nonzero(weight)
     column = index[used] * bins + sample // samples
-    return from_entries(cell, column, weight[used] / samples, (len(starts), length * bins))
+    return from_entries(cell, column, weight[used] / samples, (len(first), length * bins))
 
 
 class BoundaryMatching(nn.Module):

@@ -95,19 +95,20 @@ class _SampledConv(torch.autograd.Function):
         product, sources = ctx.fixed
         weight, reader, *saved = ctx.saved_tensors
         steps, kept = saved[: len(sources)], iter(saved[len(sources) :])
-        grad_weight, grad_reader = torch.zeros_like(weight), torch.zeros_like(reader)
+        grad_weight, grad_reader = torch.empty_like(weight), torch.zeros_like(reader)
         grad_bias = weight.new_zeros(weight.shape[1])
         grad_steps = [torch.zeros_like(step) for step in steps]
         for item, grad in enumerate(grads[0]):
             for part in _parts(weight):
                 sampled = next(kept)
                 grad_reader[:, part].addmm_(grad.t(), sampled)
-                grad_sampled = (grad @ reader[:, part]).masked_fill_(sampled <= 0, 0)
+                grad_sampled = torch.ops.aten.threshold_backward(grad @ reader[:, part], sampled, 0)
                 grad_bias[part] += grad_sampled.sum(0)
                 table = product.transposed_times(grad_sampled)
                 for source, step, grad_step in zip(sources, steps, grad_steps, strict=True):
                     for point, rows in _points(source, table, step.shape[1]):
-                        grad_weight[point, part].addmm_(rows.t(), step[item])
+                        # The first item's is written over what happens to be there.
+                        grad_weight[point, part].addmm_(rows.t(), step[item], beta=min(item, 1))
                         grad_step[item].addmm_(rows, weight[point, part])
         grad_reader_bias = grads[0].sum((0, 1))
         return None, None, None, grad_weight, grad_bias, grad_reader, grad_reader_bias, *grad_steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+# Rows of a large matrix that are made at once: what they are made from is many times larger.
+BLOCK_ROWS = 1024
+
 
 class SparseRows(NamedTuple):
     """A sparse matrix by rows (CSR): row r has the entries row_starts[r]:row_starts[r + 1]."""
 
-    columns: NDArray[np.int64]
+    columns: NDArray[np.int32]
     row_starts: NDArray[np.int64]
     values: NDArray[np.float64]
     column_count: int
@@ -38,14 +42,31 @@ def from_entries(
     distinct = np.flatnonzero(np.diff(key, prepend=-1))
     summed = np.add.reduceat(value, distinct) if len(distinct) else value
     row, column = np.divmod(key[distinct], shape[1])
-    return SparseRows(column, _row_starts(row, shape[0]), summed, shape[1])
+    starts = _row_starts(row, shape[0])
+    return SparseRows(column.astype(np.int32), starts, summed, shape[1])
+
+
+def stacked(blocks: Sequence[SparseRows]) -> SparseRows:
+    """The rows of the blocks, one block below the other."""
+    ends = np.cumsum([len(block.columns) for block in blocks])
+    later = [
+        block.row_starts[1:] + end - len(block.columns)
+        for block, end in zip(blocks, ends, strict=True)
+    ]
+    return SparseRows(
+        np.concatenate([block.columns for block in blocks]),
+        np.concatenate([np.zeros(1, dtype=np.int64), *later]),
+        np.concatenate([block.values for block in blocks]),
+        blocks[0].column_count,
+    )
 
 
 def transposed(matrix: SparseRows) -> SparseRows:
     """The same matrix by columns."""
     order = np.argsort(matrix.columns, kind="stable")
     starts = _row_starts(matrix.columns[order], matrix.column_count)
-    return SparseRows(matrix.rows[order], starts, matrix.values[order], len(matrix.row_starts) - 1)
+    rows = matrix.rows.astype(np.int32)[order]
+    return SparseRows(rows, starts, matrix.values[order], len(matrix.row_starts) - 1)
 
 
 def _row_starts(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -172,7 +172,7 @@ class _TiledConv(torch.autograd.Function):
         grad_cells, grad_kernels = torch.empty_like(cells), torch.zeros_like(kernels)
         grad_bias = kernels.new_zeros(kernels.shape[2])
         for item, cell, out, grad in zip(grad_cells, cells, result, grads[0], strict=True):
-            grad_out = grad.masked_fill(out <= 0, 0)
+            grad_out = torch.ops.aten.threshold_backward(grad, out, 0)
             grad_bias += grad_out.sum(0)
             grad_source = cells.new_zeros(*conv.source.shape, cells.shape[2])
             for block in conv.blocks:
@@ -245,9 +245,7 @@ def _to_points_transposed(
         window.add_((b_t.t() @ by_row.flatten(1)).view_as(window))
 
 
-def _from_points(
-    products: Tensor, image: Tensor, block: Sequence[TileRow], a_t: Tensor
-) -> None:
+def _from_points(products: Tensor, image: Tensor, block: Sequence[TileRow], a_t: Tensor) -> None:
     """M → Aᵀ M A: write the tiles of (points, tiles, C) into the output (height, width, C)."""
     dim = products.shape[2]
     columns = (a_t @ products.view(POINTS, -1)).view(TILE, POINTS, -1)
