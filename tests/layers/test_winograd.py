@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attentad.layers import winograd
-from attentad.layers.winograd import CellConv, TileRow, blocks, minimal_filter, tile_rows
+from attentad.layers.winograd import CellConv, minimal_filter, tile_corners
 
 
 def listed(cells):
@@ -38,7 +38,7 @@ def test_any_cells_equal_the_whole_map(chosen):
     image = torch.zeros(2, 3, *read.shape, dtype=torch.double)
     image[:, :, torch.from_numpy(read)] = cells.transpose(1, 2)
     expected = torch.relu(conv(image))[:, :, torch.from_numpy(written)].transpose(1, 2)
-    layer = CellConv(listed(read), int(read.sum()), listed(written)).double()
+    layer = CellConv(listed(read), listed(written)).double()
     torch.testing.assert_close(
         layer(cells, conv.weight, conv.bias), expected, atol=1e-10, rtol=1e-10
     )
@@ -48,7 +48,7 @@ def test_gradients_of_cells_kernel_and_bias():
     torch.manual_seed(0)
     written = np.zeros((5, 6), dtype=bool)
     written[0, 1:3] = written[4, 5] = True
-    layer = CellConv(listed(np.ones((5, 6), dtype=bool)), 30, listed(written)).double()
+    layer = CellConv(listed(np.ones((5, 6), dtype=bool)), listed(written)).double()
     shapes = [(2, 30, 2), (3, 2, 3, 3), (3,)]
     inputs = [torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in shapes]
     assert torch.autograd.gradcheck(layer, inputs)
@@ -71,7 +71,7 @@ def test_points_lose_less_than_the_usual_ones(monkeypatch):
     conv.float()
 
     def error():
-        layer = CellConv(listed(inside), inside.size, listed(inside))
+        layer = CellConv(listed(inside), listed(inside))
         found = layer(cells, conv.weight, conv.bias).detach()
         return float((found - expected.detach()).square().mean().sqrt())
 
@@ -83,13 +83,8 @@ def test_points_lose_less_than_the_usual_ones(monkeypatch):
     assert chosen < 1e-6
 
 
-def test_tiles_outside_the_asked_cells_are_left_out():
-    written = np.zeros((9, 17), dtype=bool)
-    written[0, 4] = written[8, 2] = written[8, 9] = True
-    # Those between two asked cells of a row are not.
-    assert tile_rows(written) == [(0, 4, 1), (8, 0, 3)]
-
-
-def test_blocks_hold_every_row_of_tiles_once():
-    rows = [TileRow(4 * i, 0, count) for i, count in enumerate([20, 20, 20, 60, 1])]
-    assert blocks(rows) == [rows[:3], rows[3:4], rows[4:]]
+def test_tiles_without_an_asked_cell_are_left_out():
+    written = np.zeros((9, 9), dtype=bool)
+    written[0, 3] = written[8, 4] = written[8, 7] = True
+    top, left = tile_corners(written)
+    assert (top.tolist(), left.tolist()) == ([0, 8], [0, 4])

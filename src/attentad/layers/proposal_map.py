@@ -109,8 +109,7 @@ class ProposalMapConvs(nn.Module):
         outputs = [_listed(self.shape, cells) for cells in [*needed, positions]]
         # What is in the invalid cells is the row after the valid ones.
         inputs = [_listed(self.shape, positions, elsewhere=len(positions)), *outputs[:-1]]
-        rows = [len(positions) + 1, *map(len, needed)]
-        self.on_cells = nn.ModuleList(map(CellConv, inputs, rows, outputs))
+        self.on_cells = nn.ModuleList(map(CellConv, inputs, outputs))
 
     def forward(self, cells: Tensor) -> Tensor:
         """(B, cells + 1, C) → (B, cells, C).

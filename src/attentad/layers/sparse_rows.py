@@ -100,13 +100,6 @@ class SparseProduct(nn.Module):
         """One item, without a gradient: (K, C) → (R, C)."""
         return _times(self.forward_columns, self.forward_row_starts, self.forward_values, dense)
 
-    def rows_times(self, rows: slice, dense: Tensor) -> Tensor:
-        """Only these rows of `times`: (K, C) → (rows, C)."""
-        row_starts = self.forward_row_starts[rows.start : rows.stop + 1]
-        first, last = int(row_starts[0]), int(row_starts[-1])
-        columns, values = self.forward_columns[first:last], self.forward_values[first:last]
-        return _times(columns, row_starts - first, values, dense)
-
     def transposed_times(self, dense: Tensor) -> Tensor:
         """The transposed matrix times one item, without a gradient: (R, C) → (K, C)."""
         return _times(self.backward_columns, self.backward_row_starts, self.backward_values, dense)
