@@ -11,6 +11,12 @@ from attentad.layers.boundary_matching import valid_cells
 from attentad.layers.proposal_map import ProposalMapConvs, cell_positions, dilated
 
 
+def with_last(cells, background):
+    """The cells (B, cells, C) and, last, the background, (C,) or (B, C)."""
+    last = background.unsqueeze(-2).expand(len(cells), 1, -1)
+    return torch.cat([cells, last], dim=1)
+
+
 def whole_map(layer, cells, background, layout, length, duration):
     """The published way: every cell of the map, invalid ones included."""
     batch, _, dim = cells.shape
@@ -39,7 +45,7 @@ def test_needed_cells_equal_the_whole_map(layout, length, duration, count, preci
     number = int(valid_cells(length, duration).sum())
     cells = torch.randn(2, number, 4, dtype=precision, requires_grad=True)
     background = torch.randn(4, dtype=precision, requires_grad=True)
-    fast = layer(cells, background)
+    fast = layer(with_last(cells, background))
     slow = whole_map(layer, cells, background, layout, length, duration)
     torch.testing.assert_close(fast, slow, atol=tolerance, rtol=tolerance)
     inputs = [cells, background, *layer.parameters()]
@@ -55,23 +61,25 @@ def test_gradcheck():
     layer = ProposalMapConvs(2, 2, 4, 3, "dur_start").double()
     cells = torch.rand(1, 9, 2, dtype=torch.double, requires_grad=True)
     background = torch.rand(2, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(layer, (cells, background))
+    assert torch.autograd.gradcheck(lambda *rows: layer(with_last(*rows)), (cells, background))
 
 
 def test_items_do_not_meet():
     torch.manual_seed(0)
     layer = ProposalMapConvs(4, 2, 7, 5, "dur_start")
     cells, background = torch.randn(3, len(layer.positions), 4), torch.randn(3, 4)
-    single = [layer(cells[i : i + 1], background[i : i + 1]) for i in range(3)]
-    assert torch.equal(layer(cells, background), torch.cat(single))
+    single = [layer(with_last(cells[i : i + 1], background[i : i + 1])) for i in range(3)]
+    assert torch.equal(layer(with_last(cells, background)), torch.cat(single))
 
 
 def test_autocast_takes_the_plain_convolutions():
     layer = ProposalMapConvs(4, 2, 6, 6, "dur_start")
     cells, background = torch.randn(1, 21, 4), torch.randn(4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough = layer(cells, background)
-    torch.testing.assert_close(rough.float(), layer(cells, background), atol=0.05, rtol=0.05)
+        rough = layer(with_last(cells, background))
+    torch.testing.assert_close(
+        rough.float(), layer(with_last(cells, background)), atol=0.05, rtol=0.05
+    )
 
 
 def test_dilated_by_one_cell():

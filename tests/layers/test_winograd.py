@@ -38,7 +38,7 @@ def test_any_cells_equal_the_whole_map(chosen):
     image = torch.zeros(2, 3, *read.shape, dtype=torch.double)
     image[:, :, torch.from_numpy(read)] = cells.transpose(1, 2)
     expected = torch.relu(conv(image))[:, :, torch.from_numpy(written)].transpose(1, 2)
-    layer = CellConv(listed(read), int(read.sum()), listed(written)).double()
+    layer = CellConv(listed(read), listed(written)).double()
     torch.testing.assert_close(
         layer(cells, conv.weight, conv.bias), expected, atol=1e-10, rtol=1e-10
     )
@@ -48,7 +48,7 @@ def test_gradients_of_cells_kernel_and_bias():
     torch.manual_seed(0)
     written = np.zeros((5, 6), dtype=bool)
     written[0, 1:3] = written[4, 5] = True
-    layer = CellConv(listed(np.ones((5, 6), dtype=bool)), 30, listed(written)).double()
+    layer = CellConv(listed(np.ones((5, 6), dtype=bool)), listed(written)).double()
     shapes = [(2, 30, 2), (3, 2, 3, 3), (3,)]
     inputs = [torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in shapes]
     assert torch.autograd.gradcheck(layer, inputs)
@@ -71,7 +71,7 @@ def test_points_lose_less_than_the_usual_ones(monkeypatch):
     conv.float()
 
     def error():
-        layer = CellConv(listed(inside), inside.size, listed(inside))
+        layer = CellConv(listed(inside), listed(inside))
         found = layer(cells, conv.weight, conv.bias).detach()
         return float((found - expected.detach()).square().mean().sqrt())
 

@@ -146,7 +146,7 @@ class BMN(nn.Module):
         # a constant; the 3×3 convolutions see it beside the valid ones.
         outside = torch.relu(self.map_in(torch.relu(self.matching.bias)))
         cells = self.matching.relu_linear(feature, self.map_in).relu_()
-        cells = self.map_convs(cells, outside)
+        cells = self.map_convs(torch.cat([cells, outside.expand(len(cells), 1, -1)], dim=1))
         return self.cell_map(probability(self.map_out(cells), self.map_out.weight))
 
 

@@ -150,7 +150,7 @@ class GTAD(nn.Module):
         # The last cell is what the published map has wherever a proposal would leave the grid;
         # 3×3 convolutions see it beside the valid cells.
         if isinstance(self.map_convs, ProposalMapConvs):
-            cells = self.map_convs(cells[:, :-1], cells[:, -1])
+            cells = self.map_convs(cells)
         else:
             for conv in self.map_convs:
                 cells = conv(cells).relu_()

@@ -9,7 +9,6 @@ touches, as in `layers.boundary_matching`.
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
@@ -18,13 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attentad.layers.boundary_matching import valid_cells
+from attentad.layers.sampled_conv import Source, in_parts, relu_linear
 from attentad.layers.sparse_rows import (
+    BLOCK_ROWS,
     SparseProduct,
     SparseRows,
     from_entries,
     projected_steps,
-    relu_linear,
     sampled_kernel,
+    stacked,
 )
 
 RoiRule = Literal["gtad", "opentad"]
@@ -61,13 +62,21 @@ def aligned_taps(
     return index, weight
 
 
-@lru_cache(maxsize=8)
 def align_weights(length: int, max_duration: int, bins: int, rule: RoiRule = "gtad") -> SparseRows:
     """1-d RoI alignment as a matrix: row = region (see `regions`), column = t·bins + p.
 
     A bin p is the mean of as many equidistant points as it is steps long, rounded up.
     """
     first, last = regions(length, max_duration, rule)
+    blocks = range(BLOCK_ROWS, len(first), BLOCK_ROWS)
+    parts = zip(np.split(first, blocks), np.split(last, blocks), strict=True)
+    return stacked([_aligned(*part, length, bins) for part in parts])
+
+
+def _aligned(
+    first: NDArray[np.float64], last: NDArray[np.float64], length: int, bins: int
+) -> SparseRows:
+    """The rows of `align_weights` of the regions first..last."""
     bin_length = np.maximum(last - first, 1) / bins
     points = np.ceil(bin_length).astype(np.int64)
     row_parts, column_parts, value_parts = [], [], []
@@ -132,6 +141,8 @@ class SGAlign(nn.Module):
         if interior != context:
             matrix = _beside(matrix, align_weights(length, max_duration, context, rule))
         self.alignment = SparseProduct(matrix)
+        first_row = 0 if interior == context else length * interior
+        self.sources = (Source(0, interior, 0), Source(interior, context, first_row))
 
     def forward(self, feature: Tensor, context: Tensor) -> Tensor:
         """(B, C_in, T) twice → (B, cells + 1, C_out)."""
@@ -140,8 +151,10 @@ class SGAlign(nn.Module):
 
     def relu_linear(self, feature: Tensor, context: Tensor, then: nn.Linear) -> Tensor:
         """`then(relu(self(feature, context)))`, (B, cells + 1, C), in less memory and time."""
-        project = partial(self._project, feature, context)
-        return relu_linear(self.alignment, project, (self.weight, self.bias), then)
+        if not in_parts(feature):
+            return then(self(feature, context).relu_())
+        kernel = (self.weight, self.bias)
+        return relu_linear(self.alignment, self.sources, (feature, context), kernel, then)
 
     def _project(self, feature: Tensor, context: Tensor, weight: Tensor) -> Tensor:
         """W_p x for every step t and bin p: (B, rows, C).

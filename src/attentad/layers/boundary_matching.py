@@ -12,20 +12,21 @@ with at most 2·S non-zero m per bin and cell. The dense m is never built.
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from attentad.layers.sampled_conv import Source, in_parts, relu_linear
 from attentad.layers.sparse_rows import (
+    BLOCK_ROWS,
     SparseProduct,
     SparseRows,
     from_entries,
     projected_steps,
-    relu_linear,
     sampled_kernel,
+    stacked,
 )
 
 SampleRule = Literal["pd", "jj"]
@@ -76,7 +77,6 @@ def interpolation(
     return index, weight
 
 
-@lru_cache(maxsize=8)
 def sampling_weights(
     length: int,
     max_duration: int,
@@ -92,12 +92,26 @@ def sampling_weights(
     """
     durations, starts = np.nonzero(valid_cells(length, max_duration))
     first, last = sampled_interval(starts, durations, rule)
+    blocks = range(BLOCK_ROWS, len(first), BLOCK_ROWS)
+    parts = zip(np.split(first, blocks), np.split(last, blocks), strict=True)
+    return stacked([_sampled(*part, length, bins, samples, border) for part in parts])
+
+
+def _sampled(
+    first: NDArray[np.float64],
+    last: NDArray[np.float64],
+    length: int,
+    bins: int,
+    samples: int,
+    border: Border,
+) -> SparseRows:
+    """The rows of `sampling_weights` of cells sampled from first to last."""
     point = np.arange(bins * samples)
     steps = (last - first)[:, None] * point / max(1, bins * samples - 1)
     index, weight = interpolation(first[:, None] + steps, length, border)
     cell, sample, _ = used = np.nonzero(weight)
     column = index[used] * bins + sample // samples
-    return from_entries(cell, column, weight[used] / samples, (len(starts), length * bins))
+    return from_entries(cell, column, weight[used] / samples, (len(first), length * bins))
 
 
 class BoundaryMatching(nn.Module):
@@ -140,5 +154,7 @@ class BoundaryMatching(nn.Module):
 
     def relu_linear(self, feature: Tensor, then: nn.Linear) -> Tensor:
         """`then(relu(self(feature)))`, (B, cells, C), in less memory and time."""
-        project = partial(projected_steps, feature)
-        return relu_linear(self.sampling, project, (self.weight, self.bias), then)
+        if not in_parts(feature):
+            return then(self(feature).relu_())
+        source, kernel = Source(0, len(self.weight), 0), (self.weight, self.bias)
+        return relu_linear(self.sampling, [source], [feature], kernel, then)

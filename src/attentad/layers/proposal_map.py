@@ -83,7 +83,7 @@ def dilated(cells: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
 
 
 class ProposalMapConvs(nn.Module):
-    """3×3 convolutions with ReLU over the proposal map, zero padding: (B, cells, C) → the same.
+    """3×3 convolutions with ReLU over the proposal map, zero padding.
 
     Args:
         dim: C.
@@ -109,21 +109,21 @@ class ProposalMapConvs(nn.Module):
         outputs = [_listed(self.shape, cells) for cells in [*needed, positions]]
         # What is in the invalid cells is the row after the valid ones.
         inputs = [_listed(self.shape, positions, elsewhere=len(positions)), *outputs[:-1]]
-        rows = [len(positions) + 1, *map(len, needed)]
-        self.on_cells = nn.ModuleList(map(CellConv, inputs, rows, outputs))
+        self.on_cells = nn.ModuleList(map(CellConv, inputs, outputs))
 
-    def forward(self, cells: Tensor, background: Tensor) -> Tensor:
-        """`background`, (C,) or (B, C), is what the published network has in every invalid cell."""
+    def forward(self, cells: Tensor) -> Tensor:
+        """(B, cells + 1, C) → (B, cells, C).
+
+        The last row is what the published network has in every invalid cell.
+        """
         batch, _, dim = cells.shape
-        background = background.unsqueeze(-2)
         if cells.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-            cells = torch.cat([cells, background.expand(batch, 1, dim)], dim=1)
             for conv, on_cells in zip(self.convs, self.on_cells, strict=True):
                 cells = on_cells(cells, conv.weight, conv.bias)
             return cells
         height, width = self.shape
-        empty = background.expand(batch, height * width, dim)
-        filled = empty.index_copy(1, self.positions, cells)
+        empty = cells[:, -1:].expand(-1, height * width, -1)
+        filled = empty.index_copy(1, self.positions, cells[:, :-1])
         # Channels last in memory, which is how the cells come.
         image = filled.view(batch, height, width, dim).permute(0, 3, 1, 2)
         for conv in self.convs:

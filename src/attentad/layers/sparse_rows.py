@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-CPU_CHANNELS = 128
+# Rows of a large matrix that are made at once: what they are made from is many times larger.
+BLOCK_ROWS = 1024
 
 
 class SparseRows(NamedTuple):
     """A sparse matrix by rows (CSR): row r has the entries row_starts[r]:row_starts[r + 1]."""
 
-    columns: NDArray[np.int64]
+    columns: NDArray[np.int32]
     row_starts: NDArray[np.int64]
     values: NDArray[np.float64]
     column_count: int
@@ -41,14 +42,31 @@ def from_entries(
     distinct = np.flatnonzero(np.diff(key, prepend=-1))
     summed = np.add.reduceat(value, distinct) if len(distinct) else value
     row, column = np.divmod(key[distinct], shape[1])
-    return SparseRows(column, _row_starts(row, shape[0]), summed, shape[1])
+    starts = _row_starts(row, shape[0])
+    return SparseRows(column.astype(np.int32), starts, summed, shape[1])
+
+
+def stacked(blocks: Sequence[SparseRows]) -> SparseRows:
+    """The rows of the blocks, one block below the other."""
+    ends = np.cumsum([len(block.columns) for block in blocks])
+    later = [
+        block.row_starts[1:] + end - len(block.columns)
+        for block, end in zip(blocks, ends, strict=True)
+    ]
+    return SparseRows(
+        np.concatenate([block.columns for block in blocks]),
+        np.concatenate([np.zeros(1, dtype=np.int64), *later]),
+        np.concatenate([block.values for block in blocks]),
+        blocks[0].column_count,
+    )
 
 
 def transposed(matrix: SparseRows) -> SparseRows:
     """The same matrix by columns."""
     order = np.argsort(matrix.columns, kind="stable")
     starts = _row_starts(matrix.columns[order], matrix.column_count)
-    return SparseRows(matrix.rows[order], starts, matrix.values[order], len(matrix.row_starts) - 1)
+    rows = matrix.rows.astype(np.int32)[order]
+    return SparseRows(rows, starts, matrix.values[order], len(matrix.row_starts) - 1)
 
 
 def _row_starts(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -145,30 +163,3 @@ def projected_steps(feature: Tensor, weight: Tensor, bias: Tensor | None = None)
     """
     projected = nn.functional.linear(feature.transpose(1, 2), weight.flatten(0, 1), bias)
     return projected.reshape(len(feature), -1, weight.shape[1])
-
-
-def relu_linear(
-    product: SparseProduct,
-    project: Callable[[Tensor], Tensor],
-    kernel: tuple[Tensor, Tensor],
-    then: nn.Linear,
-) -> Tensor:
-    """`then` of the ReLU of a convolution over sampled points: (B, R, C).
-
-    On a processor some of the convolution's C_out channels at a time, because its cache holds the
-    rows of those and not of all; the sum is the same.
-
-    Args:
-        product: (R, T·points), which samples.
-        project: the kernel's weight, or that of some channels → projected steps (B, T·points, C).
-        kernel: weight (points, C_out, C_in) and bias (C_out,) of the convolution.
-        then: reads its C_out channels.
-    """
-    weight, bias = kernel
-    width = CPU_CHANNELS if weight.device.type == "cpu" else len(bias)
-    parts = (weight.split(width, dim=1), bias.split(width), then.weight.split(width, dim=1))
-    result = then.bias
-    for part_weight, part_bias, reader in zip(*parts, strict=True):
-        sampled = product(project(part_weight)).add_(part_bias).relu_()
-        result = result + sampled @ reader.t()
-    return result

@@ -6,24 +6,24 @@ F(4×4, 3×3) cuts the map into tiles of 4×4 outputs. A tile reads 6×6 inputs 
 
 summed over the input channels within the brackets: 36 multiplications for 16 outputs, not 144.
 
-Only tiles in which an output is asked for are computed. d → Bᵀ d B and M → Aᵀ M A are sparse
-products from and to lists of cells; the map itself is never built.
+Only tiles in which an output is asked for are computed, a block of them at a time: what is made of
+the tiles is more than twice as large as their cells, and a block stays in the processor's cache.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attentad.layers.sparse_rows import SparseProduct, SparseRows, from_entries
-
 TILE, KERNEL = 4, 3
 POINTS = TILE + KERNEL - 1
+# Enough tiles for fast products with the kernels.
+BLOCK_TILES = 48
 # Where the polynomials are evaluated, besides infinity. With these single precision loses least: a
 # third of the rounding error of 0, ±1, ±2.
 EVALUATED_AT = (0.0, 0.75, -0.75, 1.5, -1.5)
@@ -62,70 +62,73 @@ def tile_corners(written: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray
     return corners[:, 0], corners[:, 1]
 
 
-def input_transform(
-    read: NDArray[np.int64], rows: int, corners: tuple[NDArray[np.int64], NDArray[np.int64]]
-) -> SparseRows:
-    """d → Bᵀ d B: from the rows of a list to (points, tiles), point (p, q) of each tile.
+class Block(NamedTuple):
+    """Where the cells of n tiles are in the lists.
 
     Args:
-        read: (H, W), which row of the list each cell is; −1 is a cell of zeros, as all are outside
-            the map.
-        rows: of the list.
-        corners: of the tiles, see `tile_corners`.
+        read: (POINTS² · n,), the row of the input that is at (row, column, tile), 0 if none is.
+        empty: where none is.
+        asked: which of the outputs (TILE² · n,), (row, column, tile), are asked for.
+        written: the row of the output of each of them.
     """
-    framed = np.pad(read, (1, POINTS), constant_values=-1)
-    weight = np.einsum("pi,qj->pqij", B_T, B_T)
-    p, q, i, j = used = np.nonzero(weight)
-    top, left = (corner[:, None] for corner in corners)
-    row = (p * POINTS + q) * len(top) + np.arange(len(top))[:, None]
-    column = framed[top + i, left + j]
-    value = np.broadcast_to(weight[used], column.shape)
-    there = column >= 0
-    shape = (POINTS**2 * len(top), rows)
-    return from_entries(row[there], column[there], value[there], shape)
+
+    read: Tensor
+    empty: Tensor
+    asked: Tensor
+    written: Tensor
+
+    @property
+    def tiles(self) -> int:
+        """n."""
+        return len(self.read) // POINTS**2
 
 
-def output_transform(
-    written: NDArray[np.int64], corners: tuple[NDArray[np.int64], NDArray[np.int64]]
-) -> SparseRows:
-    """M → Aᵀ M A: from (points, tiles) to the rows of a list.
+def blocks(read: NDArray[np.int64], written: NDArray[np.int64]) -> list[Block]:
+    """The tiles of a convolution, see `CellConv`."""
+    top, left = tile_corners(written >= 0)
+    inputs = np.pad(read, (1, POINTS), constant_values=-1)
+    outputs = np.pad(written, (0, TILE), constant_values=-1)
+    found = []
+    for first in range(0, len(top), BLOCK_TILES):
+        tiles = slice(first, first + BLOCK_TILES)
+        corners = top[tiles], left[tiles]
+        source, result = _window(inputs, corners, POINTS), _window(outputs, corners, TILE)
+        empty, asked = np.flatnonzero(source < 0), np.flatnonzero(result >= 0)
+        indices = (source.clip(min=0), empty, asked, result[asked])
+        found.append(Block(*map(torch.from_numpy, indices)))
+    return found
 
-    Args:
-        written: (H, W), which row of the list each cell is; −1 is a cell that is not asked for.
-        corners: of the tiles, see `tile_corners`.
-    """
-    framed = np.pad(written, (0, TILE), constant_values=-1)
-    weight = np.einsum("ip,jq->ijpq", A_T, A_T)
-    i, j, p, q = used = np.nonzero(weight)
-    top, left = (corner[:, None] for corner in corners)
-    row = framed[top + i, left + j]
-    column = np.broadcast_to((p * POINTS + q) * len(top) + np.arange(len(top))[:, None], row.shape)
-    value = np.broadcast_to(weight[used], row.shape)
-    there = row >= 0
-    shape = (int(written.max()) + 1, POINTS**2 * len(top))
-    return from_entries(row[there], column[there], value[there], shape)
+
+def _window(
+    rows: NDArray[np.int64], corners: tuple[NDArray[np.int64], NDArray[np.int64]], size: int
+) -> NDArray[np.int64]:
+    """What a map has in size × size cells from each corner on, (size · size · tiles,)."""
+    offset = np.arange(size)
+    window = rows[corners[0] + offset[:, None, None], corners[1] + offset[:, None]]
+    return window.ravel()
 
 
 class CellConv(nn.Module):
     """ReLU(3×3 convolution) from listed cells (B, rows, C_in) to listed cells (B, rows, C_out).
 
+    On a processor.
+
     Args:
-        read: (H, W), the row of each cell in the input; −1 is a cell of zeros.
-        rows: of the input.
+        read: (H, W), the row of each cell in the input; −1 is a cell of zeros, as all are outside
+            the map.
         written: (H, W), the row of each cell in the output; −1 is a cell that is not asked for.
     """
 
-    def __init__(self, read: NDArray[np.int64], rows: int, written: NDArray[np.int64]) -> None:
+    def __init__(self, read: NDArray[np.int64], written: NDArray[np.int64]) -> None:
         super().__init__()
-        corners = tile_corners(written >= 0)
-        self.to_tiles = SparseProduct(input_transform(read, rows, corners))
-        self.from_tiles = SparseProduct(output_transform(written, corners))
+        self.rows = int(written.max()) + 1
+        self.blocks = blocks(read, written)
 
     def forward(self, cells: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """With the weight (C_out, C_in, 3, 3) and bias (C_out,) of a convolution."""
         g = torch.from_numpy(G).to(weight)
         kernels = torch.einsum("pi,qj,ocij->pqco", g, g, weight).flatten(0, 1)
-        result: Tensor = _TiledConv.apply(cells, kernels, bias, self.to_tiles, self.from_tiles)
+        result: Tensor = _TiledConv.apply(cells, kernels, bias, self.rows, self.blocks)
         return result
 
 
@@ -138,37 +141,50 @@ class _TiledConv(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        cells: Tensor,
-        kernels: Tensor,
-        bias: Tensor,
-        to_tiles: SparseProduct,
-        from_tiles: SparseProduct,
+        ctx: Any, cells: Tensor, kernels: Tensor, bias: Tensor, rows: int, blocks: Sequence[Block]
     ) -> Tensor:
-        result = cells.new_empty(len(cells), from_tiles.shape[0], kernels.shape[2])
+        a_t, b_t = (torch.from_numpy(matrix).to(cells) for matrix in (A_T, B_T))
+        result = cells.new_empty(len(cells), rows, kernels.shape[2])
         for item, cell in zip(result, cells, strict=True):
-            products = _by_point(to_tiles.times(cell)) @ kernels
-            torch.add(from_tiles.times(products.flatten(0, 1)), bias, out=item)
-        result.relu_()
+            for block in blocks:
+                products = _on_both_sides(b_t, _read(cell, block)) @ kernels
+                outputs = _on_both_sides(a_t, products).flatten(0, 1)[block.asked]
+                item.index_copy_(0, block.written, outputs.add_(bias).relu_())
         ctx.save_for_backward(cells, kernels, result)
-        ctx.transforms = to_tiles, from_tiles
+        ctx.blocks = blocks
         return result
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         cells, kernels, result = ctx.saved_tensors
-        to_tiles, from_tiles = ctx.transforms
-        grad_cells, grad_kernels = torch.empty_like(cells), torch.zeros_like(kernels)
+        a, b_t = (torch.from_numpy(matrix).to(cells) for matrix in (A_T.T, B_T))
+        grad_cells, grad_kernels = torch.zeros_like(cells), torch.zeros_like(kernels)
         grad_bias = kernels.new_zeros(kernels.shape[2])
         for item, cell, out, grad in zip(grad_cells, cells, result, grads[0], strict=True):
-            grad_out = torch.where(out > 0, grad, 0.0)
-            grad_bias += grad_out.sum(0)
-            grad_products = _by_point(from_tiles.transposed_times(grad_out))
-            grad_kernels.baddbmm_(_by_point(to_tiles.times(cell)).mT, grad_products)
-            grad_points = grad_products @ kernels.mT
-            item.copy_(to_tiles.transposed_times(grad_points.flatten(0, 1)))
+            for block in ctx.blocks:
+                grad_asked = torch.ops.aten.threshold_backward(
+                    grad[block.written], out[block.written], 0
+                )
+                grad_bias += grad_asked.sum(0)
+                outputs = grad.new_zeros(TILE**2 * block.tiles, grad.shape[1])
+                outputs.index_copy_(0, block.asked, grad_asked)
+                grad_products = _on_both_sides(a, outputs.unflatten(0, (TILE**2, -1)))
+                points = _on_both_sides(b_t, _read(cell, block))
+                grad_kernels.baddbmm_(points.mT, grad_products)
+                torch.bmm(grad_products, kernels.mT, out=points)
+                grad_read = _on_both_sides(b_t.t(), points).flatten(0, 1)
+                item.index_add_(0, block.read, grad_read.index_fill_(0, block.empty, 0))
         return grad_cells, grad_kernels, grad_bias, None, None
 
 
-def _by_point(rows: Tensor) -> Tensor:
-    return rows.unflatten(0, (POINTS**2, -1))
+def _read(cells: Tensor, block: Block) -> Tensor:
+    """d, (points, tiles, C), of the cells (rows, C) of an item."""
+    read = cells.index_select(0, block.read).index_fill_(0, block.empty, 0)
+    return read.unflatten(0, (POINTS**2, -1))
+
+
+def _on_both_sides(matrix: Tensor, tiles: Tensor) -> Tensor:
+    """M X Mᵀ of each tile's X: (size · size, tiles, C) → (points · points, tiles, C)."""
+    size = matrix.shape[1]
+    by_row = (matrix @ tiles.view(size, -1)).view(len(matrix), size, -1)
+    return (matrix @ by_row).view(len(matrix) ** 2, *tiles.shape[1:])
