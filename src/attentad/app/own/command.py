@@ -26,9 +26,9 @@ from attentad.core.files import write_json
 from attentad.core.progress import progress_bar
 from attentad.core.wording import first_few, number_of
 from attentad.data.features import read_sidecar
-from attentad.models.extract import Extracted
 from attentad.models.run import runs_report
 from attentad.models.train import MODEL_NAME
+from attentad.models.work import Worked
 from attentad.recipes.load import DetectionRecipe
 from attentad.report import Table, transposed, write_page
 from attentad.report.result_tables import comparison_table
@@ -36,7 +36,7 @@ from attentad.training.logs import loss_curves
 
 PAGE_NAME: Final = "report.html"
 # (videos, folder for the features, backbone or None, its options)
-Extract = Callable[[Sequence[Path], Path, str | None, Sequence[str]], Extracted]
+Extract = Callable[[Sequence[Path], Path, str | None, Sequence[str]], Worked]
 Say = Callable[[str], None]
 
 
