@@ -38,7 +38,7 @@ def run(monkeypatch, capsys):
 def test_all_scripts_are_here():
     tested = {
         *("attention", "boundary_matching", "decoding", "detectors"),
-        *("evaluation", "hamnet", "suppression"),
+        *("evaluation", "extraction", "hamnet", "suppression"),
     }
     assert {file.stem for file in FOLDER.glob("*.py")} == tested
 
@@ -133,6 +133,23 @@ def test_decoding(run):
         rates = [float(rate.replace(",", "")) for rate in (plain, ours)]
         assert float(ratio) == pytest.approx(rates[1] / rates[0], abs=0.01, rel=0.02)
     assert output.count("ratio") == 2
+
+
+def test_extraction(run):
+    small = ("--pictures", "20", "--rounds", "1", "--size-px", "32")
+    output = run("extraction", *small)
+    for stride, count in ((1, 20), (5, 4)):
+        assert f"stride {stride}: {count} pictures looked at, 32 px" in output
+    table = output[output.index("stride 5") :]
+    walls = {
+        name: float(wall)
+        for name, wall in re.findall(r"(decoding|network|together) +([\d.]+) s ", table)
+    }
+    ratio = float(re.findall(r"slower / together ([\d.]+) ", table)[0])
+    assert set(walls) == {"decoding", "network", "together"}
+    assert ratio > 0
+    assert output.count("same: yes") == 2
+    assert "(meets 0.0001)" in output
 
 
 def test_hamnet(run, monkeypatch):

@@ -76,6 +76,12 @@ def test_only_training_imports_lightning() -> None:
             assert file.parent.name == "training", file
 
 
+def test_only_the_cluster_imports_ray() -> None:
+    for file in SOURCE.rglob("*.py"):
+        if any(name.split(".")[0] == "ray" for name in imported_modules(file)):
+            assert file.relative_to(SOURCE).as_posix() == "models/cluster.py"
+
+
 @pytest.mark.parametrize("room", ["core", "metrics", "suppression"])
 def test_numpy_rooms_never_import_torch(room: str) -> None:
     for file in (SOURCE / room).rglob("*.py"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ LOCAL: Final = "local"
 MOST_KILLED: Final = 2
 MOST_LOST: Final = 5
 _POLL_SEC: Final = 1.0
+_ANSWER_SEC: Final = 10.0
 _TASKS_PER_CORE: Final = 2  # given out, so that no core waits for the next
 
 
@@ -162,6 +164,24 @@ def _opened(content: bytes) -> Work:
     return with_model(open_model())
 
 
+def _check_answers(address: str) -> None:
+    """Make sure that somebody listens there: Ray itself would try for a quarter of an hour."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and port.isdecimal()) or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_SEC).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> AttentadError:
+    return AttentadError(
+        f"there is no cluster at {address} ({reason_of(error)}); give HOST:PORT of its head, or "
+        "local."
+    )
+
+
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     """Ray, connected to a cluster while the block runs."""
@@ -173,6 +193,7 @@ def _connected(address: str) -> Iterator[Any]:
             "--cluster needs Ray, which is not installed; get it with: pip install "
             "'attentad[cluster]'"
         ) from None
+    _check_answers(address)
     dashboard = False if address == LOCAL else None  # that of a cluster is its own matter
     try:
         ray.init(
@@ -182,10 +203,7 @@ def _connected(address: str) -> Iterator[Any]:
             logging_level=logging.ERROR,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise AttentadError(
-            f"there is no cluster at {address} ({reason_of(error)}); give HOST:PORT of its head, "
-            "or local."
-        ) from error
+        raise _no_cluster(address, error) from error
     try:
         yield ray
     except ray.exceptions.RaySystemError as error:
