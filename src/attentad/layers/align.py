@@ -98,12 +98,18 @@ def _aligned(
     )
 
 
-def _beside(left: SparseRows, right: SparseRows) -> SparseRows:
+def _joined(left: SparseRows, right: SparseRows, length: int) -> SparseRows:
+    """Both matrices in one: a step's columns are those of the left and then those of the right."""
+    bins = [each.column_count // length for each in (left, right)]
+    columns = []
+    for each, own, before in zip((left, right), bins, (0, bins[0]), strict=True):
+        step, p = np.divmod(each.columns.astype(np.int64), own)
+        columns.append(step * sum(bins) + before + p)
     return from_entries(
         np.concatenate([left.rows, right.rows]),
-        np.concatenate([left.columns, right.columns + left.column_count]),
+        np.concatenate(columns),
         np.concatenate([left.values, right.values]),
-        (len(left.row_starts) - 1, left.column_count + right.column_count),
+        (len(left.row_starts) - 1, length * sum(bins)),
     )
 
 
@@ -139,10 +145,10 @@ class SGAlign(nn.Module):
         self.weight, self.bias = sampled_kernel(interior + context, out_dim, in_dim)
         matrix = align_weights(length, max_duration, interior, rule)
         if interior != context:
-            matrix = _beside(matrix, align_weights(length, max_duration, context, rule))
+            matrix = _joined(matrix, align_weights(length, max_duration, context, rule), length)
         self.alignment = SparseProduct(matrix)
-        first_row = 0 if interior == context else length * interior
-        self.sources = (Source(0, interior, 0), Source(interior, context, first_row))
+        column = 0 if interior == context else interior
+        self.sources = (Source(0, interior, 0), Source(interior, context, column))
 
     def forward(self, feature: Tensor, context: Tensor) -> Tensor:
         """(B, C_in, T) twice → (B, cells + 1, C_out)."""
@@ -159,10 +165,12 @@ class SGAlign(nn.Module):
     def _project(self, feature: Tensor, context: Tensor, weight: Tensor) -> Tensor:
         """W_p x for every step t and bin p: (B, rows, C).
 
-        The rows are t·interior + p and then t·context + p; with as many bins in both, which are
-        then aligned alike, one row is the sum of both.
+        A step's rows are its interior bins and then those of the context; with as many bins in
+        both, which are then aligned alike, one row is the sum of both.
         """
         kernels = weight.split([self.interior, self.context])
         parts = list(map(projected_steps, (feature, context), kernels))
-        alike = self.interior == self.context
-        return parts[0] + parts[1] if alike else torch.cat(parts, dim=1)
+        if self.interior == self.context:
+            return parts[0] + parts[1]
+        by_step = [part.unflatten(1, (feature.shape[2], -1)) for part in parts]
+        return torch.cat(by_step, dim=2).flatten(1, 2)

@@ -23,14 +23,15 @@ class Source(NamedTuple):
     """Features that are projected and sampled.
 
     Args:
-        first_point, points: whose slices of the kernel project them.
-        first_row: step t, point p is row first_row + t·points + p of what is sampled; where another
-            source has the same rows, the sum of both is.
+        first: of the kernel's points, the one whose slice projects the features first.
+        points: how many do.
+        column: what is sampled has rows t·N + column, column = 0..N − 1; those of the points begin
+            at this one. Where another source has the same, the sum of both is sampled.
     """
 
-    first_point: int
+    first: int
     points: int
-    first_row: int
+    column: int
 
 
 def in_parts(feature: Tensor) -> bool:
@@ -75,15 +76,16 @@ class _SampledConv(torch.autograd.Function):
         reader_bias: Tensor,
         *steps: Tensor,
     ) -> Tensor:
-        result = reader_bias.repeat(len(steps[0]), product.shape[0], 1)
+        batch, length, _ = steps[0].shape
+        result = reader_bias.repeat(batch, product.shape[0], 1)
         kept = []
-        for item, cells in enumerate(result):
-            for part in _parts(weight):
-                table = weight.new_zeros(product.shape[1], part.stop - part.start)
-                for source, step in zip(sources, steps, strict=True):
-                    for point, rows in _points(source, table, step.shape[1]):
-                        rows.addmm_(step[item], weight[point, part].t())
-                sampled = product.times(table).add_(bias[part]).relu_()
+        for part in _parts(weight):
+            table = weight.new_zeros(batch, product.shape[1], part.stop - part.start)
+            for source, step in zip(sources, steps, strict=True):
+                for point, rows in _points(source, table, length):
+                    rows.addmm_(step.flatten(0, 1), weight[point, part].t())
+            for cells, item in zip(result, table, strict=True):
+                sampled = product.times(item).add_(bias[part]).relu_()
                 cells.addmm_(sampled, reader[:, part].t())
                 kept += [sampled] if keep else []
         ctx.save_for_backward(weight, reader, *steps, *kept)
@@ -98,18 +100,20 @@ class _SampledConv(torch.autograd.Function):
         grad_weight, grad_reader = torch.empty_like(weight), torch.zeros_like(reader)
         grad_bias = weight.new_zeros(weight.shape[1])
         grad_steps = [torch.zeros_like(step) for step in steps]
-        for item, grad in enumerate(grads[0]):
-            for part in _parts(weight):
+        batch, length, _ = steps[0].shape
+        for part in _parts(weight):
+            table = weight.new_empty(batch, product.shape[1], part.stop - part.start)
+            for grad, item in zip(grads[0], table, strict=True):
                 sampled = next(kept)
                 grad_reader[:, part].addmm_(grad.t(), sampled)
                 grad_sampled = torch.ops.aten.threshold_backward(grad @ reader[:, part], sampled, 0)
                 grad_bias[part] += grad_sampled.sum(0)
-                table = product.transposed_times(grad_sampled)
-                for source, step, grad_step in zip(sources, steps, grad_steps, strict=True):
-                    for point, rows in _points(source, table, step.shape[1]):
-                        # The first item's is written over what happens to be there.
-                        grad_weight[point, part].addmm_(rows.t(), step[item], beta=min(item, 1))
-                        grad_step[item].addmm_(rows, weight[point, part])
+                item.copy_(product.transposed_times(grad_sampled))
+            for source, step, grad_step in zip(sources, steps, grad_steps, strict=True):
+                for point, rows in _points(source, table, length):
+                    # Written over what happens to be there.
+                    grad_weight[point, part].addmm_(rows.t(), step.flatten(0, 1), beta=0)
+                    grad_step.flatten(0, 1).addmm_(rows, weight[point, part])
         grad_reader_bias = grads[0].sum((0, 1))
         return None, None, None, grad_weight, grad_bias, grad_reader, grad_reader_bias, *grad_steps
 
@@ -121,7 +125,7 @@ def _parts(weight: Tensor) -> list[slice]:
 
 
 def _points(source: Source, table: Tensor, length: int) -> Iterator[tuple[int, Tensor]]:
-    """Each point's number in the kernel and its rows (T, C) of the table, a view."""
-    rows = table[source.first_row : source.first_row + length * source.points]
-    by_point = rows.unflatten(0, (length, source.points)).unbind(1)
-    return enumerate(by_point, source.first_point)
+    """Each point's number in the kernel and its rows (B·T, C) of the table, a view."""
+    by_point = table.view(len(table) * length, -1, table.shape[2]).unbind(1)
+    points = by_point[source.column : source.column + source.points]
+    return enumerate(points, source.first)

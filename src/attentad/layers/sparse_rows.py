@@ -69,7 +69,7 @@ def transposed(matrix: SparseRows) -> SparseRows:
     return SparseRows(rows, starts, matrix.values[order], len(matrix.row_starts) - 1)
 
 
-def _row_starts(rows: NDArray[np.integer[Any]], count: int) -> NDArray[np.int64]:
+def _row_starts(rows: NDArray[Any], count: int) -> NDArray[np.int64]:
     return np.searchsorted(rows, np.arange(count + 1))
 
 

@@ -148,7 +148,7 @@ class _TiledConv(torch.autograd.Function):
         for item, cell in zip(result, cells, strict=True):
             for block in blocks:
                 products = _on_both_sides(b_t, _read(cell, block)) @ kernels
-                outputs = _on_both_sides(a_t, products).flatten(0, 1)[block.asked]
+                outputs = _on_both_sides(a_t, products).flatten(0, 1).index_select(0, block.asked)
                 item.index_copy_(0, block.written, outputs.add_(bias).relu_())
         ctx.save_for_backward(cells, kernels, result)
         ctx.blocks = blocks
@@ -162,9 +162,8 @@ class _TiledConv(torch.autograd.Function):
         grad_bias = kernels.new_zeros(kernels.shape[2])
         for item, cell, out, grad in zip(grad_cells, cells, result, grads[0], strict=True):
             for block in ctx.blocks:
-                grad_asked = torch.ops.aten.threshold_backward(
-                    grad[block.written], out[block.written], 0
-                )
+                grad_asked, asked = (each.index_select(0, block.written) for each in (grad, out))
+                grad_asked = torch.ops.aten.threshold_backward(grad_asked, asked, 0)
                 grad_bias += grad_asked.sum(0)
                 outputs = grad.new_zeros(TILE**2 * block.tiles, grad.shape[1])
                 outputs.index_copy_(0, block.asked, grad_asked)
