@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from attentad.backbones.pictures import normalised, resized
 from attentad.core import AttentadError, Sampling
-from attentad.core.formats.csv_rows import read_csv_rows
+from attentad.core.formats.csv_rows import read_table
 from attentad.core.progress import Progress, counted
 from attentad.core.wording import first_few
 from attentad.data.augment import (
@@ -38,17 +38,20 @@ class ClipFile:
     path: Path
     label: str
     subset: str = ""  # such as `training`; empty where the list does not say
+    group: str = ""  # clips of one belong together, as cut from one video; empty: not said
 
 
 def read_clip_files(source: str | Path, *, subset: str | None = None) -> list[ClipFile]:
     """Read a list of trimmed videos.
 
     Args:
-        source: CSV with the columns path (relative to the CSV), label and, if there is one,
-            subset; or a folder with a folder of videos for each class, or with one of those for
-            each subset. A CSV that is not there stands for the folder that it would be in, if
-            that holds class folders and no other CSV.
-        subset: keep the files of this subset; None keeps all.
+        source: CSV with the columns path (or file; relative to the CSV), label and, if they are
+            there, subset (or split) and group (or source_video); or a folder with a folder of
+            videos for each class, or with one of those for each subset. A CSV that is not there
+            stands for the folder that it would be in, if that holds class folders and no other
+            CSV.
+        subset: keep the files of this subset; None keeps all. `training` may be called `train`
+            in the list.
 
     Raises:
         AttentadError: the list or a file is missing, a row is incomplete, or nothing is left.
@@ -66,6 +69,9 @@ def read_clip_files(source: str | Path, *, subset: str | None = None) -> list[Cl
         )
     else:
         files = _read_folders(source) if source.is_dir() else _read_csv(source)
+    told = {file.subset for file in files}
+    if subset == "training" and subset not in told and "train" in told:
+        subset = "train"
     kept = [file for file in files if subset is None or file.subset == subset]
     if not kept:
         subsets = ", ".join(sorted({file.subset for file in files if file.subset})) or "none"
@@ -213,14 +219,28 @@ def _looped(pictures: Tensor, start: int, length: int) -> Tensor:
     return pictures[torch.from_numpy(looped_indices(start, length, len(pictures)))]
 
 
+# What a list of clips may call its columns, the first that it has.
+_COLUMNS = {
+    "path": ("path", "file"),
+    "subset": ("subset", "split"),
+    "group": ("group", "source_video"),
+}
+
+
 def _read_csv(source: Path) -> list[ClipFile]:
+    table = read_table(source)
+    column = {
+        key: next((name for name in names if name in table.header), names[0])
+        for key, names in _COLUMNS.items()
+    }
+    table.require((column["path"], "label"))
     files = []
-    for where, row in read_csv_rows(source, ("path", "label")):
-        name, label = row["path"].strip(), row["label"].strip()
+    for where, row in table.records():
+        cells = {key: row.get(name, "").strip() for key, name in column.items()}
+        name, label = cells["path"], row["label"].strip()
         if not name or not label:
             raise AttentadError(f"{where}: a clip needs a path and a label.")
-        subset = row.get("subset", "").strip()
-        files.append(ClipFile(name, source.parent / name, label, subset))
+        files.append(ClipFile(name, source.parent / name, label, cells["subset"], cells["group"]))
     return files
 
 

@@ -182,6 +182,20 @@ def recognition_scores(
     )
 
 
+def wilson_interval(right: int, clips: int, *, z: float = 1.96) -> tuple[float, float]:
+    """Interval of an accuracy, 0..1 (Wilson 1927): sensible also for few clips, and for 0 or all.
+
+    Args:
+        right: how many of the clips; they are taken as independent of each other.
+        clips: how many there are, at least 1.
+        z: quantile of the normal distribution; 1.96 is a level of 95 %.
+    """
+    share, spread = right / clips, z * z / clips
+    centre = (share + spread / 2) / (1 + spread)
+    half = np.sqrt(spread * share * (1 - share) + spread * spread / 4) / (1 + spread)
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+
+
 def video_map(
     scores: ArrayLike,
     labels: ArrayLike,

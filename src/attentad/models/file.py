@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 import attentad
 from attentad.backbones import PRETRAINED, Backbone
+from attentad.backbones.linear_probe import with_classifier
 from attentad.core import AttentadError
 from attentad.core.files import parse_json, write_bytes
 from attentad.core.names import readable_name
@@ -207,7 +208,8 @@ def _backbone(part: Part, path: Path) -> Backbone:
         restore = PRETRAINED[part.name].restore
 
         def build() -> Backbone:
-            return restore(part.options, part.sizes, path.parent.absolute())
+            backbone = restore(part.options, part.sizes, path.parent.absolute())
+            return with_classifier(backbone, part.classes) if part.classes else backbone
     else:
         recipe = _recipe(part, RecognitionRecipe)
 

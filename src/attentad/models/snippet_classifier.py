@@ -147,14 +147,15 @@ def fit_snippet_classifier(
     # One scale for all columns: how much each varies beside the others is part of what it says.
     variance, mean = torch.var_mean(features, dim=0, correction=0)
     deviation = float(variance.mean().sqrt()) or 1.0
-    weight, bias = _minimise(features.sub_(mean).div_(deviation), shares, weight_decay)
+    weight, bias = fit_weights(features.sub_(mean).div_(deviation), shares, weight_decay)
     classifier.weight[present] = weight.double() / deviation
     classifier.bias.fill_(-torch.inf)
     classifier.bias[present] = bias.double() - classifier.weight[present] @ mean.double()
     return classifier
 
 
-def _minimise(features: Tensor, shares: Tensor, weight_decay: float) -> tuple[Tensor, Tensor]:
+def fit_weights(features: Tensor, shares: Tensor, weight_decay: float) -> tuple[Tensor, Tensor]:
+    """Weight (K', C) and bias (K',) that make `objective` least, by L-BFGS from 0."""
     weight = torch.zeros(shares.shape[1], features.shape[1], requires_grad=True)
     bias = torch.zeros(shares.shape[1], requires_grad=True)
     optimizer = torch.optim.LBFGS(

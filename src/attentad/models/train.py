@@ -14,9 +14,10 @@ from attentad.backbones import PRETRAINED, RECOGNISERS, Backbone
 from attentad.backbones.backbone import is_same
 from attentad.backbones.task import RecognitionTask
 from attentad.core import AttentadError, Sampling, write_detections
-from attentad.core.files import remove_leftovers, write_json
+from attentad.core.files import check_place, remove_leftovers, write_json
 from attentad.core.names import told_matches
 from attentad.core.options import check_options
+from attentad.core.progress import progress_bar
 from attentad.data.clips import ClipData
 from attentad.data.features import FeatureStore
 from attentad.data.training_items import collate
@@ -31,13 +32,20 @@ from attentad.models.build import (
 from attentad.models.clip_scores import clip_accuracy
 from attentad.models.file import load_backbone, save_backbone, save_detector
 from attentad.models.labels import snippet_labeller
+from attentad.models.linear_probe import fit_linear_probe
 from attentad.models.long_videos import TrainedSteps
 from attentad.models.model import DetectorModel, best_device
 from attentad.models.score import rehearse, score_detector
 from attentad.models.sets import AnnotatedSets, make_clock, open_store, read_sets
 from attentad.models.training_data import open_training_data
 from attentad.models.video_scores import no_class_scores, video_scores
-from attentad.recipes.load import DetectionRecipe, RecognitionRecipe, recipe_hash
+from attentad.recipes.load import (
+    DetectionRecipe,
+    LinearProbeRecipe,
+    Recipe,
+    RecognitionRecipe,
+    recipe_hash,
+)
 from attentad.training.loop import fit
 from attentad.training.seeding import seed_initial
 from attentad.training.weights import load_into
@@ -68,14 +76,12 @@ class Running(TypedDict, total=False):
     on_epoch: Callable[[dict[str, Any]], None] | None
 
 
-def train(
-    recipe: DetectionRecipe | RecognitionRecipe, out: Path, **running: Unpack[Running]
-) -> TrainRun | None:
+def train(recipe: Recipe, out: Path, **running: Unpack[Running]) -> TrainRun | None:
     """Train what the recipe says and score it on its test subsets.
 
-    Writes OUT/model.safetensors, OUT/log.jsonl, OUT/log.csv, OUT/last.ckpt, and for a detector
-    OUT/detections.json and OUT/evaluation.json. With several devices only process 0 returns a
-    result; the others return None.
+    Writes OUT/model.safetensors, OUT/evaluation.json, where there are epochs OUT/log.jsonl,
+    OUT/log.csv and OUT/last.ckpt, and for a detector OUT/detections.json. With several devices
+    only process 0 returns a result; the others return None.
 
     Raises:
         AttentadError: the recipe does not fit the data; see its message.
@@ -83,6 +89,8 @@ def train(
     remove_leftovers([out / name for name in (MODEL_NAME, "detections.json", "evaluation.json")])
     if isinstance(recipe, RecognitionRecipe):
         return train_recogniser(recipe, out, **running)
+    if isinstance(recipe, LinearProbeRecipe):
+        return train_linear_probe(recipe, out, **running)
     return train_detector(recipe, out, **running)
 
 
@@ -183,6 +191,26 @@ def train_recogniser(
     save_backbone(out / MODEL_NAME, trained)
     write_json(out / "evaluation.json", {"top1": accuracy, "clips": len(test_data.files)})
     return TrainRun(out / MODEL_NAME, accuracy)
+
+
+def train_linear_probe(
+    recipe: LinearProbeRecipe, out: Path, **running: Unpack[Running]
+) -> TrainRun:
+    """Fit a linear classifier of trimmed clips to a frozen backbone's features; see `train`.
+
+    It takes one pass over the clips, so that `resume` starts anew.
+    """
+    again = running.get("resume") or running.get("overwrite")
+    if (out / MODEL_NAME).exists() and not again:
+        raise AttentadError(
+            f"{out} holds an earlier training; overwrite it or choose another folder."
+        )
+    check_place(out / MODEL_NAME)
+    with progress_bar("clips") as progress:
+        fitted = fit_linear_probe(recipe, progress)
+    save_backbone(out / MODEL_NAME, fitted.backbone)
+    write_json(out / "evaluation.json", fitted.report)
+    return TrainRun(out / MODEL_NAME, fitted.top1, notes=fitted.notes)
 
 
 def _check_negative(recipe: DetectionRecipe) -> None:

@@ -134,6 +134,40 @@ class ClipData(Section):
     augment: dict[str, Any] = Field({}, description="arguments of the clip data set")
 
 
+class LabelledClips(Section):
+    """Trimmed clips with a label each, as they are."""
+
+    root: Path = Path()
+    clips: Path = Field(
+        Path("clips.csv"),
+        description="CSV of path,label,subset and group (the video that a clip was cut from), or "
+        "class folders",
+    )
+    classes: tuple[str, ...] | None = None
+    train: str | None = Field("training", description="subset to train on; None = all clips")
+    test: str | None = Field("test", description="subset to score on; None = no scoring")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.train is None and self.test is not None:
+            raise ValueError("train must name a subset, or test be null: all clips train")
+        return self
+
+
+class ProbeClassifier(Section):
+    """How the linear classifier of a `LinearProbeRecipe` is fitted."""
+
+    weight_decay: float | None = Field(
+        None,
+        gt=0,
+        description="on the weights of standardised features; None = the one of least "
+        "cross-entropy in cross-validation over the training clips",
+    )
+    folds: int = Field(
+        5, ge=2, description="of that cross-validation; clips of a group stay in one"
+    )
+
+
 class SamplingSettings(Section):
     """How video becomes snippets; travels in the model."""
 
@@ -165,7 +199,17 @@ class RecognitionRecipe(Section):
     training: TrainingSettings
 
 
-Recipe = DetectionRecipe | RecognitionRecipe
+class LinearProbeRecipe(Section):
+    """A linear classifier of trimmed clips by the features of a frozen backbone."""
+
+    task: Literal["linear_probe"]
+    about: str = ""
+    data: LabelledClips
+    backbone: Component = Field(description="one that comes trained, with its options")
+    classifier: ProbeClassifier = ProbeClassifier()
+
+
+Recipe = DetectionRecipe | RecognitionRecipe | LinearProbeRecipe
 _ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, Field(discriminator="task")])
 # The folder of those that come with the package.
 RECIPES = Path(str(resources.files("attentad.recipes")))
@@ -218,7 +262,7 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
         return _ADAPTER.validate_python(content)
     except ValidationError as error:
         # The discriminator's tag is an artefact of the union, not part of the user's key.
-        reason = first_fault(error, ("detection", "recognition"))
+        reason = first_fault(error, ("detection", "recognition", "linear_probe"))
         raise AttentadError(f"{where}: {reason}.") from None
 
 
