@@ -109,15 +109,20 @@ def restored_hf(options: Mapping[str, Any], sizes: Mapping[str, int], beside: Pa
     check_options(hf, options, where="its backbone")
     if not fits(sizes, Mapping[str, Count]):
         raise AttentadError("its backbone's sizes are no numbers of at least 1.")
-    options_of = {option.name for option in part_options(hf)}
-    if missing := sorted(options_of - options.keys() | {"feature_dim"} - sizes.keys()):
+    said = (
+        {key for key, value in options.items() if value is not None} | {"revision"} | sizes.keys()
+    )
+    needed = {option.name for option in part_options(hf)} | {"feature_dim"}
+    if missing := sorted(needed - said):
         raise AttentadError(f"its backbone lacks {', '.join(missing)}.")
 
+    name = Path(options["model"]).name
+    if name in ("", ".."):
+        raise AttentadError(f"its backbone's model {options['model']!r} is no name of a network.")
+
     def find() -> Path:
-        if _is_folder(options):
-            release = released_in(beside / Path(options["model"]).name)
-        else:
-            release = released_on_hub(options["model"], options["revision"])
+        model, commit = options["model"], options.get("revision")
+        release = released_on_hub(model, commit) if commit else released_in(beside / name)
         if release.sha256 != options["sha256"]:
             raise other_hash(str(release.folder))
         return release.folder
@@ -157,10 +162,6 @@ def _around(
             f"hf: {options['model']} is a network of clips, which has no options context_sec and "
             "change; leave them out."
         )
-    # A folder is a place on one machine; its hash says which network it is.
-    facts = dict(options) | {
-        "model": Path(options["model"]).name if _is_folder(options) else options["model"]
-    }
     return Backbone(
         name="hf",
         options=options,
@@ -170,12 +171,8 @@ def _around(
         prepare=prepare,
         summarise=summarise,
         sizes=sizes,
-        facts=described("hf", facts, options["sha256"]) | {"sizes": dict(sizes)},
+        facts=described("hf", options, options["sha256"]) | {"sizes": dict(sizes)},
     )
-
-
-def _is_folder(options: Mapping[str, Any]) -> bool:
-    return options["revision"] is None
 
 
 def _clip_features(network: nn.Module, snippets: Tensor) -> BackboneOutput:

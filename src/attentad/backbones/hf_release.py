@@ -113,7 +113,7 @@ def released_in(folder: Path) -> Release:
         raise AttentadError(
             f"{folder} is not there; put the folder of the network, or a link to it, in that place."
         )
-    return _read(folder, str(folder), commit=None)
+    return _read(folder, folder.name, commit=None)
 
 
 def _read(folder: Path, name: str, commit: str | None) -> Release:
