@@ -143,8 +143,9 @@ def compare_folding(size_px: int, rounds: int) -> None:
         print(f"  {name:9} {1000 * seconds.processor / FOLDED_PICTURES:8.2f} ms a picture")
     ratio = times["unfolded"].processor / times["folded"].processor
     told = verdict(difference <= TOLERANCE)
-    told = f"{difference:.1e} of the largest feature ({told} {TOLERANCE})"
-    print(f"  {ratio:.2f} x; largest difference {told}")
+    print(
+        f"  {ratio:.2f} x; differ by {difference:.1e} of the largest feature ({told} {TOLERANCE})"
+    )
 
 
 def verdict(is_met: bool) -> str:

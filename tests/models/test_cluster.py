@@ -22,6 +22,8 @@ from attentad.models.file import load_backbone
 from attentad.video import write_video
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+# Ray makes its workers nice, and on a busy machine they would hardly run.
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
 utils = pytest.importorskip(
     "ray.cluster_utils", reason="Ray is not installed: pip install 'attentad[cluster]'"
 )
