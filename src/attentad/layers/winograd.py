@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 TILE, KERNEL = 4, 3
 POINTS = TILE + KERNEL - 1
-# Enough tiles for fast products with the kernels.
-BLOCK_TILES = 48
+# Enough tiles for fast products with the kernels, few enough for little memory.
+BLOCK_TILES = 64
 # Where the polynomials are evaluated, besides infinity. With these single precision loses least: a
 # third of the rounding error of 0, ±1, ±2.
 EVALUATED_AT = (0.0, 0.75, -0.75, 1.5, -1.5)
