@@ -158,3 +158,15 @@ def test_groups_that_do_not_fit_and_broken_numbers() -> None:
             call(boxes, [0.5, np.nan], groups=[0, 1])
         with pytest.raises(AttentadError, match="must not be negative, as -1"):
             call(boxes, [0.5, 0.5], groups=[0, 1], keep=-1)
+
+
+def test_a_class_of_which_one_alone_is_left() -> None:
+    """One of its size among classes of other sizes: everything is dropped after a few steps."""
+    rng = np.random.default_rng(5)
+    sizes = (300, 40, 20, 8, 3)
+    starts = np.concatenate([rng.uniform(0, 1e-3, size) for size in sizes])
+    segments, scores = np.stack([starts, starts + 10], axis=1), rng.uniform(size=len(starts))
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    kept = nms(segments, scores, 0.5, groups=groups)
+    best = [np.flatnonzero(groups == g)[scores[groups == g].argmax()] for g in range(len(sizes))]
+    assert kept.tolist() == best

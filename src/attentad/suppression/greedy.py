@@ -250,6 +250,8 @@ def _take_alone(fields: Floats, rule: Rule, steps: int) -> tuple[Ints, Floats]:
         if left < 0.9 * len(key) and left > 64:
             alive = np.flatnonzero(key > -np.inf)
             table, cells, left = table.take(alive, axis=1), cells[alive], len(alive)
+            if not left:
+                break
             end, minus_start, length, key = table[:_THRESHOLD]
             overlap, work, zero = np.empty(left), np.empty(left), np.zeros(left)
     return taken, keys
