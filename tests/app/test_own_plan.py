@@ -69,7 +69,7 @@ def test_more_cores_train_longer_where_there_is_very_much() -> None:
 
 
 def test_fewer_videos_take_more_epochs_to_as_many_updates() -> None:
-    assert epochs(amount(4)) > epochs(amount(40))
+    assert epochs(amount(2)) > epochs(amount(40))
 
 
 def test_a_detector_that_is_not_planned_is_refused() -> None:

@@ -17,7 +17,13 @@ from attentad.attention.sites import AttentionChoice, Sites, SiteShape
 from attentad.core import AttentadError, Timeline
 from attentad.core.found import Found
 from attentad.core.options import Count, DropRate, NotNegative, OddCount, Positive, Share
-from attentad.layers.masking import InputNorm, masked, normalised_dim, normalised_input
+from attentad.layers.masking import (
+    InputNorm,
+    masked,
+    normalised_dim,
+    normalised_input,
+    with_change,
+)
 from attentad.layers.runs import Boundaries, RunScore, Thresholds, decode_runs
 from attentad.layers.step_losses import (
     Activation,
@@ -48,6 +54,8 @@ class TCN(nn.Module):
         activation: of a step's logits. `softmax`: it shows one class or the background; `sigmoid`:
             any number of classes at a time.
         dropout: at the end of every block.
+        change_steps: adds how much each channel of R changes from step to step, as a mean over so
+            many steps (an odd number), before `input_norm`; None leaves it out.
         input_norm: `video` brings each channel of R to mean 0 and deviation 1 over the view's
             steps, so that what a video shows throughout does not count; `none` leaves R as it is;
             `both` has R and that beside it.
@@ -73,6 +81,7 @@ class TCN(nn.Module):
         stages: Count = 1,
         activation: Activation = "softmax",
         dropout: DropRate = 0.3,
+        change_steps: OddCount | None = None,
         input_norm: InputNorm = "none",
         input_dropout: DropRate = 0.0,
         input_noise: NotNegative = 0.0,
@@ -82,6 +91,7 @@ class TCN(nn.Module):
         if classes < 1:
             raise AttentadError(f"TCN needs at least 1 class, not {classes}.")
         self.feature_dim, self.activation = feature_dim, activation
+        self.change_steps = change_steps
         self.input_norm, self.input_noise = input_norm, input_noise
         self.block_sites = tuple(f"block{i}" for i in range(1, blocks + 1))
         shape = SiteShape(hidden_dim, feature_dim, length)
@@ -91,9 +101,10 @@ class TCN(nn.Module):
         self.input_dropout = nn.Dropout1d(input_dropout)
         rows = classes + 1 if activation == "softmax" else classes
         dilations = [dilation_growth**i for i in range(blocks)]
+        input_dim = normalised_dim(feature_dim * (1 if change_steps is None else 2), input_norm)
         self.stages = nn.ModuleList(
             _Stage(inputs, hidden_dim, rows, dilations, kernel_size, dropout)
-            for inputs in [normalised_dim(feature_dim, input_norm), *[rows] * (stages - 1)]
+            for inputs in [input_dim, *[rows] * (stages - 1)]
         )
 
     def forward(self, features: Tensor, valid: Tensor | None = None) -> TCNOutput:
@@ -108,6 +119,8 @@ class TCN(nn.Module):
             )
         context = masked(features, valid)
         feature = self.sites("input", context, context, valid)
+        if self.change_steps is not None:
+            feature = with_change(feature, valid, self.change_steps)
         feature = normalised_input(feature, valid, self.input_norm)
         if self.training and self.input_noise:
             feature = masked(feature + self.input_noise * torch.randn_like(feature), valid)

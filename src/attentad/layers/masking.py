@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 InputNorm = Literal["none", "video", "both"]
 TINY = 1e-12  # of a variance
@@ -25,6 +26,20 @@ def masked_mean(steps: Tensor, valid: Tensor | None) -> Tensor:
     if valid is None:
         return steps.mean(2)
     return masked(steps, valid).sum(2) / valid.sum(1, keepdim=True).clamp(min=1)
+
+
+def with_change(features: Tensor, valid: Tensor | None, steps: int) -> Tensor:
+    """R (B, C, T) and beside it how much each channel changes, (B, 2C, T).
+
+    The change at a step is |R_t − R_{t−1}|, 0 at the first; it is averaged over `steps` (an odd
+    number) around t, those where `valid` (B, T) is true; None takes all. Zeros elsewhere.
+    """
+    change = masked(functional.pad(features.diff(dim=2).abs(), (1, 0)), valid)
+    there = torch.ones_like(features[:, :1]) if valid is None else valid[:, None].to(features.dtype)
+    total, count = (
+        functional.avg_pool1d(summed, steps, 1, steps // 2) * steps for summed in (change, there)
+    )
+    return torch.cat([features, masked(total / count.clamp(min=1), valid)], dim=1)
 
 
 def normalised_input(features: Tensor, valid: Tensor | None, norm: InputNorm) -> Tensor:

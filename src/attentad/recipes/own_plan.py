@@ -22,9 +22,9 @@ MANY_ACTIONS: Final = 3000  # that a network twice as wide can learn from
 TOGETHER: Final = 0.05  # a larger share of actions that another class overlaps is no slip
 MOST_STEPS: Final = 1500  # of a video at a time
 # Steps of the optimiser that training takes at least.
-UPDATES: Final = {"tcn": 300, "framewise": 100, "tcn_weak": 600}
+UPDATES: Final = {"tcn": 150, "framewise": 100, "tcn_weak": 600}
 # How often it sees all of a video on average, at least.
-PASSES: Final = {"tcn": 60, "framewise": 20}
+PASSES: Final = {"tcn": 40, "framewise": 20}
 # Probabilities are smoothed over this part of a usual action.
 SMOOTHED: Final = {"tcn": (0.2, "a fifth"), "framewise": (0.5, "half")}
 MOST_EPOCHS: Final = 300
@@ -148,7 +148,7 @@ def _settings(amount: Amount, detector: str) -> tuple[tuple[str, ...], tuple[str
     length = max(2, min(MOST_STEPS, math.ceil(max(steps))))
     part, in_words = SMOOTHED[detector]
     smoothing = _odd(part * float(np.median(amount.action_sec)) * amount.fps)
-    batch_size = min(8, max(1, len(steps) // 2))
+    batch_size = min(8, max(1, len(steps) // 3))
     epochs, why = _epochs(amount, detector, steps, length, batch_size)
     settings = [
         f"view.length={length}",
