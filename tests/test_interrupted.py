@@ -116,6 +116,10 @@ def test_extract_goes_on_where_it_was_killed(
     assert all(path.stat().st_mtime_ns == then for path, then in done.items())
     names = {f"v{i}{suffix}" for i in range(COUNT) for suffix in (".npy", ".json")}
     assert {path.name for path in out.iterdir()} == names
+    whole = tmp_path / "undisturbed"
+    extract_features(load_backbone(encoder_model), [folder], whole)
+    for name in names:
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_two_runs_at_once_into_one_place(
