@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from attentad.backbones import PRETRAINED
 from attentad.core import AttentadError
 from attentad.models.build import build_detector, build_recogniser
 from attentad.recipes.load import (
     DetectionRecipe,
+    RecognitionRecipe,
     load_recipe,
     parse_recipe,
     recipe_names,
@@ -22,8 +24,11 @@ def test_every_shipped_recipe_builds(name: str) -> None:
     if isinstance(recipe, DetectionRecipe):
         network = build_detector(recipe, 20, 5)
         assert set(getattr(network, "sites", {})) == set(recipe.attention)
-    else:
+    elif isinstance(recipe, RecognitionRecipe):
         build_recogniser(recipe, ("a", "b"))
+    else:
+        part = PRETRAINED[recipe.backbone.name]
+        assert part.restore(recipe.backbone.options, {}, Path()).name == recipe.backbone.name
 
 
 def test_the_recipes_of_the_readme_are_there() -> None:

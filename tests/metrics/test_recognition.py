@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attentad.core import AttentadError
-from attentad.metrics.recognition import recognition_scores, video_map
+from attentad.metrics.recognition import recognition_scores, video_map, wilson_interval
 
 Rows = list[list[float]]
 
@@ -217,3 +217,12 @@ def test_what_cannot_be_scored(scores: object, labels: object, options: dict, me
 def test_what_has_no_video_map(scores: object, labels: object, options: dict, message: str) -> None:
     with pytest.raises(AttentadError, match=message):
         video_map(scores, labels, **options)
+
+
+def test_wilson_interval_is_that_of_the_textbook() -> None:
+    # Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    cases = {(81, 263): (0.2553, 0.3662), (15, 148): (0.0624, 0.1605), (1, 29): (0.0061, 0.1718)}
+    for (right, clips), expected in cases.items():
+        assert wilson_interval(right, clips) == pytest.approx(expected, abs=1e-4)
+    assert wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
+    assert wilson_interval(20, 20) == pytest.approx((0.8389, 1), abs=1e-4)
