@@ -170,9 +170,11 @@ def test_lists_that_cannot_be_trained_on(clips: Path, tmp_path: Path) -> None:
     listed.write_text("\n".join([header, *one_group, *lines[12:]]))
     with pytest.raises(AttentadError, match=r"set classifier\.weight_decay"):
         fit_linear_probe(recipe(tmp_path))
-    listed.write_text("\n".join([header, *lines[:-1], lines[-1].replace(",w,", ",v1,")]))
+    new = lines[-1].replace(",w,", ",v1,").replace("still", "new")
+    listed.write_text("\n".join([header, *lines[:-1], new]))
     told = " ".join(fit_linear_probe(recipe(tmp_path)).notes)
     assert "clips of v1 both train and test" in told
+    assert "no training clip is of new: never found." in told
 
 
 def test_a_clip_is_the_mean_of_the_snippets_inside_it() -> None:

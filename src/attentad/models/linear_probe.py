@@ -99,7 +99,13 @@ def fit_linear_probe(
         "weight_decay": weight_decay,
         "cross_validation": [trial._asdict() for trial in trials],
     }
-    notes = (*training.notes, *_told_groups(train_files, test_files), *_told_trials(trials))
+    missing = _told_missing(training.files, classes)
+    notes = (
+        *training.notes,
+        *missing,
+        *_told_groups(train_files, test_files),
+        *_told_trials(trials),
+    )
     top1 = None
     if test_files:
         testing = read_clip_features(plain, test_files, progress)
@@ -187,6 +193,12 @@ def _told_groups(train_files: Sequence[ClipFile], test_files: Sequence[ClipFile]
     both = sorted(trained & {file.group for file in test_files})
     told = f"clips of {first_few(both)} both train and test, so that the score is too good."
     return [told] if both else []
+
+
+def _told_missing(train_files: Sequence[ClipFile], classes: Sequence[str]) -> list[str]:
+    trained = {file.label for file in train_files}
+    missing = [name for name in classes if name not in trained]
+    return [f"no training clip is of {first_few(missing)}: never found."] if missing else []
 
 
 def _told_trials(trials: Sequence[Trial]) -> list[str]:
