@@ -88,3 +88,18 @@ def test_tiles_without_an_asked_cell_are_left_out():
     written[0, 3] = written[8, 4] = written[8, 7] = True
     top, left = tile_corners(written)
     assert (top.tolist(), left.tolist()) == ([0, 8], [0, 4])
+
+
+def test_several_blocks_of_tiles_are_as_one(monkeypatch):
+    torch.manual_seed(0)
+    every = np.ones((11, 13), dtype=bool)
+    shapes = [(2, 143, 3), (2, 3, 3, 3), (2,)]
+    inputs = [torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in shapes]
+    results = []
+    for tiles in (64, 3):
+        monkeypatch.setattr(winograd, "BLOCK_TILES", tiles)
+        layer = CellConv(listed(every), listed(every))
+        assert len(layer.blocks) == (1 if tiles == 64 else 4)
+        output = layer(*inputs)
+        results.append([output, *torch.autograd.grad(output.square().sum(), inputs)])
+    torch.testing.assert_close(*results, atol=1e-10, rtol=1e-10)

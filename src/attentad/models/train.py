@@ -248,7 +248,13 @@ def _matching_encoder(
     path = recipe.data.encoder
     sidecar = store.sidecar(next(iter(store.readers)))
     facts = {} if sidecar is None else sidecar.encoder
+    rows_differ = len(recipe.data.streams) > 1 or recipe.data.every > 1
     if path is not None:
+        if rows_differ:
+            raise AttentadError(
+                "data.encoder makes every row of one stream of features, and does not go with "
+                "data.every or joined streams; leave it out."
+            )
         backbone = load_backbone(path)
         if not is_same(facts, backbone.facts):
             raise AttentadError(
@@ -257,8 +263,13 @@ def _matching_encoder(
             )
         return backbone, ()
     comes_trained = facts.get("name") in PRETRAINED and isinstance(facts.get("options"), dict)
-    if not comes_trained or len(recipe.data.streams) > 1 or recipe.data.every > 1:
+    if not comes_trained:
         return None, ()
+    if rows_differ:
+        return None, (
+            "the model reads features, not video: with data.every or joined streams no backbone "
+            "makes the rows that it learns from.",
+        )
     for video in store.readers:
         sidecar = store.sidecar(video)
         if sidecar is None or not is_same(sidecar.encoder, facts):
